@@ -1,0 +1,52 @@
+"""From what a user calls a data set to the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from psmt_viz.data.dataset import SegmentationData
+from psmt_viz.data.scenes import Scenes
+from psmt_viz.data.voc import VocFolder
+from psmt_viz.errors import UserError
+
+
+def open_data(
+    data: str,
+    *,
+    classes: Sequence[str] = (),
+    labeled_list: Path | None = None,
+    unlabeled_list: Path | None = None,
+    val_list: Path | None = None,
+) -> SegmentationData:
+    """Opens a data set.
+
+    Args:
+        data: `scenes` for the embedded data set, else the path of a VOC-layout folder (`./scenes` for a folder of
+            that name).
+        classes: Names of the classes to keep, in the order of their new ids; all if empty. Folders only.
+        labeled_list: Replaces the folder's splits, together with `unlabeled_list`. Folders only.
+        unlabeled_list: The other half of that split. Folders only.
+        val_list: Replaces the folder's val.txt. Folders only.
+
+    Raises:
+        UserError: if there is no such data set, or an option does not apply to it.
+    """
+    if data != Scenes.name:
+        return VocFolder(
+            Path(data),
+            classes=classes,
+            labeled_list=labeled_list,
+            unlabeled_list=unlabeled_list,
+            val_list=val_list,
+        )
+    options = {
+        "classes": classes,
+        "labeled_list": labeled_list,
+        "unlabeled_list": unlabeled_list,
+        "val_list": val_list,
+    }
+    if used := [name for name, value in options.items() if value]:
+        fix = "leave it out, or write the scenes to a folder with psmt-viz data and use that"
+        raise UserError("the embedded scenes as they are", ", ".join(used), fix)
+    return Scenes()

@@ -1,0 +1,113 @@
+"""Endless streams of training batches, each a pure function of (seed, stream, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from psmt_viz.config import ViewConfig
+from psmt_viz.data.dataset import SegmentationData, read_pair
+from psmt_viz.data.views import draw_views
+from psmt_viz.seeds import derived_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Views of several images."""
+
+    weak: Tensor
+    """(B, 3, crop, crop) uint8."""
+    strong: Tensor
+    """(B, 3, crop, crop) uint8."""
+    label: Tensor
+    """(B, crop, crop) uint8 class ids; 255 where there is none, which in an unlabelled stream marks the padding."""
+
+    def to(self, device: str) -> Batch:
+        """Returns the batch on a device."""
+        return Batch(weak=self.weak.to(device), strong=self.strong.to(device), label=self.label.to(device))
+
+
+class Stream:
+    """Draws images one after the other, every image once before any comes again, each time with fresh views.
+
+    Draw k is element k modulo n of a permutation that belongs to round k // n, seen through views that belong to k. So
+    a batch depends on its step alone: not on what was read before, the number of workers, or where a run was resumed.
+
+    Args:
+        data: The data set.
+        ids: The images of the stream.
+        labeled: Whether labels are read; without, a label is 0 inside the image and 255 in the padding.
+        views: Crop and scales.
+        batch: Images in a batch.
+        seed: The run's seed.
+        name: Tells the run's streams apart.
+        workers: Processes that prepare images.
+    """
+
+    def __init__(
+        self,
+        data: SegmentationData,
+        ids: Sequence[str],
+        *,
+        labeled: bool,
+        views: ViewConfig,
+        batch: int,
+        seed: int,
+        name: str,
+        workers: int = 0,
+    ) -> None:
+        self._draws = _Draws(data, tuple(ids), labeled, views, derived_seed(seed, name))
+        self._batch, self._workers = batch, workers
+
+    def ids(self, step: int) -> tuple[str, ...]:
+        """Returns the images of one step's batch."""
+        return tuple(self._draws.id(draw) for draw in self._numbers(step))
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """Yields the batches of the steps first, ..., last - 1."""
+        steps: list[list[int]] = [list(self._numbers(step)) for step in range(first, last)]
+        # A loader draws a base seed for its workers on every pass; its own generator keeps the global one untouched.
+        loader = DataLoader(
+            self._draws,
+            batch_sampler=steps,
+            num_workers=self._workers,
+            collate_fn=_collate,
+            generator=torch.Generator(),
+        )
+        yield from loader
+
+    def _numbers(self, step: int) -> range:
+        return range(step * self._batch, (step + 1) * self._batch)
+
+
+class _Draws(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    def __init__(
+        self, data: SegmentationData, ids: tuple[str, ...], labeled: bool, views: ViewConfig, seed: int
+    ) -> None:
+        self._data, self._ids, self._labeled, self._views, self._seed = data, ids, labeled, views, seed
+
+    def id(self, draw: int) -> str:
+        turn, place = divmod(draw, len(self._ids))
+        order = np.random.default_rng(derived_seed(self._seed, "order", turn)).permutation(len(self._ids))
+        return self._ids[order[place]]
+
+    def __getitem__(self, draw: int) -> tuple[Tensor, Tensor, Tensor]:
+        id = self.id(draw)
+        if self._labeled:
+            image, label = read_pair(self._data, id)
+        else:
+            image = self._data.image(id)
+            label = np.zeros(image.shape[:2], dtype=np.uint8)
+        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        views = draw_views(pixels, torch.from_numpy(label), self._views, seed=derived_seed(self._seed, "views", draw))
+        return views.weak, views.strong, views.label
+
+
+def _collate(items: list[tuple[Tensor, Tensor, Tensor]]) -> Batch:
+    weak, strong, label = (torch.stack(part) for part in zip(*items, strict=True))
+    return Batch(weak=weak, strong=strong, label=label)

@@ -1,0 +1,15 @@
+"""The one kind of error that a user can cause."""
+
+
+class UserError(ValueError):
+    """Says on one line what was expected, what was found and the way out.
+
+    Args:
+        expected: What the program needed.
+        got: What it found instead.
+        fix: What the user can do about it.
+    """
+
+    def __init__(self, expected: str, got: str, fix: str) -> None:
+        self.expected, self.got, self.fix = expected, got, fix
+        super().__init__(" ".join(f"expected {expected}, got {got}; {fix}".split()))

@@ -1,0 +1,105 @@
+"""Where a run is right and what it takes for what: confusion and IoU of each class."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from psmt_viz.figures.style import DOUBLE, ROLE_COLORS, ROLE_LABELS, SINGLE, drawing_on, plain, require
+from psmt_viz.metrics import iou, mean_iou
+from psmt_viz.results import Evaluation
+
+_MARKERS = {"student": "o", "teacher1": "<", "teacher2": ">", "ensemble": "D"}
+_MANY = 12
+"""Classes from which on a figure needs the whole page's width."""
+
+
+def draw_confusion(evaluation: Evaluation, role: str | None = None, *, ax: Axes | None = None) -> Axes:
+    """Draws what the pixels of each class are predicted as, in % of the class's pixels.
+
+    A class that the truth does not hold has no shares; its row is hatched.
+
+    Args:
+        evaluation: The scores.
+        role: Whose predictions; without, the ensemble's, or the first role's where there is no ensemble.
+        ax: Axes to draw on; without, a new figure 84 mm wide (174 mm from 13 classes on).
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        UserError: if the evaluation has no such role.
+    """
+    roles = list(evaluation.confusion)
+    chosen = role or ("ensemble" if "ensemble" in roles else next(iter(roles), ""))
+    require(chosen in roles, f"one of the roles {', '.join(roles) or '(none)'}", repr(role), "choose another role")
+    counts = np.asarray(evaluation.confusion[chosen], dtype=np.float64)
+    size, names = len(evaluation.classes), [plain(name) for name in evaluation.classes]
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(100 * counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+    width = DOUBLE if size > _MANY else SINGLE
+    with drawing_on(ax, width=width, height=0.94 * width) as axes:
+        picture = axes.imshow(np.ma.masked_invalid(shares), cmap="Blues", vmin=0, vmax=100)
+        _annotate(axes, shares)
+        axes.set_xticks(range(size), names, rotation=90)
+        axes.set_yticks(range(size), names)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("prediction")
+        axes.set_ylabel("truth")
+        axes.set_title(f"{ROLE_LABELS.get(chosen, plain(chosen))}: mIoU {100 * mean_iou(counts):.2f} %")
+        bar = axes.figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.02)
+        bar.set_label("share of the class's pixels (%)")
+        bar.outline.set_visible(False)
+    return axes
+
+
+def _annotate(ax: Axes, shares: NDArray[np.float64]) -> None:
+    fontsize = 6 if len(shares) <= _MANY // 2 + 2 else 5
+    for i, row in enumerate(shares):
+        if np.isnan(row).all():
+            ax.add_patch(
+                Rectangle((-0.5, i - 0.5), len(row), 1, facecolor="0.95", edgecolor="0.75", hatch="////", linewidth=0)
+            )
+            continue
+        for j, share in enumerate(row):
+            if share > 0:
+                text = f"{share:.0f}" if share >= 0.5 else "<1"
+                color = "white" if share > 55 else "0.15"
+                ax.text(j, i, text, ha="center", va="center", fontsize=fontsize, color=color)
+
+
+def draw_class_iou(evaluation: Evaluation, *, ax: Axes | None = None) -> Axes:
+    """Draws each class's IoU, a marker a role, with each role's mean as a thin line.
+
+    Args:
+        evaluation: The scores; a class that is neither in the truth nor predicted has no IoU and no marker.
+        ax: Axes to draw on; without, a new figure 84 mm wide.
+
+    Returns:
+        The axes drawn on.
+    """
+    size = len(evaluation.classes)
+    with drawing_on(ax, height=24 + 4.5 * size) as axes:
+        rows = np.arange(size)
+        roles = list(evaluation.confusion)
+        for index, role in enumerate(roles):
+            matrix = evaluation.confusion[role]
+            color = ROLE_COLORS.get(role, "0.3")
+            # Roles stand one below another within a class, or equal scores would hide each other.
+            offset = 0.16 * (index - (len(roles) - 1) / 2)
+            mean = 100 * mean_iou(matrix)
+            label = f"{ROLE_LABELS.get(role, plain(role))} (mIoU {mean:.1f} %)"
+            axes.plot(100 * iou(matrix), rows + offset, linestyle="", marker=_MARKERS.get(role, "o"), color=color,
+                    markersize=3.2, label=label)  # fmt: skip
+            axes.axvline(mean, color=color, linewidth=0.6, zorder=0)
+        axes.set_yticks(rows, [plain(name) for name in evaluation.classes])
+        axes.set_ylim(size - 0.5, -0.5)
+        axes.set_xlim(-2, 102)
+        axes.set_xlabel("IoU (%)")
+        axes.grid(axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, columnspacing=1)
+    return axes

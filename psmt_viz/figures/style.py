@@ -1,0 +1,172 @@
+"""One look for every figure: sizes, colours, markers and the settings that make files reproducible."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from psmt_viz.errors import UserError
+
+SINGLE = 84.0
+"""Width of one column of a paper, in mm."""
+DOUBLE = 174.0
+"""Width of a whole page of text, in mm."""
+
+FLIP_COLOR = "#E4002B"
+"""The red of a prediction that is now wrong; no class has a colour near it."""
+
+ROLE_COLORS: Mapping[str, str] = MappingProxyType(
+    {"student": "#0072B2", "teacher1": "#E69F00", "teacher2": "#009E73", "ensemble": "#C44E00"}
+)
+ROLE_LINES: Mapping[str, Any] = MappingProxyType(
+    {"student": "--", "teacher1": (0, (1, 1)), "teacher2": (0, (4, 1, 1, 1)), "ensemble": "-"}
+)
+ROLE_LABELS: Mapping[str, str] = MappingProxyType(
+    {"student": "student", "teacher1": "teacher 1", "teacher2": "teacher 2", "ensemble": "ensemble"}
+)
+
+# Okabe and Ito's colours without the red ones, continued greedily: each next colour is the one farthest (OKLab) from
+# all before it, for normal sight as well as for protanopia and deuteranopia, reds and pinks left out. The grey of
+# class 0, in most data sets the background beside which every other class lies, counts as 1.7 times as near. With
+# 21 colours some are close (0.077); markers and names tell those apart.
+_CLASS_COLORS = (
+    "#4D4D4D", "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#F0E442", "#96F0F0",
+    "#0000FF", "#5A87FF", "#0FD2A5", "#2D00B4", "#B47800", "#0096B4", "#69FFA5",
+    "#87D2FF", "#1EB4A5", "#0F69F0", "#5A0F78", "#2D4BC3", "#696900", "#C3D269",
+)  # fmt: skip
+LINE_COLORS = ("#009E73", "#8E44AD", "#E69F00", "#56B4E9", "#4D4D4D", "#0FD2A5", "#5A0F78", "#878700")
+"""Colours of lines that are neither a role nor a class: dark enough for white paper."""
+
+# Filled shapes only, so that a colour shows; never a star, which means a flipped pixel.
+_CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "h", "<", "X", ">", "p")
+
+_SETTINGS: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so a figure looks the same on every computer
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "legend.fontsize": 6,
+    "legend.title_fontsize": 6,
+    "figure.titlesize": 7,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.bbox": None,  # a tight box would change the width that a paper asks for
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": "0.88",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "hatch.linewidth": 0.4,
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+    "pdf.fonttype": 42,  # TrueType: text stays text, and publishers refuse Type 3
+    # Outlines, because an SVG cannot carry a font: with 'none' the reader's fonts would decide what text looks like.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "psmt-viz",  # ids would otherwise be random, and equal figures unequal files
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Applies the look inside a `with` block and restores every matplotlib setting after it.
+
+    Figures take their sizes and colours when they are made and their fonts when they are saved, so both belong into
+    the block; `export` sees to the second itself.
+    """
+    # From matplotlib's own defaults, so that a user's matplotlibrc cannot change a figure half.
+    settings: Any = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEPT} | _SETTINGS
+    with mpl.rc_context(settings):
+        yield
+
+
+_KEPT = frozenset(key for key in mpl.rcParamsDefault if key.startswith(("backend", "webagg", "tk.", "toolbar", "date")))
+
+
+def class_colors(count: int) -> tuple[str, ...]:
+    """Returns the colours of the classes 0 ... count - 1; a class has the same colour in every figure.
+
+    Args:
+        count: Number of classes. From the 22nd on colours come again.
+    """
+    return tuple(_CLASS_COLORS[index % len(_CLASS_COLORS)] for index in range(count))
+
+
+def class_markers(count: int) -> tuple[str, ...]:
+    """Returns the markers of the classes 0 ... count - 1, which differ wherever colours might be taken for another.
+
+    Args:
+        count: Number of classes. From the 12th on shapes come again, with other colours.
+    """
+    return tuple(_CLASS_MARKERS[index % len(_CLASS_MARKERS)] for index in range(count))
+
+
+def class_colormap(count: int) -> ListedColormap:
+    """Returns the class colours as a map for `imshow(ids, vmin=0, vmax=count - 1)`; masked ids are left clear."""
+    return ListedColormap(class_colors(count))
+
+
+def plain(text: object) -> str:
+    """Returns text from data as matplotlib must be given it: a dollar sign would start a formula."""
+    return str(text).replace("\\$", "$").replace("$", r"\$")
+
+
+def percent(share: float) -> str:
+    """Returns a share in [0, 1] in percent with two significant digits, for example `0.14 %`."""
+    value = 100 * share
+    if not math.isfinite(value):
+        return "not known"
+    if value == 0:
+        return "0 %"
+    digits = max(0, 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f} %"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Returns an empty figure of a size in mm that arranges its own parts; no window and no backend are touched."""
+    return Figure(figsize=(width / 25.4, height / 25.4), layout="constrained")
+
+
+@contextmanager
+def drawing_on(ax: Axes | None, *, width: float = SINGLE, height: float = 60.0) -> Iterator[Axes]:
+    """Yields the axes to draw on: the caller's, as they are, or new ones in this project's style.
+
+    Args:
+        ax: Axes of the caller, whose own settings then hold, or None.
+        width: Width of a new figure in mm.
+        height: Height of a new figure in mm.
+    """
+    with nullcontext() if ax is not None else style():
+        yield new_figure(width, height).add_subplot() if ax is None else ax
+
+
+def require(present: bool, expected: str, got: str, fix: str) -> None:
+    """Raises the user's error when a result has nothing to draw.
+
+    Raises:
+        UserError: if `present` is false.
+    """
+    if not present:
+        raise UserError(expected, got, fix)

@@ -1,0 +1,153 @@
+"""Fig. 2: pixels on a t-SNE map, and which of them each perturbation turns wrong."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from psmt_viz.figures.style import (
+    DOUBLE,
+    FLIP_COLOR,
+    class_colors,
+    class_markers,
+    new_figure,
+    percent,
+    plain,
+    require,
+    style,
+)
+from psmt_viz.results import PixelEmbedding
+
+_LAYERS = 10
+TITLES = {"clean": "(a) original", "vat": "(b) + VAT", "tvat": "(c) + T-VAT"}
+
+
+def draw_tsne(embedding: PixelEmbedding) -> Figure:
+    """Draws the three panels of the map: original, with VAT noise, with T-VAT noise.
+
+    Every pixel is a small point in its class's colour; a pixel whose prediction is now wrong is a red star on top
+    instead. The title of a panel holds the number and the share of stars.
+
+    Args:
+        embedding: The pixels. Of its parameters `eps`, `relative_norm`, `layer`, `perplexity` and `trustworthiness`
+            are printed where they are there.
+
+    Returns:
+        A figure 174 mm wide.
+
+    Raises:
+        UserError: if there are no pixels.
+
+    Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement Fig. 2.
+    """
+    require(len(embedding.pixels) > 0, "pixels to draw", "an empty table", "run psmt-viz tsne again")
+    most = max(int(embedding.flipped(panel).sum()) for panel in PixelEmbedding.PANELS)
+    with style():
+        figure = new_figure(DOUBLE, 76)
+        axes = figure.subplots(1, 3, sharex=True, sharey=True)
+        for ax, panel in zip(axes, PixelEmbedding.PANELS, strict=True):
+            _draw_panel(ax, embedding, panel, star_size=_star_size(most))
+        _set_square_limits(axes[0], embedding)
+        figure.legend(handles=_legend(embedding), loc="outside lower center", ncols=6, columnspacing=1.2)
+        if footer := _footer(embedding.parameters):
+            # The label of the middle panel keeps its place in the arrangement, above the legend.
+            axes[1].set_xlabel(footer, fontsize=6, color="0.3")
+    return figure
+
+
+def _draw_panel(ax: Axes, embedding: PixelEmbedding, panel: str, *, star_size: float) -> None:
+    pixels, flipped = embedding.pixels, embedding.flipped(panel)
+    x, y, label = (pixels[name].to_numpy() for name in (f"x_{panel}", f"y_{panel}", "label"))
+    count = len(embedding.classes)
+    colors, markers = class_colors(count), class_markers(count)
+    point_size = float(np.clip(1.5 * 25_000 / len(pixels), 1.5, 12.0))
+    correct = [np.flatnonzero((label == index) & ~flipped) for index in np.unique(label)]
+    # Layer by layer, a share of each class at a time: no class lies on another because of its number.
+    for index, rows in (
+        (label[rows[0]], rows[layer::_LAYERS]) for layer in range(_LAYERS) for rows in correct if len(rows)
+    ):
+        ax.scatter(
+            x[rows],
+            y[rows],
+            s=point_size,
+            c=colors[index],
+            marker=markers[index],
+            linewidths=0,
+            snap=False,
+            rasterized=True,  # 25,000 vector shapes would make a file that no viewer scrolls
+            zorder=2,
+            gid=f"class-{index}",
+        )
+    ax.scatter(
+        x[flipped],
+        y[flipped],
+        s=star_size,
+        c=FLIP_COLOR,
+        marker="*",
+        edgecolors="white",
+        linewidths=0.35 if star_size > 10 else 0,  # an edge sets few stars off and washes many out
+        zorder=3,
+        gid="flipped",
+    )
+    total = len(pixels)
+    wrong = int(flipped.sum())
+    ax.set_title(f"{TITLES[panel]}\n{wrong:,} of {total:,} flipped ({percent(wrong / total)})")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_box_aspect(1)
+    ax.spines[:].set_visible(True)
+    ax.spines[:].set_color("0.7")
+
+
+def _star_size(most: int) -> float:
+    """Returns one area (pt²) for the stars of all panels: large while they are few, never below 5."""
+    return float(np.clip(30 * math.sqrt(100 / max(most, 1)), 5, 30))
+
+
+def _set_square_limits(ax: Axes, embedding: PixelEmbedding) -> None:
+    """Gives the shared axes equal spans, so that distances on the map look alike in both directions."""
+    middles, spans = [], []
+    for axis in ("x", "y"):
+        values: NDArray[Any] = embedding.pixels[[f"{axis}_{panel}" for panel in PixelEmbedding.PANELS]].to_numpy()
+        low, high = float(values.min()), float(values.max())
+        middles.append((low + high) / 2)
+        spans.append(high - low)
+    half = 0.53 * max(*spans, 1e-6)
+    ax.set_xlim(middles[0] - half, middles[0] + half)
+    ax.set_ylim(middles[1] - half, middles[1] + half)
+
+
+def _legend(embedding: PixelEmbedding) -> list[Line2D]:
+    count = len(embedding.classes)
+    colors, markers = class_colors(count), class_markers(count)
+    handles = [
+        Line2D(
+            [], [], linestyle="", marker=markers[i], color=colors[i], markersize=4, label=plain(embedding.classes[i])
+        )
+        for i in np.unique(embedding.pixels["label"].to_numpy())
+    ]
+    star = Line2D([], [], linestyle="", marker="*", color=FLIP_COLOR, markersize=7, markeredgewidth=0)
+    star.set_label("prediction now wrong")
+    return [*handles, star]
+
+
+def _footer(parameters: dict[str, Any]) -> str:
+    parts = []
+    if (eps := parameters.get("eps")) is not None:
+        relative = parameters.get("relative_norm")
+        size = f" ({percent(relative)} of ‖z‖)" if isinstance(relative, int | float) else ""
+        parts.append(f"eps = {_number(eps)}{size}")
+    if (layer := parameters.get("layer")) is not None:
+        parts.append(f"features: {plain(layer)}")
+    parts += [f"{key} {_number(parameters[key])}" for key in ("perplexity", "trustworthiness") if key in parameters]
+    return "   ·   ".join(parts)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, int | float) else plain(value)

@@ -1,0 +1,98 @@
+"""Files that appear whole or not at all, and the folders they go to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from psmt_viz.errors import UserError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` that becomes `path` in one step when the block succeeds.
+
+    A reader sees the old file or the new one, never half of either; a failed block leaves nothing behind.
+    """
+    # The suffix is kept because savers (matplotlib, pandas) choose the format by it.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; results are as shareable as any other
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text whole."""
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON whole, indented, with keys in the order given."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        UserError: if the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"a file {path}", "nothing there", "check the path") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"JSON in {path}", f"{error}", "restore the file or make it again") from None
+
+
+def sha256(path: Path) -> str:
+    """Returns the hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def output_folder(out: Path | None, verb: str, name: str) -> Path:
+    """Returns an existing, writable folder for a verb's files.
+
+    Args:
+        out: The folder that the user asked for; it may exist and hold other files.
+        verb: Without `out`, the results go to `runs/<verb>/<name>-<n>` with the first number not yet used.
+        name: What the results are of, for example the run's name.
+
+    Raises:
+        UserError: if the folder cannot be made or written to.
+    """
+    if out is None:
+        number = 1
+        while (folder := Path("runs", verb, f"{name}-{number}")).exists():
+            number += 1
+    else:
+        folder = out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"a writable folder {folder}", reason.lower(), "choose another folder with --out") from None
+    return folder

@@ -1,0 +1,134 @@
+"""The bundle of student and two teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from psmt_viz.config import ModelConfig
+from psmt_viz.errors import UserError
+from psmt_viz.files import whole
+from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.runs import Run
+from psmt_viz.seeds import derived_seed
+
+
+class PSMT(nn.Module):
+    """A student and, unless it was trained without them, two teachers of the same architecture.
+
+    Args:
+        config: The network.
+        classes: Class names in the order of their ids.
+        teachers: Whether there are teachers.
+        seed: Draws the student's head, and each teacher's head from its own stream.
+
+    Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), section 3.
+    """
+
+    def __init__(self, config: ModelConfig, classes: Sequence[str], *, teachers: bool = True, seed: int = 0) -> None:
+        super().__init__()
+        self.classes = tuple(classes)
+        # Construction draws from torch's global generator; the caller's stream must not notice.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(seed, "student"))
+            self.student = DeepLabV3Plus(config, len(classes))
+            self.teachers = nn.ModuleList()
+            for index in range(2 if teachers else 0):
+                torch.manual_seed(derived_seed(seed, "teacher", index))
+                teacher = DeepLabV3Plus(_untrained(config), len(classes))
+                # Copies that warm up alike would stay alike; only the backbone is shared at the start.
+                teacher.backbone.load_state_dict(self.student.backbone.state_dict())
+                self.teachers.append(teacher)
+
+    def networks(self) -> dict[str, DeepLabV3Plus]:
+        """Returns role -> network: `student` and, where there are teachers, `teacher1` and `teacher2`."""
+        named = {"student": self.student}
+        named |= {f"teacher{index + 1}": cast(DeepLabV3Plus, net) for index, net in enumerate(self.teachers)}
+        return named
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Everyone that can predict here: the networks and, with two teachers, the `ensemble`."""
+        return (*self.networks(), *(("ensemble",) if len(self.teachers) else ()))
+
+    def decode(self, role: str, z: Tensor, size: Sequence[int]) -> Tensor:
+        """Maps one z to a role's logits (B, K, *size); the ensemble's are the mean of the two teachers' logits.
+
+        Raises:
+            UserError: if the run has no such role.
+        """
+        if role == "ensemble" and len(self.teachers):
+            first, second = (cast(DeepLabV3Plus, teacher).decode(z, size) for teacher in self.teachers)
+            return (first + second) / 2
+        if role not in self.roles:
+            raise UserError(f"a run with {role}", f"one with {', '.join(self.roles)}", "train it with --method psmt")
+        return self.networks()[role].decode(z, size)
+
+    @torch.no_grad()
+    def update_teacher(self, index: int, keep: float) -> None:
+        """Moves a teacher towards the student: keep * teacher + (1 - keep) * student, parameters and buffers alike.
+
+        Counters, which have no fractions, are copied.
+        """
+        teacher, student = self.teachers[index].state_dict(), self.student.state_dict()
+        floating = [name for name, value in teacher.items() if value.is_floating_point()]
+        torch._foreach_lerp_([teacher[n] for n in floating], [student[n] for n in floating], 1 - keep)
+        for name in teacher.keys() - set(floating):
+            teacher[name].copy_(student[name])
+
+    def save(self, path: Path) -> None:
+        """Writes the weights of all networks as one safetensors file, whole; keys start with the role."""
+        weights = {
+            f"{role}.{key}": value.detach().cpu().contiguous()
+            for role, network in self.networks().items()
+            for key, value in network.state_dict().items()
+        }
+        with whole(path) as temporary:
+            save_file(weights, temporary)
+
+    def load(self, path: Path) -> None:
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: if the file is missing, cut short, or holds another network's weights.
+        """
+        try:
+            weights = load_file(path)
+        except FileNotFoundError:
+            raise UserError(f"a weights file {path}", "nothing there", "train the run, or choose another") from None
+        except SafetensorError as error:
+            raise UserError(f"whole weights in {path}", str(error), "copy the file again or train again") from None
+        for role, network in self.networks().items():
+            own = {k.removeprefix(f"{role}."): v for k, v in weights.items() if k.startswith(f"{role}.")}
+            try:
+                network.load_state_dict(own)
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:200]
+                raise UserError(f"{role}'s weights in {path}", reason, "give the run that they belong to") from None
+
+
+def _untrained(config: ModelConfig) -> ModelConfig:
+    return ModelConfig(**{**vars(config), "pretrained": False})
+
+
+def load_run(path: Path | str | None = None, *, weights: str = "last", device: str = "cpu") -> PSMT:
+    """Loads the networks of a run, in eval mode.
+
+    Args:
+        path: A run folder; left out, the run that is shipped with the project.
+        weights: `last`, or `best` on the validation images.
+        device: Where the networks go.
+
+    Raises:
+        UserError: if the folder is not a run or has no such weights.
+    """
+    run = Run.open(Path(path) if path is not None else None)
+    bundle = PSMT(_untrained(run.config.model), run.classes, teachers=run.config.method.method == "psmt")
+    bundle.load(run.weights(weights))
+    return bundle.to(device).eval()

@@ -1,0 +1,79 @@
+"""Scores of student, teachers and ensemble on a set of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from psmt_viz.data.dataset import SegmentationData
+from psmt_viz.metrics import IGNORE
+from psmt_viz.models.inference import decode_whole, encode_whole
+from psmt_viz.models.psmt import PSMT
+from psmt_viz.probes.images import labeled_images
+from psmt_viz.progress import progress
+from psmt_viz.results import Evaluation
+
+
+@torch.no_grad()
+def evaluate(
+    bundle: PSMT,
+    data: SegmentationData,
+    *,
+    part: str = "val",
+    ids: Sequence[str] | None = None,
+    device: str = "cpu",
+    parameters: dict[str, Any] | None = None,
+) -> Evaluation:
+    """Scores every role on a part of a data set, each from one confusion matrix over all its pixels.
+
+    Each network sees the image through its own encoder; the ensemble is the mean of the two teachers' logits.
+
+    Args:
+        bundle: Networks; each is put in eval mode.
+        data: The data set.
+        part: `train` or `val`.
+        ids: Only these images of it.
+        device: A torch device, where the networks are.
+        parameters: Facts to keep with the result.
+    """
+    bundle.eval()
+    classes = len(bundle.classes)
+    matrices = {role: torch.zeros(classes, classes, dtype=torch.int64, device=device) for role in bundle.roles}
+    ids = data.ids(part) if ids is None else tuple(ids)
+    with progress("evaluate", len(ids)) as advance:
+        for batch in labeled_images(data, ids, device=device):
+            logits = whole_logits(bundle, batch.images)
+            for role, values in logits.items():
+                matrices[role] += confusion(batch.labels, values.argmax(dim=1), classes)
+            for _ in batch.ids:
+                advance("")
+    facts = {"part": part, "images": len(ids), **(parameters or {})}
+    return Evaluation(
+        classes=bundle.classes,
+        confusion={role: matrix.cpu().numpy() for role, matrix in matrices.items()},
+        parameters=facts,
+    )
+
+
+def whole_logits(bundle: PSMT, images: Tensor) -> dict[str, Tensor]:
+    """Returns role -> logits (B, K, H, W) of whole images (B, 3, H, W) in [0, 1]."""
+    size = images.shape[-2:]
+    logits = {
+        role: decode_whole(network.decode, encode_whole(network, images), size)
+        for role, network in bundle.networks().items()
+    }
+    if "ensemble" in bundle.roles:
+        logits["ensemble"] = (logits["teacher1"] + logits["teacher2"]) / 2
+    return logits
+
+
+def confusion(truth: Tensor, prediction: Tensor, classes: int) -> Tensor:
+    """Counts pixels by truth (rows) and prediction (columns), (K, K) int64; truth 255 counts nowhere."""
+    seen = truth != IGNORE
+    cells = torch.bincount(truth[seen] * classes + prediction[seen], minlength=classes**2)
+    return cells.view(classes, classes)
+
+

@@ -1,0 +1,70 @@
+"""Progress of long work: a bar on a terminal, plain lines elsewhere; always on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Advance = Callable[[str], None]
+"""Called after each unit of work with a few words on how it goes."""
+
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Advance]:
+    """Shows how far a piece of work has come, its rate and its ETA.
+
+    Args:
+        description: What is being done.
+        total: Units of work.
+    """
+    show = _bar if sys.stderr.isatty() else _lines
+    with show(description, total) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(description: str, total: int) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    start, done = time.monotonic(), 0
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=total, rate="", note="")
+
+        def advance(note: str) -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, advance=1, rate=f"{done / (time.monotonic() - start):.1f}/s", note=note)
+
+        yield advance
+
+
+@contextmanager
+def _lines(description: str, total: int) -> Iterator[Advance]:
+    start, done = time.monotonic(), 0
+    last = start
+
+    def advance(note: str) -> None:
+        nonlocal done, last
+        done += 1
+        now = time.monotonic()
+        if now - last < _SECONDS_BETWEEN_LINES and done < total:
+            return
+        last = now
+        rate = done / max(now - start, 1e-9)
+        words = f"{description} {done}/{total}, {rate:.1f}/s, ETA {(total - done) / rate:.0f} s"
+        print(f"{words}, {note}" if note else words, file=sys.stderr, flush=True)
+
+    yield advance

@@ -1,0 +1,56 @@
+"""How many steps a run takes, resolved from its settings and its data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psmt_viz.config import Config
+from psmt_viz.data.dataset import Split
+from psmt_viz.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Lengths in optimiser steps."""
+
+    steps_per_epoch: int
+    warmup_steps: int
+    ramp_steps: int
+    total_steps: int
+    """Warm-up included."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return asdict(self)
+
+
+def resolve(config: Config, split: Split) -> Plan:
+    """Turns epochs into steps.
+
+    An epoch is `steps_per_epoch` steps or, where that is not set, one pass over the unlabelled images (over the
+    labelled ones, if every image is labelled).
+
+    Raises:
+        UserError: if there is no labelled image, PS-MT has no unlabelled one, or an epoch would have no step.
+    """
+    method = config.method
+    if not split.labeled:
+        raise UserError("at least 1 labelled image", "none", "choose another --split or --labeled-list")
+    if method.method == "psmt" and not split.unlabeled:
+        fix = "choose a --split that leaves some images unlabelled, or --method supervised"
+        raise UserError("unlabelled images for PS-MT", "none", fix)
+    if split.unlabeled:
+        steps = method.steps_per_epoch or len(split.unlabeled) // method.batch_unlabeled
+    else:
+        steps = method.steps_per_epoch or len(split.labeled) // method.batch_labeled
+    if steps == 0:
+        got = f"{len(split.unlabeled or split.labeled)} images at batch {method.batch_unlabeled}"
+        raise UserError("at least one batch an epoch", got, "lower the batch or set --steps-per-epoch")
+    warmup = method.warmup_epochs * steps
+    return Plan(
+        steps_per_epoch=steps,
+        warmup_steps=warmup,
+        ramp_steps=round(method.ramp_epochs * steps),
+        total_steps=warmup + method.epochs * steps,
+    )

@@ -1,0 +1,202 @@
+"""A run from its first step to its last, with what it leaves on disk."""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from psmt_viz.config import Config
+from psmt_viz.data.dataset import SegmentationData
+from psmt_viz.errors import UserError
+from psmt_viz.probes.evaluate import evaluate
+from psmt_viz.progress import progress
+from psmt_viz.results import ROLES, Curves, Evaluation, TrainingBatch, write_csv
+from psmt_viz.runs import Run, versions
+from psmt_viz.train.checkpoint import load_state, save_state
+from psmt_viz.train.loop import StepLog, Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochReport:
+    """What is known after an epoch; a callback draws it."""
+
+    run: Run
+    curves: Curves
+    evaluation: Evaluation | None
+    """The validation, in epochs that had one."""
+    batch: TrainingBatch
+    finished: bool
+
+
+OnEpoch = Callable[[EpochReport], None]
+
+
+def train(
+    config: Config,
+    data: SegmentationData,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    resume: bool = False,
+    on_epoch: OnEpoch | None = None,
+) -> Run:
+    """Trains a run and fills its folder: config, weights, metrics, timing and a checkpoint after every epoch.
+
+    Args:
+        config: All settings.
+        data: The data set that `config.data` names.
+        folder: The run folder; it exists.
+        device: A torch device.
+        resume: Go on from the folder's last checkpoint, if there is one; without, the folder must hold no run.
+        on_epoch: Called after each epoch.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: if the folder holds another run, or the loss stops being finite.
+    """
+    trainer = Trainer(config, data, device=device)
+    run = Run(
+        folder=folder,
+        config=config,
+        classes=data.classes,
+        plan=trainer.plan.as_dict(),
+        data_fingerprint=data.fingerprint(),
+        versions=versions(),
+    )
+    state = _begin(run, resume=resume)
+    history = _History(run, trainer, state)
+    plan, every = trainer.plan, config.system.val_every
+    epochs = plan.total_steps // plan.steps_per_epoch
+    with progress("train", plan.total_steps) as advance:
+        for _ in range(history.epoch * plan.steps_per_epoch):
+            advance("resumed")
+        for epoch in range(history.epoch, epochs):
+            first, start = epoch * plan.steps_per_epoch, time.perf_counter()
+            logs = []
+            for log in trainer.steps(first, first + plan.steps_per_epoch):
+                logs.append(log)
+                advance(history.words)
+            seconds = time.perf_counter() - start
+            finished = epoch + 1 == epochs
+            evaluation = None
+            if finished or (epoch + 1) % every == 0:
+                evaluation = evaluate(trainer.bundle, data, device=device, parameters=run.facts(data.name))
+            history.add(logs, evaluation, seconds)
+            if on_epoch is not None:
+                report = EpochReport(
+                    run=run,
+                    curves=run.curves(),
+                    evaluation=evaluation,
+                    batch=trainer.picture(first),
+                    finished=finished,
+                )
+                on_epoch(report)
+    return run
+
+
+def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
+    path = run.folder / "config.json"
+    if path.exists():
+        before = Run.open(run.folder)
+        if not resume:
+            fix = "give --resume to go on with it, or another --out"
+            raise UserError(f"no run in {run.folder}", "one that was started before", fix)
+        now = (run.config.as_dict(), run.plan, run.data_fingerprint)
+        then = (before.config.as_dict(), before.plan, before.data_fingerprint)
+        if now != then:
+            fix = "repeat the first command with --resume, or give another --out"
+            raise UserError(f"the settings and data that {run.folder} was started with", "others", fix)
+    else:
+        run.write()
+    return load_state(run.folder)
+
+
+class _History:
+    """The epochs so far: tables, best score and checkpoint."""
+
+    def __init__(self, run: Run, trainer: Trainer, state: dict[str, Any] | None) -> None:
+        self._run, self._trainer = run, trainer
+        self.epoch, self._best, self.words = 0, -math.inf, ""
+        self._metrics: list[dict[str, Any]] = []
+        self._timing: list[dict[str, Any]] = []
+        if state is not None:
+            self.epoch, self._best = state["epoch"], state["best"]
+            self._metrics, self._timing = state["metrics"], state["timing"]
+            trainer.bundle.load_state_dict(state["networks"])
+            for role, optimizer in trainer.optimizers.items():
+                optimizer.load_state_dict(state["optimizers"][role])
+            self._write()
+
+    def add(self, logs: list[StepLog], evaluation: Evaluation | None, seconds: float) -> None:
+        """Sums up an epoch, and writes tables, weights and, last, the checkpoint."""
+        plan, method = self._trainer.plan, self._run.config.method
+        self.epoch += 1
+        row = {
+            "epoch": self.epoch,
+            "step": self.epoch * plan.steps_per_epoch,
+            "learning_rate": logs[-1].learning_rate,
+            "unsup_weight": logs[-1].unsup_weight,
+            "loss_sup": _mean([log.loss_sup for log in logs]),
+            "loss_unsup": _mean([log.loss_unsup for log in logs]),
+            "confident_fraction": _mean([log.confident_fraction for log in logs]),
+        }
+        if not math.isfinite(row["loss_sup"] + row["loss_unsup"]):
+            got = f"{row['loss_sup']} and {row['loss_unsup']} in epoch {self.epoch}"
+            raise UserError("finite losses", got, "lower --lr; the last checkpoint is kept")
+        scores = evaluation.table().set_index("role") if evaluation is not None else pd.DataFrame()
+        for role in ROLES:
+            row[f"miou_{role}"] = float(scores["miou"].get(role, math.nan)) if len(scores) else math.nan
+        row["pixel_accuracy_ensemble"] = (
+            float(scores["pixel_accuracy"].get("ensemble", math.nan)) if len(scores) else math.nan
+        )
+        self._metrics.append(row)
+        images = method.batch_labeled + (method.batch_unlabeled if method.method == "psmt" else 0)
+        memory = torch.cuda.max_memory_allocated() / 2**20 if self._trainer.device.startswith("cuda") else _peak_rss()
+        self._timing.append(
+            {
+                "epoch": self.epoch,
+                "images_per_second": images * len(logs) / seconds,
+                "seconds": seconds,
+                "peak_memory_mb": memory,
+            }
+        )
+        score = row["miou_ensemble" if method.method == "psmt" else "miou_student"]
+        if score > self._best:
+            self._best = score
+            self._trainer.bundle.save(self._run.folder / "best.safetensors")
+        self.words = f"loss {row['loss_sup']:.3f} + {row['loss_unsup']:.3f}, mIoU {score:.3f}"
+        self._write()
+        save_state(
+            self._run.folder,
+            {
+                "epoch": self.epoch,
+                "best": self._best,
+                "metrics": self._metrics,
+                "timing": self._timing,
+                "networks": self._trainer.bundle.state_dict(),
+                "optimizers": {role: opt.state_dict() for role, opt in self._trainer.optimizers.items()},
+            },
+        )
+
+    def _write(self) -> None:
+        self._trainer.bundle.save(self._run.folder / "last.safetensors")
+        write_csv(self._run.folder / "metrics.csv", pd.DataFrame(self._metrics))
+        write_csv(self._run.folder / "timing.csv", pd.DataFrame(self._timing))
+
+
+def _mean(values: list[torch.Tensor]) -> float:
+    return float(torch.stack(values).mean())
+
+
+def _peak_rss() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

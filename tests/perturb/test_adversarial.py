@@ -1,0 +1,174 @@
+"""The search against references that share no code with it."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from psmt_viz.errors import UserError
+from psmt_viz.perturb import (
+    adversarial_perturbation,
+    curvature_product,
+    direction_cosine,
+    kl_per_image,
+    random_perturbation,
+)
+
+
+def small_decoder(dtype: torch.dtype = torch.float32, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(6, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 4, 1)).to(dtype)
+
+
+def features(seed: int = 1, batch: int = 3, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(batch, 6, 5, 7, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+def explicit_hessian_product(predict, z, direction):
+    """J^T (diag(p) - p p^T) J d from the full Jacobian, image by image and pixel by pixel."""
+    products = []
+    for image, step in zip(z, direction, strict=True):
+        jacobian = torch.autograd.functional.jacobian(lambda v: predict(v[None])[0], image)
+        p = predict(image[None])[0].softmax(dim=0)
+        jacobian = jacobian.reshape(*p.shape, -1)
+        total = torch.zeros(image.numel(), dtype=z.dtype)
+        for row in range(p.shape[1]):
+            for col in range(p.shape[2]):
+                local, probability = jacobian[:, row, col], p[:, row, col]
+                curvature = torch.diag(probability) - torch.outer(probability, probability)
+                total += local.T @ curvature @ local @ step.flatten()
+        products.append(total.reshape(image.shape))
+    return torch.stack(products)
+
+
+def test_curvature_product_equals_the_explicit_jacobian() -> None:
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
+    direction = features(seed=5, dtype=torch.float64)
+    expected = explicit_hessian_product(predict, z, direction)
+    torch.testing.assert_close(curvature_product(predict, z, direction), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_curvature_product_equals_double_differentiation_of_kl() -> None:
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
+    direction = features(seed=5, dtype=torch.float64)
+    clean = F.log_softmax(predict(z), dim=1).detach()
+    r = torch.zeros_like(z, requires_grad=True)
+    kl = (clean.exp() * (clean - F.log_softmax(predict(z + r), dim=1))).sum()
+    (gradient,) = torch.autograd.grad(kl, r, create_graph=True)
+    (expected,) = torch.autograd.grad((gradient * direction).sum(), r)
+    torch.testing.assert_close(curvature_product(predict, z, direction), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("eps", [0.01, 2.0, 50.0])
+def test_norm_is_eps_for_every_image(eps: float) -> None:
+    found = adversarial_perturbation(small_decoder(), features(), eps=eps, generator=generator())
+    norms = found.delta.double().flatten(1).norm(dim=1)
+    torch.testing.assert_close(norms, torch.full((3,), eps, dtype=torch.float64), rtol=1e-4, atol=0)
+    torch.testing.assert_close(found.health.norm.double(), norms, rtol=1e-5, atol=0)
+    relative = norms / features().double().flatten(1).norm(dim=1)
+    torch.testing.assert_close(found.health.relative_norm.double(), relative, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
+def test_direction_is_the_exact_one_in_float32(scale: float) -> None:
+    # The step follows the size of z, so features of any scale must do.
+    predict = small_decoder()
+    reference = small_decoder(torch.float64)
+    z = scale * features()
+    found = adversarial_perturbation(lambda v: predict(v / scale), z, generator=generator())
+    cosine = direction_cosine(lambda v: reference(v / scale), z.double(), found.start, found.delta)
+    assert (cosine >= 0.999).all()
+
+
+def test_the_published_step_is_rounding_noise_and_its_health_says_so() -> None:
+    # Features of the published network's size: the step lies below float32's spacing there.
+    predict, z = small_decoder(), 300 * features()
+    scaled = lambda v: predict(v / 300)  # noqa: E731
+    found = adversarial_perturbation(scaled, z, xi=1e-6, floor=1e-8, noise="uniform", generator=generator())
+    reference = small_decoder(torch.float64)
+    cosine = direction_cosine(lambda v: reference(v / 300), z.double(), found.start, found.delta)
+    assert (cosine.abs() < 0.9).all()
+    assert (found.health.unchanged > 0.9).all()
+    assert (adversarial_perturbation(scaled, z, generator=generator()).health.unchanged < 0.01).all()
+
+
+def test_adversarial_beats_a_random_direction_of_equal_norm() -> None:
+    predict, z = small_decoder(), features(batch=8)
+    found = adversarial_perturbation(predict, z, eps=0.5, generator=generator())
+    control = random_perturbation(z, eps=0.5, generator=generator())
+    torch.testing.assert_close(control.delta.flatten(1).norm(dim=1), torch.full((8,), 0.5), rtol=1e-5, atol=0)
+    assert (kl_per_image(predict, z, found.delta) > 2 * kl_per_image(predict, z, control.delta)).all()
+
+
+def test_more_iterations_converge_to_the_top_eigenvector() -> None:
+    predict, z = small_decoder(torch.float64), features(batch=1, dtype=torch.float64)
+    basis = torch.eye(z.numel(), dtype=torch.float64).reshape(-1, *z.shape[1:])
+    hessian = torch.stack([explicit_hessian_product(predict, z, b[None])[0].flatten() for b in basis])
+    top = torch.linalg.eigh(hessian).eigenvectors[:, -1]
+    found = adversarial_perturbation(predict, z, eps=1.0, iterations=200, generator=generator())
+    assert abs(torch.dot(found.delta.flatten(), top)) > 0.999
+
+
+def test_kl_equals_the_definition() -> None:
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
+    delta = 0.3 * features(seed=9, dtype=torch.float64)
+    p, q = predict(z).softmax(1), predict(z + delta).softmax(1)
+    expected = [
+        sum(
+            float(p[b, k, i, j]) * math.log(float(p[b, k, i, j]) / float(q[b, k, i, j]))
+            for k in range(4)
+            for i in range(5)
+            for j in range(7)
+        )
+        for b in range(3)
+    ]
+    torch.testing.assert_close(kl_per_image(predict, z, delta), torch.tensor(expected, dtype=torch.float64))
+
+
+def test_z_is_not_changed_and_nothing_carries_a_graph() -> None:
+    z = features().requires_grad_()
+    before = z.detach().clone()
+    found = adversarial_perturbation(small_decoder(), z, generator=generator())
+    assert torch.equal(z.detach(), before)
+    assert z.grad is None
+    assert not found.delta.requires_grad
+
+
+def test_literal_noise_starts_unscaled() -> None:
+    # With eq. 1 read literally the first step is N(0, I): far beyond the linear regime, another direction.
+    predict, z = small_decoder(), features()
+    literal = adversarial_perturbation(predict, z, noise="literal", generator=generator())
+    small = adversarial_perturbation(predict, z, generator=generator())
+    assert torch.equal(literal.start, small.start)
+    assert not torch.allclose(literal.delta, small.delta, rtol=1e-2)
+
+
+@pytest.mark.parametrize(("eps", "match"), [(0.0, "eps above 0"), (-1.0, "eps above 0"), (math.nan, "eps above 0")])
+def test_a_bad_eps_is_refused(eps: float, match: str) -> None:
+    with pytest.raises(UserError, match=match):
+        adversarial_perturbation(small_decoder(), features(), eps=eps)
+
+
+def test_a_prediction_that_ignores_z_is_refused() -> None:
+    with pytest.raises(UserError, match="a zero one"):
+        adversarial_perturbation(lambda z: torch.zeros(3, 4, 5, 7), features())
+    with pytest.raises(UserError, match="a zero one"):
+        adversarial_perturbation(lambda z: 0 * z[:, :4], features())
+
+
+def test_features_and_weights_that_are_not_finite_are_refused() -> None:
+    broken = features()
+    broken[0, 0, 0, 0] = math.nan
+    with pytest.raises(UserError, match="finite features"):
+        adversarial_perturbation(small_decoder(), broken)
+    network = small_decoder()
+    with torch.no_grad():
+        network[0].weight[0] = math.nan
+    with pytest.raises(UserError, match="NaN or infinite one"):
+        adversarial_perturbation(network, features())
