@@ -197,9 +197,7 @@ class Cams:
     def save(self, folder: Path) -> list[Path]:
         """Writes cams.npz, gradcam.csv and gradcam.json."""
         paths = [folder / "cams.npz", folder / "gradcam.csv", folder / "gradcam.json"]
-        arrays = {
-            f"{index}_{name}": getattr(cam, name) for index, cam in enumerate(self.cams) for name in Cam.ARRAYS
-        }
+        arrays = {f"{index}_{name}": getattr(cam, name) for index, cam in enumerate(self.cams) for name in Cam.ARRAYS}
         with whole(paths[0]) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
         write_csv(paths[1], self.table)

@@ -10,24 +10,22 @@ from typing import Any, Self
 
 import pandas as pd
 
-import psmt_viz
 from psmt_viz.config import Config
 from psmt_viz.errors import UserError
 from psmt_viz.files import read_json, write_json
 from psmt_viz.results import Curves, read_csv
 
-_RECORDED = ("torch", "torchvision", "timm", "numpy")
+_RECORDED = ("psmt-viz", "torch", "torchvision", "timm", "numpy")
 
 
 def versions() -> dict[str, str]:
     """Returns the versions of this project, of Python and of the libraries that shape the numbers."""
-    own = {"psmt-viz": psmt_viz.__version__, "python": platform.python_version()}
-    return own | {name: metadata.version(name) for name in _RECORDED}
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _RECORDED}
 
 
 def shipped_run() -> Path:
     """Returns the folder of the run that comes with the project."""
-    package = Path(psmt_viz.__file__).resolve().parent
+    package = Path(__file__).resolve().parent
     # Beside the package in a checkout, inside it once installed.
     beside, inside = package.parent / "checkpoints" / "scenes", package / "checkpoints" / "scenes"
     return beside if beside.is_dir() else inside

@@ -1,8 +1,9 @@
 """Draws scenes of shapes with exact labels.
 
 The shape of an object decides its class. Its look (colours and texture) comes from several modes per class, of which
-some are common and many are rare, and neighbouring classes share part of them. So a few labelled images show only
-some of the modes, colour alone misleads, and unlabelled images have something to teach.
+some are common and many are rare: every class has all palettes, each in an order of its own, and mostly a texture of
+its own. So a few labelled images show only some of the modes, colour alone misleads, and unlabelled images have
+something to teach.
 """
 
 from __future__ import annotations
@@ -43,40 +44,40 @@ TEXTURES = ("plain", "stripes", "checker", "dots", "noise", "gradient")
 class SceneStyle:
     """What makes the scenes easy or hard; ranges are (low, high) and drawn uniformly unless said otherwise."""
 
-    class_ratio: float = 6 ** (-1 / 5)
-    """How often an object class occurs relative to the class before it; the rarest is then a sixth of the commonest."""
-    count_weights: tuple[float, ...] = (0.15, 0.25, 0.30, 0.20, 0.10)
+    class_ratio: float = 0.9
+    """How often an object class occurs relative to the class before it; the rarest is half as common as the first."""
+    count_weights: tuple[float, ...] = (0.0, 0.1, 0.3, 0.3, 0.3)
     """Relative frequency of images with 1, 2, ... objects."""
-    own_texture: float = 0.75
+    own_texture: float = 0.97
     """How often an object has its class's own texture; otherwise it has any texture, so that texture misleads too."""
-    mode_ratio: float = 0.68
+    mode_ratio: float = 0.35
     """How often a palette occurs in a class relative to the palette before it; the lower, the rarer the last ones."""
-    color_jitter: float = 0.10
+    color_jitter: float = 0.05
     """Standard deviation of the change of an object's colours, per channel and object."""
-    diameter: tuple[float, float] = (0.12, 0.55)
+    diameter: tuple[float, float] = (0.35, 0.65)
     """Size of an object relative to the image side; drawn uniformly."""
     separation: float = 0.60
     """Smallest distance between two centres relative to the sum of their radii, where there is room: below 1 objects
     overlap."""
-    contrast: tuple[float, float] = (0.35, 1.0)
+    contrast: tuple[float, float] = (0.0, 0.3)
     """How far the background's two colours differ, relative to two random colours."""
-    backgrounds: tuple[float, ...] = (0.2, 0.25, 0.2, 0.2, 0.15)
+    backgrounds: tuple[float, ...] = (0.35, 0.35, 0.25, 0.02, 0.03)
     """Relative frequency of backgrounds that are a gradient, clouds, grain, wavy stripes and hard-edged patches."""
-    clutter: tuple[int, int] = (3, 14)
+    clutter: tuple[int, int] = (1, 5)
     """Number of thin lines and small blobs that belong to the background, both ends included."""
     specks: float = 0.004
     """Largest share of pixels that are bright or dark specks."""
     blob_radius: tuple[float, float] = (0.012, 0.035)
     """Radius of a clutter blob relative to the image side; stays below the smallest object's."""
-    gain: tuple[float, float] = (0.65, 1.2)
+    gain: tuple[float, float] = (0.85, 1.1)
     """Brightness factor of the whole image."""
-    gamma: tuple[float, float] = (0.75, 1.35)
+    gamma: tuple[float, float] = (0.9, 1.1)
     """Exponent of the whole image's tone curve."""
-    shading: float = 0.35
+    shading: float = 0.15
     """Largest relative change of brightness from the image's centre to its edge."""
-    shadow: tuple[float, float] = (0.0, 0.55)
+    shadow: tuple[float, float] = (0, 0.25)
     """Darkness of the objects' soft shadows on what lies behind them."""
-    noise: tuple[float, float] = (0.01, 0.05)
+    noise: tuple[float, float] = (0.0, 0.02)
     """Standard deviation of the sensor noise, full scale being 1."""
     blur: float = 0.22
     """Largest weight of each neighbour in the three-tap blur; 1/3 would be a box filter."""

@@ -32,7 +32,7 @@ def read_image(path: Path, root: Path) -> NDArray[np.uint8] | Fault:
         )
     try:
         with Image.open(path) as file:
-            return np.asarray(file.convert("RGB"))
+            return np.array(file.convert("RGB"))  # a copy: PIL's own memory is read-only
     except _UNREADABLE as error:
         return _unreadable("unreadable image", f"a readable image {path}", where, error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import timm
 import torch
@@ -33,6 +33,9 @@ class Backbone(nn.Module):
         UserError: if timm does not know the name or the network has no such feature maps.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, name: str, *, output_stride: int = 16, pretrained: bool = False) -> None:
         super().__init__()
         if not timm.is_model(name.split(".", maxsplit=1)[0]):
@@ -44,8 +47,8 @@ class Backbone(nn.Module):
         if hub:
             warnings.warn(f"loading ImageNet weights of {name} through timm's hub (or its cache)", stacklevel=2)
         try:
-            self.body = timm.create_model(name, features_only=True, output_stride=output_stride, pretrained=hub)
-            strides = self.body.feature_info.reduction()
+            body: Any = timm.create_model(name, features_only=True, output_stride=output_stride, pretrained=hub)
+            strides = body.feature_info.reduction()
         except (TypeError, RuntimeError, AttributeError, NotImplementedError, AssertionError, OSError) as error:
             reason = f"{name}: {(str(error) or type(error).__name__).splitlines()[0]}"
             if hub:
@@ -56,8 +59,9 @@ class Backbone(nn.Module):
         if LOW_STRIDE not in strides or strides[-1] != output_stride:
             fix = "choose a convolutional network such as resnet50"
             raise UserError(f"--backbone with strides {LOW_STRIDE} and {output_stride}", f"{name}: {strides}", fix)
+        self.body = body
         self._low = strides.index(LOW_STRIDE)
-        channels = self.body.feature_info.channels()
+        channels = body.feature_info.channels()
         self.low_channels, self.high_channels = channels[self._low], channels[-1]
         scale = timm.data.resolve_model_data_config(self.body)
         mean, std = scale["mean"], scale["std"]

@@ -22,10 +22,10 @@ def curvature_product(predict: Predict, z: Tensor, direction: Tensor) -> Tensor:
     Returns:
         (B, C, H, W), without a graph.
     """
-    logits, moved = torch.func.jvp(predict, (z.detach(),), (direction.detach(),))
+    logits, moved = torch.func.jvp(predict, (z.detach(),), (direction.detach(),))  # type: ignore[misc]
     p = logits.softmax(dim=1)
     weighted = p * (moved - (p * moved).sum(dim=1, keepdim=True))
-    _, pull_back = torch.func.vjp(predict, z.detach())
+    _, pull_back = torch.func.vjp(predict, z.detach())  # type: ignore[misc]
     return pull_back(weighted)[0].detach()
 
 
@@ -40,5 +40,6 @@ def direction_cosine(predict: Predict, z: Tensor, start: Tensor, delta: Tensor) 
     """
     exact = curvature_product(predict, z, start.to(z.dtype))
     found = delta.to(z.dtype)
-    return ((exact * found).flatten(1).sum(1, keepdim=True)[..., None, None] / norm_per_image(exact)
-            / norm_per_image(found)).flatten()
+    return (
+        (exact * found).flatten(1).sum(1, keepdim=True)[..., None, None] / norm_per_image(exact) / norm_per_image(found)
+    ).flatten()

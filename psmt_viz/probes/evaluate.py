@@ -75,5 +75,3 @@ def confusion(truth: Tensor, prediction: Tensor, classes: int) -> Tensor:
     seen = truth != IGNORE
     cells = torch.bincount(truth[seen] * classes + prediction[seen], minlength=classes**2)
     return cells.view(classes, classes)
-
-

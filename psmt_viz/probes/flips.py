@@ -76,65 +76,65 @@ def flips(
         if kind not in kinds_of(bundle):
             raise UserError(f"kinds among {', '.join(kinds_of(bundle))}", kind, "choose some of them")
     bundle.eval()
-    tallies = {(kind, value): _Tally() for kind in kinds for value in eps}
-    health: dict[str, dict[str, list[float]]] = {k: {"norm": [], "unchanged": [], "cosine": []} for k in kinds}
     ids = data.ids("val") if ids is None else tuple(ids)
-    reference = copy.deepcopy(bundle).double()
+    sums = _Sums(bundle, kinds, eps, seed)
     with progress("perturb", len(ids)) as advance:
-        for index, image in enumerate(labeled_images(data, ids, batch=1, device=device)):
-            _measure(bundle, image, kinds, eps, seed, tallies, health, reference if index < _COSINE_IMAGES else None)
+        for image in labeled_images(data, ids, batch=1, device=device):
+            sums.add(image)
             advance("")
     facts = {"eps": list(eps), "kinds": list(kinds), "images": len(ids), "seed": seed, "judge": "student"}
-    summary = {kind: {name: _summary(v) for name, v in numbers.items() if v} for kind, numbers in health.items()}
     return Flips(
-        flips=pd.DataFrame([_row(kind, value, tally, seed) for (kind, value), tally in tallies.items()]),
+        flips=pd.DataFrame([_row(kind, value, tally, seed) for (kind, value), tally in sums.tallies.items()]),
         by_class=pd.DataFrame(
-            [row for (kind, value), tally in tallies.items() for row in _class_rows(kind, value, tally, data.classes)]
+            [row for (kind, value), t in sums.tallies.items() for row in _class_rows(kind, value, t, data.classes)]
         ),
-        health=summary,
+        health={kind: {name: _summary(v) for name, v in of_kind.items() if v} for kind, of_kind in sums.health.items()},
         parameters=facts | (parameters or {}),
     )
 
 
-def _measure(
-    bundle: PSMT,
-    image: LabeledImages,
-    kinds: Sequence[str],
-    eps: Sequence[float],
-    seed: int,
-    tallies: dict[tuple[str, float], _Tally],
-    health: dict[str, dict[str, list[float]]],
-    reference: PSMT | None,
-) -> None:
-    student, classes = predictor(bundle, "student", image.size), len(bundle.classes)
-    with torch.no_grad():
-        z = encode_whole(bundle.student, image.images)
-        correct = (student(z).argmax(dim=1) == image.labels) & (image.labels != IGNORE)
-    for kind in kinds:
-        unit = perturb(bundle, kind, z, image.size, image_id=image.ids[0], eps=1.0, seed=seed)
-        health[kind]["norm"].append(float(unit.health.norm))
-        health[kind]["unchanged"].append(float(unit.health.unchanged))
-        if reference is not None and (cosine := _cosine(reference, kind, z, image.size, unit)) is not None:
-            health[kind]["cosine"].append(cosine)
-        for value in eps:
-            tally, delta = tallies[kind, value], value * unit.delta
-            with torch.no_grad():
-                after = student(z + delta).argmax(dim=1)
-            flipped = correct & (after != image.labels)
-            tally.relative_norm.append(value * float(unit.health.relative_norm))
-            tally.kl.append(float(kl_per_image(student, z, delta)))
-            tally.pixels.append(image.labels.numel())
-            tally.correct.append(_by_class(image.labels, correct, classes))
-            tally.flipped.append(_by_class(image.labels, flipped, classes))
-            tally.matrix = tally.matrix + confusion(image.labels, after, classes)
+class _Sums:
+    """What is summed over images, by kind and eps."""
 
+    def __init__(self, bundle: PSMT, kinds: Sequence[str], eps: Sequence[float], seed: int) -> None:
+        self._bundle, self._kinds, self._eps, self._seed = bundle, kinds, eps, seed
+        self._reference = copy.deepcopy(bundle).double()
+        self.tallies = {(kind, value): _Tally() for kind in kinds for value in eps}
+        self.health: dict[str, dict[str, list[float]]] = {
+            kind: {"norm_over_eps": [], "unchanged": [], "cosine": []} for kind in kinds
+        }
 
-def _cosine(reference: PSMT, kind: str, z: Tensor, size: Sequence[int], found: Perturbed) -> float | None:
-    predict = search_predictor(reference, kind, size)
-    if predict is None:
-        return None
-    with frozen(reference):
-        return float(direction_cosine(predict, z.double(), found.start, found.delta))
+    def add(self, image: LabeledImages) -> None:
+        """Perturbs one image in every way and counts what flips."""
+        student, classes = predictor(self._bundle, "student", image.size), len(self._bundle.classes)
+        with torch.no_grad():
+            z = encode_whole(self._bundle.student, image.images)
+            correct = (student(z).argmax(dim=1) == image.labels) & (image.labels != IGNORE)
+        for kind in self._kinds:
+            unit = perturb(self._bundle, kind, z, image.size, image_id=image.ids[0], eps=1.0, seed=self._seed)
+            self._note_health(kind, z, image.size, unit)
+            for value in self._eps:
+                tally, delta = self.tallies[kind, value], value * unit.delta
+                with torch.no_grad():
+                    after = student(z + delta).argmax(dim=1)
+                flipped = correct & (after != image.labels)
+                tally.relative_norm.append(value * float(unit.health.relative_norm))
+                tally.kl.append(float(kl_per_image(student, z, delta)))
+                tally.pixels.append(image.labels.numel())
+                tally.correct.append(_by_class(image.labels, correct, classes))
+                tally.flipped.append(_by_class(image.labels, flipped, classes))
+                tally.matrix = tally.matrix + confusion(image.labels, after, classes)
+
+    def _note_health(self, kind: str, z: Tensor, size: Sequence[int], unit: Perturbed) -> None:
+        health = self.health[kind]
+        health["norm_over_eps"].append(float(unit.health.norm))
+        predict = search_predictor(self._reference, kind, size)
+        if predict is None:
+            return
+        health["unchanged"].append(float(unit.health.unchanged))
+        if len(health["cosine"]) < _COSINE_IMAGES:
+            with frozen(self._reference):
+                health["cosine"].append(float(direction_cosine(predict, z.double(), unit.start, unit.delta)))
 
 
 def _by_class(labels: Tensor, where: Tensor, classes: int) -> np.ndarray:

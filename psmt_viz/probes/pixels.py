@@ -43,8 +43,8 @@ class PixelSample:
     image_ids: tuple[str, ...]
     correct_pixels: dict[str, int]
     """Class -> correctly predicted pixels in the whole split."""
-    relative_norm: dict[str, float]
-    """`vat`, `tvat` -> mean over images of the perturbation's norm over that of z."""
+    relative_norm: float
+    """Mean over images of the perturbations' norm over that of z; alike for both, since both have norm eps."""
 
 
 def sample_pixels(
@@ -60,9 +60,9 @@ def sample_pixels(
 ) -> PixelSample:
     """Draws correctly predicted validation pixels, equally many of each class.
 
-    Within a class every correct pixel of the split has the same chance: each gets a random key that depends on the seed,
-    the image and its place alone, and the smallest keys win. One pass; memory is bounded by the number of pixels asked
-    for, not by the data. A pixel's feature is the layer's map sampled bilinearly at the pixel, corners aligned.
+    Within a class every correct pixel of the split has the same chance: each gets a random key that depends on the
+    seed, the image and its place alone, and the smallest keys win. One pass; memory is bounded by the number of pixels
+    asked for, not by the data. A pixel's feature is the layer's map sampled bilinearly at the pixel, corners aligned.
 
     Args:
         bundle: Networks with teachers; put in eval mode.
@@ -87,12 +87,11 @@ def sample_pixels(
     ids = data.ids("val")
     quota = pixels // wanted
     kept = {index: _Smallest(quota) for index in range(len(names)) if not classes or names[index] in classes}
-    norms: dict[str, list[float]] = {"vat": [], "tvat": []}
+    collector = _Collector(bundle, kept, eps=eps, layer=layer, seed=seed)
     bundle.eval()
     with progress("sample pixels", len(ids)) as advance:
         for place, image in enumerate(labeled_images(data, ids, batch=1, device=device)):
-            for kind, norm in _collect(bundle, image, place, kept, eps, layer, seed).items():
-                norms[kind].append(norm)
+            collector.add(image, place)
             advance("")
     counts = {names[index]: smallest.seen for index, smallest in kept.items()}
     chosen = _choose(counts, wanted, quota, names)
@@ -107,7 +106,7 @@ def sample_pixels(
         features={panel: joined[f"feature_{panel}"] for panel in PANELS},
         image_ids=ids,
         correct_pixels=counts,
-        relative_norm={kind: float(np.mean(values)) for kind, values in norms.items()},
+        relative_norm=float(np.mean(collector.norms)),
     )
 
 
@@ -136,43 +135,47 @@ class _Smallest:
         return self._rows
 
 
-def _collect(
-    bundle: PSMT, image: LabeledImages, place: int, kept: dict[int, _Smallest], eps: float, layer: Layer, seed: int
-) -> dict[str, float]:
-    id = image.ids[0]
-    with torch.no_grad():
-        z = {"clean": encode_whole(bundle.student, image.images)}
-    norms = {}
-    for kind in ("vat", "tvat"):
-        found = perturb(bundle, kind, z["clean"], image.size, image_id=id, eps=eps, seed=seed)
-        z[kind] = z["clean"] + found.delta
-        norms[kind] = float(found.health.relative_norm)
-    with torch.no_grad():
-        maps = {panel: _layer(bundle, layer, values) for panel, values in z.items()}
-        predicted = {
-            panel: decode_whole(bundle.student.decode, values, image.size)[0].argmax(dim=0).cpu().numpy()
-            for panel, values in z.items()
-        }
-    label = image.labels[0].cpu().numpy()
-    keys = np.random.default_rng(derived_seed(seed, "pixels", id)).random(label.shape)
-    for index, smallest in kept.items():
-        rows, cols = np.nonzero((label == index) & (predicted["clean"] == index))
-        chosen = smallest.candidates(keys[rows, cols])
-        if not len(chosen):
-            continue
-        rows, cols = rows[chosen], cols[chosen]
-        columns: dict[str, NDArray] = {
-            "key": keys[rows, cols],
-            "image": np.full(len(rows), place),
-            "row": rows,
-            "col": cols,
-            "label": np.full(len(rows), index),
-        }
-        for panel in PANELS:
-            columns[f"pred_{panel}"] = predicted[panel][rows, cols]
-            columns[f"feature_{panel}"] = features_at(maps[panel], rows, cols, image.size)
-        smallest.add(columns)
-    return norms
+class _Collector:
+    """Perturbs images one by one and offers their correct pixels to the classes' samples."""
+
+    def __init__(self, bundle: PSMT, kept: dict[int, _Smallest], *, eps: float, layer: Layer, seed: int) -> None:
+        self._bundle, self._kept, self._eps, self._layer, self._seed = bundle, kept, eps, layer, seed
+        self.norms: list[float] = []
+
+    def add(self, image: LabeledImages, place: int) -> None:
+        """Takes in one image, the place-th of the split."""
+        student, id = self._bundle.student, image.ids[0]
+        with torch.no_grad():
+            z = {"clean": encode_whole(student, image.images)}
+        for kind in ("vat", "tvat"):
+            found = perturb(self._bundle, kind, z["clean"], image.size, image_id=id, eps=self._eps, seed=self._seed)
+            z[kind] = z["clean"] + found.delta
+        self.norms.append(float(found.health.relative_norm))
+        with torch.no_grad():
+            maps = {panel: _layer(self._bundle, self._layer, values) for panel, values in z.items()}
+            predicted = {
+                panel: decode_whole(student.decode, values, image.size)[0].argmax(dim=0).cpu().numpy()
+                for panel, values in z.items()
+            }
+        label = image.labels[0].cpu().numpy()
+        keys = np.random.default_rng(derived_seed(self._seed, "pixels", id)).random(label.shape)
+        for index, smallest in self._kept.items():
+            rows, cols = np.nonzero((label == index) & (predicted["clean"] == index))
+            chosen = smallest.candidates(keys[rows, cols])
+            if not len(chosen):
+                continue
+            rows, cols = rows[chosen], cols[chosen]
+            columns: dict[str, NDArray] = {
+                "key": keys[rows, cols],
+                "image": np.full(len(rows), place),
+                "row": rows,
+                "col": cols,
+                "label": np.full(len(rows), index),
+            }
+            for panel in PANELS:
+                columns[f"pred_{panel}"] = predicted[panel][rows, cols]
+                columns[f"feature_{panel}"] = features_at(maps[panel], rows, cols, image.size)
+            smallest.add(columns)
 
 
 def _layer(bundle: PSMT, layer: Layer, z: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ class EpochReport:
     curves: Curves
     evaluation: Evaluation | None
     """The validation, in epochs that had one."""
-    batch: TrainingBatch
+    batch: Callable[[], TrainingBatch]
+    """Looks at the epoch's first step as the networks see it now."""
     finished: bool
 
 
@@ -92,12 +94,14 @@ def train(
             if finished or (epoch + 1) % every == 0:
                 evaluation = evaluate(trainer.bundle, data, device=device, parameters=run.facts(data.name))
             history.add(logs, evaluation, seconds)
+            if finished and evaluation is not None:
+                evaluation.save(folder)
             if on_epoch is not None:
                 report = EpochReport(
                     run=run,
                     curves=run.curves(),
                     evaluation=evaluation,
-                    batch=trainer.picture(first),
+                    batch=partial(trainer.picture, first),
                     finished=finished,
                 )
                 on_epoch(report)
@@ -174,7 +178,8 @@ class _History:
         if score > self._best:
             self._best = score
             self._trainer.bundle.save(self._run.folder / "best.safetensors")
-        self.words = f"loss {row['loss_sup']:.3f} + {row['loss_unsup']:.3f}, mIoU {score:.3f}"
+        best = f", best mIoU {self._best:.3f}" if math.isfinite(self._best) else ""
+        self.words = f"loss {row['loss_sup']:.3f} + {row['loss_unsup']:.3f}{best}"
         self._write()
         save_state(
             self._run.folder,

@@ -1,0 +1,354 @@
+"""The verbs of `psmt-viz`; each reads its flags, calls one function and says where the results are."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import field, fields, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import docstring_parser
+from cyclopts import App, CycloptsError, Parameter
+
+import psmt_viz
+from psmt_viz.config import GROUPS, PRESETS, Config, configure
+from psmt_viz.errors import UserError
+from psmt_viz.files import output_folder, read_json
+
+if TYPE_CHECKING:
+    from psmt_viz.exhibits import Subject
+
+app = App(
+    name="psmt-viz",
+    help="Train PS-MT for semi-supervised semantic segmentation and see what its perturbations really do.",
+    version=psmt_viz.__version__,
+)
+
+
+def _settings() -> Any:
+    """Makes the class whose fields are the flags of `train`: every setting, None unless given."""
+    flags: list[tuple[str, Any, Any]] = []
+    for group in GROUPS.values():
+        hints = get_type_hints(group)
+        helps = {each.arg_name: each.description for each in docstring_parser.parse_from_object(group).params}
+        for setting in fields(group):
+            parameter = Parameter(help=helps[setting.name], consume_multiple=True, negative_iterable="")
+            flags.append((setting.name, Annotated[hints[setting.name] | None, parameter], field(default=None)))
+    made = make_dataclass("Settings", flags, kw_only=True, frozen=True)
+    made.__module__ = __name__  # cyclopts takes classes of the module `types` for built-in ones
+    return made
+
+
+Settings = _settings()
+
+RunFolder = Annotated[Path | None, Parameter(help="A run folder; left out, the run that comes with psmt-viz.")]
+RunFolders = Annotated[tuple[Path, ...], Parameter(help="Run folders; left out, the run that comes with psmt-viz.")]
+Data = Annotated[str | None, Parameter(help="A data set; left out, the one that the run was trained on.")]
+Out = Annotated[Path | None, Parameter(help="Folder for the results; left out, a new one under runs/.")]
+Seed = Annotated[int, Parameter(help="Everything random follows from it.")]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
+Weights = Annotated[Literal["last", "best"], Parameter(help="Which weights of the run.")]
+Eps = Annotated[float, Parameter(help="Norm of the perturbations over all features of an image.")]
+Sweep = Annotated[
+    tuple[float, ...],
+    Parameter(help="Norms of the perturbations, one measurement each.", consume_multiple=True, negative_iterable=""),
+]
+Jobs = Annotated[int, Parameter(help="Threads of openTSNE.")]
+NPixels = Annotated[int, Parameter(help="Pixels on the map, equally many of each class.")]
+Images = Annotated[int, Parameter(help="How many images.")]
+Classes = Annotated[
+    tuple[str, ...], Parameter(help="Names of classes to keep.", consume_multiple=True, negative_iterable="")
+]
+ListFile = Annotated[Path | None, Parameter(help="A list file in place of the data set's own.")]
+SWEEP = (0.5, 2.0, 8.0, 32.0)
+
+
+@app.command
+def checks(
+    *,
+    data: Annotated[str, Parameter(help="A folder in Pascal VOC's layout.")],
+    classes: Classes = (),
+    labeled_list: ListFile = None,
+    unlabeled_list: ListFile = None,
+    val_list: ListFile = None,
+    out: Out = None,
+) -> int:
+    """List every fault of a data set, each with its fix; exit status 2 if one of them is an error."""
+    from psmt_viz.data.checks import check
+    from psmt_viz.results import write_csv
+
+    faults = check(
+        Path(data), classes=classes, labeled_list=labeled_list, unlabeled_list=unlabeled_list, val_list=val_list
+    )
+    folder = output_folder(out, "checks", Path(data).resolve().name)
+    write_csv(folder / "checks.csv", faults)
+    for fault in faults.itertuples():
+        print(f"{fault.severity}: {fault.kind}: {fault.where}: {fault.found}; {fault.fix}")
+    errors = int((faults["severity"] == "error").sum())
+    print(f"{errors} errors, {len(faults) - errors} warnings in {data}")
+    _say(folder / "checks.csv")
+    return 2 if errors else 0
+
+
+@app.command
+def data(
+    source: Annotated[str, Parameter(help="`scenes`, or a folder in Pascal VOC's layout.")] = "scenes",
+    *,
+    classes: Classes = (),
+    out: Annotated[Path | None, Parameter(help="Write the data set there, as a folder in VOC's layout.")] = None,
+) -> None:
+    """Summarise a data set; with --out, write it as a folder in Pascal VOC's layout."""
+    from psmt_viz.data import open_data, write_voc
+
+    opened = open_data(source, classes=classes)
+    print(f"{opened.name}: {len(opened.ids('train'))} training and {len(opened.ids('val'))} validation images")
+    print(f"{len(opened.classes)} classes: {', '.join(opened.classes)}")
+    for name in ("1_16", "1_8", "1_4", "1_2"):
+        split = opened.split(name)
+        print(f"split {name}: {len(split.labeled)} labelled, {len(split.unlabeled)} unlabelled")
+    if out is not None:
+        write_voc(opened, output_folder(out, "data", opened.name))
+        _say(out)
+
+
+@app.command
+def train(
+    *,
+    preset: Annotated[str, Parameter(help=f"Where the settings start from: {', '.join(PRESETS)}.")] = "scenes",
+    config: Annotated[Path | None, Parameter(help="A run's config.json to start from, in place of a preset.")] = None,
+    out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/train.")] = None,
+    resume: Annotated[bool, Parameter(help="Go on from the last checkpoint in --out.", negative="")] = False,
+    device: Device = "auto",
+    settings: Annotated[Settings | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
+) -> None:
+    """Train PS-MT, or its supervised control, and leave a run folder. Flags left out keep the preset's value."""
+    given = {name: value for name, value in vars(settings or Settings()).items() if value is not None}
+    resolved = configure(preset, given) if config is None else _from_file(config, given)
+    from psmt_viz.exhibits import draw_run, open_config_data, resolve_device
+    from psmt_viz.results import Evaluation
+    from psmt_viz.train.session import train as run_training
+
+    device, opened = resolve_device(device), open_config_data(resolved.data)
+    name = f"{opened.name}-{resolved.method.method}-{resolved.data.split}"
+    folder = output_folder(out, "train", name)
+    run_training(resolved, opened, folder, device=device, resume=resume, on_epoch=draw_run)
+    _show_classes(Evaluation.load(folder))
+    _say(folder)
+
+
+@app.command
+def evaluate(
+    run: RunFolder = None,
+    *,
+    data: Data = None,
+    out: Out = None,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Score student, teachers and their ensemble on the validation images."""
+    from psmt_viz.exhibits import make_evaluation
+
+    subject, folder = _open(run, "evaluate", data=data, weights=weights, device=device, out=out)
+    result, _ = make_evaluation(subject, folder)
+    _show_classes(result)
+    _say(folder)
+
+
+@app.command
+def perturb(
+    run: RunFolder = None,
+    *,
+    data: Data = None,
+    out: Out = None,
+    eps: Sweep = SWEEP,
+    kinds: Annotated[
+        tuple[str, ...],
+        Parameter(help="vat, tvat, tvat-official, random.", consume_multiple=True, negative_iterable=""),
+    ] = (),
+    images: Annotated[int | None, Parameter(help="Only the first of the validation images.")] = None,
+    seed: Seed = 0,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Measure how many correct predictions each kind of perturbation turns wrong."""
+    from psmt_viz.exhibits import make_perturbation
+    from psmt_viz.results import Flips
+
+    subject, folder = _open(run, "perturb", data=data, weights=weights, device=device, out=out)
+    make_perturbation(subject, folder, eps=sorted({*eps, 2.0}), kinds=kinds, images=images, seed=seed)
+    columns = ["kind", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high", "kl", "miou"]
+    print(Flips.load(folder).flips[columns].to_string(index=False, float_format="{:.5g}".format))
+    _say(folder)
+
+
+@app.command
+def tsne(
+    run: RunFolder = None,
+    *,
+    data: Data = None,
+    out: Out = None,
+    n_pixels: NPixels = 25_000,
+    classes: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Classes to show; left out, the five with most correct pixels.",
+            consume_multiple=True,
+            negative_iterable="",
+        ),
+    ] = (),
+    eps: Eps = 2.0,
+    layer: Annotated[Literal["z", "decoder", "logits"], Parameter(help="Whose features.")] = "z",
+    perplexity: Annotated[float, Parameter(help="Effective number of neighbours of t-SNE.")] = 30.0,
+    seed: Seed = 0,
+    jobs: Jobs = 1,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Draw the t-SNE of correctly predicted pixels before and after VAT and T-VAT."""
+    from psmt_viz.exhibits import make_tsne, tsne_remark
+
+    subject, folder = _open(run, "tsne", data=data, weights=weights, device=device, out=out)
+    seconds, _ = make_tsne(
+        subject,
+        folder,
+        jobs=jobs,
+        n_pixels=n_pixels,
+        classes=classes,
+        eps=eps,
+        layer=layer,
+        perplexity=perplexity,
+        seed=seed,
+    )
+    print(tsne_remark(seconds))
+    _say(folder)
+
+
+@app.command
+def gradcam(
+    run: RunFolder = None,
+    *,
+    data: Data = None,
+    out: Out = None,
+    images: Images = 4,
+    target_class: Annotated[str | None, Parameter(help="Class to map; left out, each image's largest.")] = None,
+    eps: Eps = 2.0,
+    seed: Seed = 0,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Draw Grad-CAM of the student before and after VAT and T-VAT."""
+    from psmt_viz.exhibits import make_gradcam
+
+    subject, folder = _open(run, "gradcam", data=data, weights=weights, device=device, out=out)
+    make_gradcam(subject, folder, images=images, target_class=target_class, eps=eps, seed=seed)
+    _say(folder)
+
+
+@app.command
+def curves(runs: RunFolders = (), *, out: Out = None) -> None:
+    """Draw the ramp-up and the validation mIoU over training, of one or several runs."""
+    from psmt_viz.exhibits import make_curves
+    from psmt_viz.runs import Run
+
+    opened = [Run.open(run) for run in runs or (None,)]
+    folder = output_folder(out, "curves", opened[0].name)
+    make_curves([run.curves() for run in opened], folder)
+    _say(folder)
+
+
+@app.command
+def table(
+    runs: RunFolders = (),
+    *,
+    data: Data = None,
+    out: Out = None,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Write Table 1, ensemble against single teacher, of one or several runs beside the published numbers."""
+    from psmt_viz.exhibits import Subject, make_table
+    from psmt_viz.probes.evaluate import evaluate as score
+
+    subjects = [Subject.open(run, data=data, weights=weights, device=device) for run in runs or (None,)]
+    folder = output_folder(out, "table", subjects[0].run.name)
+    scored = [
+        (each.run.name, score(each.bundle, each.data, device=each.device, parameters=each.facts)) for each in subjects
+    ]
+    make_table(scored, folder)
+    print((folder / "table1.md").read_text(encoding="utf-8"))
+    _say(folder)
+
+
+@app.command(name="figures")
+def all_figures(
+    run: RunFolder = None,
+    *,
+    data: Data = None,
+    out: Out = None,
+    n_pixels: NPixels = 25_000,
+    images: Images = 4,
+    eps: Eps = 2.0,
+    sweep: Sweep = SWEEP,
+    seed: Seed = 0,
+    jobs: Jobs = 1,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Make every exhibit of the supplement from one run, and a manifest of what made what."""
+    from psmt_viz.exhibits import make_all
+
+    subject, folder = _open(run, "figures", data=data, weights=weights, device=device, out=out)
+    remarks = make_all(subject, folder, n_pixels=n_pixels, images=images, eps=eps, sweep=sweep, seed=seed, jobs=jobs)
+    print("\n".join(remarks))
+    _say(folder)
+
+
+def _open(
+    run: Path | None, verb: str, *, data: str | None, weights: str, device: str, out: Path | None
+) -> tuple[Subject, Path]:
+    from psmt_viz.exhibits import Subject
+
+    subject = Subject.open(run, data=data, weights=weights, device=device)
+    # Before the work, so that an unwritable folder costs nothing.
+    return subject, output_folder(out, verb, subject.run.name)
+
+
+def _from_file(path: Path, given: dict[str, Any]) -> Config:
+    facts = read_json(path)
+    if not isinstance(facts, dict) or "config" not in facts:
+        raise UserError(f"a run's config.json in {path}", "something else", "give the config.json of a run folder")
+    return Config.from_dict(facts["config"]).replace(given)
+
+
+def _show_classes(result: Any) -> None:
+    scores = result.table().set_index("role").T.mul(100)
+    print(scores.to_string(float_format="{:.2f}".format, na_rep="-"))
+
+
+def _say(path: Path) -> None:
+    print(f"results: {path}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb.
+
+    Returns:
+        0; 2 after an error that the user can mend, told in one line on standard error; 130 after Ctrl-C.
+    """
+    warnings.filterwarnings("ignore", category=FutureWarning)  # libraries talking to libraries
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    try:
+        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except (UserError, CycloptsError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; what was done is kept", file=sys.stderr)
+        return 130
+    return status if isinstance(status, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

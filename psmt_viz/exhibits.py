@@ -1,0 +1,215 @@
+"""From a run to files: each exhibit is computed by a probe, saved as a result and drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, cast
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from psmt_viz import figures
+from psmt_viz.config import DataConfig
+from psmt_viz.data import SegmentationData, open_data
+from psmt_viz.errors import UserError
+from psmt_viz.files import sha256, write_json
+from psmt_viz.models.psmt import PSMT, load_run
+from psmt_viz.probes.embedding import embed_pixels
+from psmt_viz.probes.evaluate import evaluate
+from psmt_viz.probes.flips import flips
+from psmt_viz.probes.gradcam import gradcam
+from psmt_viz.probes.kinds import kinds_of
+from psmt_viz.results import Curves, Evaluation
+from psmt_viz.runs import Run, versions
+from psmt_viz.train.session import EpochReport
+
+
+def resolve_device(name: str) -> str:
+    """Returns a torch device for `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        UserError: if there is no such device here.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there.get(name.split(":", maxsplit=1)[0], False):
+        usable = ", ".join(["auto", *(device for device, ok in there.items() if ok)])
+        raise UserError(f"--device among {usable}", repr(name), "choose one of them")
+    return name
+
+
+def open_config_data(config: DataConfig) -> SegmentationData:
+    """Opens the data set that a configuration names."""
+    lists = {
+        name: Path(value) if (value := getattr(config, name)) is not None else None
+        for name in ("labeled_list", "unlabeled_list", "val_list")
+    }
+    return open_data(config.data, classes=config.classes, **lists)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A run with its networks and the data on which it is looked at."""
+
+    run: Run
+    bundle: PSMT
+    data: SegmentationData
+    device: str
+
+    @classmethod
+    def open(cls, folder: Path | None, *, data: str | None, weights: str, device: str) -> Self:
+        """Opens a run.
+
+        Args:
+            folder: The run folder; left out, the run that comes with the project.
+            data: A data set; left out, the one that the run was trained on.
+            weights: `last` or `best`.
+            device: A torch device, or `auto`.
+
+        Raises:
+            UserError: if run, weights, data set or device are not there, or the data set has other classes.
+        """
+        device, run = resolve_device(device), Run.open(folder)
+        bundle = load_run(run.folder, weights=weights, device=device)
+        config = run.config.data
+        if data is None:
+            opened = open_config_data(config)
+        else:
+            opened = open_data(data, classes=config.classes if config.data != "scenes" else ())
+        if opened.classes != run.classes:
+            got = ", ".join(opened.classes)
+            raise UserError(f"data with the run's classes {', '.join(run.classes)}", got, "give other --data")
+        return cls(run=run, bundle=bundle, data=opened, device=device)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What a result says of its origin."""
+        return self.run.facts(self.data.name)
+
+    def provenance(self, **parameters: Any) -> dict[str, Any]:
+        """What a figure's file says of its origin."""
+        return {**self.facts, **parameters, "psmt-viz": versions()["psmt-viz"]}
+
+
+def make_evaluation(subject: Subject, out: Path) -> tuple[Evaluation, list[Path]]:
+    """Scores every role; writes evaluation.csv, confusion.csv, evaluation.json and the two figures."""
+    result = evaluate(subject.bundle, subject.data, device=subject.device, parameters=subject.facts)
+    paths = result.save(out)
+    facts = subject.provenance(exhibit="evaluation")
+    paths += figures.export(_figure(figures.draw_confusion(result)), out / "confusion", provenance=facts)
+    paths += figures.export(_figure(figures.draw_class_iou(result)), out / "class_iou", provenance=facts)
+    return result, paths
+
+
+def make_perturbation(
+    subject: Subject, out: Path, *, eps: Sequence[float], kinds: Sequence[str], images: int | None, seed: int
+) -> list[Path]:
+    """Measures flips by kind and eps; writes flips.csv, flips_by_class.csv, health.json and flips.*."""
+    ids = subject.data.ids("val")[:images]
+    result = flips(
+        subject.bundle,
+        subject.data,
+        eps=eps,
+        kinds=kinds,
+        ids=ids,
+        seed=seed,
+        device=subject.device,
+        parameters=subject.facts,
+    )
+    facts = subject.provenance(exhibit="flips", eps=list(eps), seed=seed, images=len(ids))
+    return result.save(out) + figures.export(_figure(figures.draw_flips(result)), out / "flips", provenance=facts)
+
+
+def make_tsne(subject: Subject, out: Path, *, jobs: int, **settings: Any) -> tuple[dict[str, float], list[Path]]:
+    """Lays pixels out; writes pixels.parquet, tsne.json and fig2_tsne.*; returns seconds by part of the work too."""
+    result, seconds = embed_pixels(
+        subject.bundle, subject.data, jobs=jobs, device=subject.device, parameters=subject.facts, **settings
+    )
+    facts = subject.provenance(exhibit="fig2", **settings)
+    return seconds, result.save(out) + figures.export(figures.draw_tsne(result), out / "fig2_tsne", provenance=facts)
+
+
+def make_gradcam(subject: Subject, out: Path, **settings: Any) -> list[Path]:
+    """Maps a class's evidence; writes cams.npz, gradcam.csv, gradcam.json and fig1_gradcam.*."""
+    result = gradcam(subject.bundle, subject.data, device=subject.device, parameters=subject.facts, **settings)
+    facts = subject.provenance(exhibit="fig1", **settings)
+    return result.save(out) + figures.export(figures.draw_gradcam(result), out / "fig1_gradcam", provenance=facts)
+
+
+def make_curves(runs: Sequence[Curves], out: Path) -> list[Path]:
+    """Draws fig3a_rampup.* of the first run that has a ramp-up, and fig3b_miou.* of all runs."""
+    paths = []
+    ramped = [run for run in runs if run.ramp]
+    if ramped:
+        facts = {"exhibit": "fig3a", "run": ramped[0].name, **ramped[0].ramp}
+        paths += figures.export(_figure(figures.draw_ramp_up(ramped[0])), out / "fig3a_rampup", provenance=facts)
+    facts = {"exhibit": "fig3b", "runs": [run.name for run in runs]}
+    return paths + figures.export(_figure(figures.draw_miou(runs)), out / "fig3b_miou", provenance=facts)
+
+
+def make_table(evaluations: Sequence[tuple[str, Evaluation]], out: Path) -> list[Path]:
+    """Writes table1.csv, table1.md and table1.tex: the runs' scores beside the published ones."""
+    return figures.write_table(figures.score_table(evaluations), out)
+
+
+def make_all(
+    subject: Subject, out: Path, *, n_pixels: int, images: int, eps: float, sweep: Sequence[float], seed: int, jobs: int
+) -> list[str]:
+    """Makes every exhibit and manifest.json, which says what made what.
+
+    Returns:
+        Remarks for the user: what was left out and why, and how long the layout took.
+    """
+    remarks = []
+    made: dict[str, list[Path]] = {}
+    evaluation, made["evaluate"] = make_evaluation(subject, out)
+    made["perturb"] = make_perturbation(subject, out, eps=sorted({*sweep, eps}), kinds=(), images=None, seed=seed)
+    made["curves"] = make_curves([subject.run.curves()], out)
+    made["table"] = make_table([(subject.run.name, evaluation)], out)
+    if "tvat" in kinds_of(subject.bundle):
+        made["gradcam"] = make_gradcam(subject, out, images=images, eps=eps, seed=seed)
+        seconds, made["tsne"] = make_tsne(subject, out, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs)
+        remarks.append(tsne_remark(seconds))
+    else:
+        remarks.append("t-SNE and Grad-CAM left out: they compare VAT with T-VAT, and this run has no teachers")
+    _write_manifest(subject, out, made, {"n_pixels": n_pixels, "images": images, "eps": eps, "seed": seed})
+    return remarks
+
+
+def tsne_remark(seconds: dict[str, float]) -> str:
+    """Says how long a t-SNE took and how much of it openTSNE."""
+    total = sum(seconds.values())
+    return f"t-SNE: {total:.0f} s, of which sampling {seconds['sampling']:.0f} s and openTSNE {seconds['layout']:.0f} s"
+
+
+def _write_manifest(subject: Subject, out: Path, made: dict[str, list[Path]], parameters: dict[str, Any]) -> None:
+    folder = subject.run.folder
+    inputs = [folder / "config.json", folder / "metrics.csv", *sorted(folder.glob("*.safetensors"))]
+    manifest = {
+        "run": subject.facts,
+        "parameters": parameters,
+        "data": subject.data.fingerprint(),
+        "versions": versions(),
+        "inputs": {path.name: sha256(path) for path in inputs},
+        "outputs": {verb: {path.name: sha256(path) for path in paths} for verb, paths in made.items()},
+    }
+    write_json(out / "manifest.json", manifest)
+
+
+def draw_run(report: EpochReport) -> None:
+    """Keeps a run's pictures up to date: results.png after every epoch, the others at the start and the end."""
+    folder, facts = report.run.folder, {"run": report.run.name, "epoch": len(report.curves.metrics)}
+    figures.export_png(figures.draw_training(report.curves), folder / "results.png", facts)
+    if len(report.curves.metrics) == 1 or report.finished:
+        figures.export_png(figures.draw_batch(report.batch()), folder / "batch.png", facts)
+    if report.evaluation is not None:
+        figures.export_png(_figure(figures.draw_confusion(report.evaluation)), folder / "confusion.png", facts)
+
+
+def _figure(axes: Axes) -> Figure:
+    return cast(Figure, axes.get_figure(root=True))
