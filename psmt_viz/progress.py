@@ -14,20 +14,21 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Advance]:
+def progress(description: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     """Shows how far a piece of work has come, its rate and its ETA.
 
     Args:
         description: What is being done.
         total: Units of work.
+        done: Units that an earlier run has done; they do not count for the rate.
     """
     show = _bar if sys.stderr.isatty() else _lines
-    with show(description, total) as advance:
+    with show(description, total, done) as advance:
         yield advance
 
 
 @contextmanager
-def _bar(description: str, total: int) -> Iterator[Advance]:
+def _bar(description: str, total: int, before: int) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -39,21 +40,21 @@ def _bar(description: str, total: int) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    start, done = time.monotonic(), 0
+    start, done = time.monotonic(), before
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total, rate="", note="")
+        task = bar.add_task(description, total=total, completed=before, rate="", note="")
 
         def advance(note: str) -> None:
             nonlocal done
             done += 1
-            bar.update(task, advance=1, rate=f"{done / (time.monotonic() - start):.1f}/s", note=note)
+            bar.update(task, advance=1, rate=f"{(done - before) / (time.monotonic() - start):.1f}/s", note=note)
 
         yield advance
 
 
 @contextmanager
-def _lines(description: str, total: int) -> Iterator[Advance]:
-    start, done = time.monotonic(), 0
+def _lines(description: str, total: int, before: int) -> Iterator[Advance]:
+    start, done = time.monotonic(), before
     last = start
 
     def advance(note: str) -> None:
@@ -63,7 +64,7 @@ def _lines(description: str, total: int) -> Iterator[Advance]:
         if now - last < _SECONDS_BETWEEN_LINES and done < total:
             return
         last = now
-        rate = done / max(now - start, 1e-9)
+        rate = (done - before) / max(now - start, 1e-9)
         words = f"{description} {done}/{total}, {rate:.1f}/s, ETA {(total - done) / rate:.0f} s"
         print(f"{words}, {note}" if note else words, file=sys.stderr, flush=True)
 

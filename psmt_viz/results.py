@@ -29,6 +29,10 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
+_NAMES = ("role", "truth", "prediction", "kind", "judge", "norm", "class", "image")
+"""Columns of names, which stay text even where they look like numbers (`0016`) or like nothing (`NA`)."""
+
+
 def read_csv(path: Path) -> pd.DataFrame:
     """Reads a table that `write_csv` wrote.
 
@@ -36,7 +40,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         UserError: if the file is missing or is not a table.
     """
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, converters=dict.fromkeys(_NAMES, str))
     except FileNotFoundError:
         raise UserError(f"a table {path}", "nothing there", "check the path") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -213,7 +217,10 @@ class Cams:
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
         facts = read_json(folder / "gradcam.json")
-        with np.load(folder / "cams.npz", allow_pickle=False) as arrays:
+        path = folder / "cams.npz"
+        if not path.is_file():
+            raise UserError(f"maps in {path}", "nothing there", "run psmt-viz gradcam again")
+        with np.load(path, allow_pickle=False) as arrays:
             cams = tuple(
                 Cam(**names, **{name: arrays[f"{index}_{name}"] for name in Cam.ARRAYS})
                 for index, names in enumerate(facts["images"])

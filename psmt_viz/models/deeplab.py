@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import timm
 import torch
@@ -136,13 +136,6 @@ class DeepLabV3Plus(nn.Module):
         """Returns the parameters outside the backbone."""
         inside = {id(parameter) for parameter in self.backbone.parameters()}
         return [parameter for parameter in self.parameters() if id(parameter) not in inside]
-
-    def reset_head(self) -> None:
-        """Draws all parameters outside the backbone anew from torch's global generator."""
-        for room in (self.aspp, self.reduce, self.decoder, self.classifier):
-            for module in room.modules():
-                if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
-                    cast(nn.Conv2d, module).reset_parameters()
 
 
 def _conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:

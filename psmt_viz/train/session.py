@@ -79,9 +79,7 @@ def train(
     history = _History(run, trainer, state)
     plan, every = trainer.plan, config.system.val_every
     epochs = plan.total_steps // plan.steps_per_epoch
-    with progress("train", plan.total_steps) as advance:
-        for _ in range(history.epoch * plan.steps_per_epoch):
-            advance("resumed")
+    with progress("train", plan.total_steps, done=history.epoch * plan.steps_per_epoch) as advance:
         for epoch in range(history.epoch, epochs):
             first, start = epoch * plan.steps_per_epoch, time.perf_counter()
             logs = []

@@ -1,0 +1,138 @@
+"""A small data set that a small network learns in seconds, and runs trained on it."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch and BLAS start their threads: tests share their machine, with each other too (pytest -n auto).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+CLASSES = ("background", "red", "green", "blue", "yellow", "white")
+COLOURS = np.array([[70, 70, 70], [200, 40, 40], [40, 170, 60], [50, 70, 210], [210, 190, 50], [225, 225, 225]])
+SIZES = ((48, 64), (56, 56), (45, 61))
+"""Heights and widths, in turn: multiples of 8 and others."""
+
+
+class Blocks:
+    """Noisy rectangles, one colour a class; the two top rows are void (255)."""
+
+    name, classes = "blocks", CLASSES
+
+    def __init__(self, *, train: int = 16, val: int = 6) -> None:
+        self._ids = {
+            part: tuple(f"{part}{i:02d}" for i in range(count)) for part, count in (("train", train), ("val", val))
+        }
+        self._pairs = {
+            id: self._draw(np.random.default_rng([place, index]), *SIZES[index % len(SIZES)])
+            for place, ids in enumerate(self._ids.values())
+            for index, id in enumerate(ids)
+        }
+
+    @staticmethod
+    def _draw(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        label = np.zeros((height, width), np.uint8)
+        for index in rng.permutation(np.arange(1, len(CLASSES))):
+            tall, wide = rng.integers(12, 24, 2)
+            row, col = rng.integers(0, height - tall), rng.integers(0, width - wide)
+            label[row : row + tall, col : col + wide] = index
+        image = np.clip(COLOURS[label] + rng.normal(0, 25, (height, width, 3)), 0, 255).astype(np.uint8)
+        label[:2] = 255
+        return image, label
+
+    def ids(self, part: str) -> tuple[str, ...]:
+        return self._ids[part]
+
+    def split(self, name: str) -> Any:
+        from psmt_viz.data.splits import nested_split
+
+        return nested_split(self._ids["train"], name)
+
+    def image(self, id: str) -> np.ndarray:
+        return self._pairs[id][0].copy()
+
+    def label(self, id: str) -> np.ndarray:
+        return self._pairs[id][1].copy()
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"train": len(self._ids["train"]), "val": len(self._ids["val"])}
+
+
+SETTINGS: dict[str, Any] = {
+    "split": "1_2",
+    "crop": 48,
+    "long_side": (48, 64),
+    "jitter": (0.1, 0.1, 0.1, 0.0),
+    "aspp_channels": 16,
+    "low_channels": 8,
+    "decoder_channels": 24,
+    "warmup_epochs": 2,
+    "epochs": 2,
+    "steps_per_epoch": 20,
+    "ramp_epochs": 1,
+    "batch_labeled": 3,
+    "batch_unlabeled": 3,
+    "ema": 0.9,
+    "lr": 0.2,
+    "val_every": 2,
+}
+
+
+@pytest.fixture(scope="session")
+def small_settings() -> dict[str, Any]:
+    """The settings of `psmt_run` over the preset `scenes`, by flat name; a copy is the caller's."""
+    return dict(SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def blocks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`Blocks` as a VOC-layout folder of 16 + 6 images; nobody writes there."""
+    from psmt_viz.data import write_voc
+
+    folder = tmp_path_factory.mktemp("data") / "blocks"
+    write_voc(Blocks(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def blocks(blocks_folder: Path) -> Any:
+    """The folder, opened."""
+    from psmt_viz.data import VocFolder
+
+    return VocFolder(blocks_folder)
+
+
+@pytest.fixture(scope="session")
+def psmt_run(blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PS-MT run of 80 steps (some 6 s) that finds every class; nobody writes there."""
+    return _trained(blocks_folder, tmp_path_factory.mktemp("runs") / "psmt", SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def supervised_run(blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without teachers, of 12 steps."""
+    short = {"method": "supervised", "warmup_epochs": 0, "epochs": 1, "steps_per_epoch": 12}
+    return _trained(blocks_folder, tmp_path_factory.mktemp("runs") / "supervised", SETTINGS | short)
+
+
+@pytest.fixture(scope="session")
+def bundle(psmt_run: Path) -> Any:
+    """The networks of `psmt_run`; tests that change them load their own."""
+    from psmt_viz import load_run
+
+    return load_run(psmt_run)
+
+
+def _trained(data: Path, folder: Path, settings: dict[str, Any]) -> Path:
+    from psmt_viz.config import configure
+    from psmt_viz.data import VocFolder
+    from psmt_viz.train.session import train
+
+    folder.mkdir()
+    train(configure("scenes", settings | {"data": str(data)}), VocFolder(data), folder)
+    return folder

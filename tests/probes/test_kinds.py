@@ -1,0 +1,156 @@
+"""The kinds of perturbation: equal size, equal start, order-free, and networks left alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from psmt_viz import load_run
+from psmt_viz.errors import UserError
+from psmt_viz.models.inference import encode_whole
+from psmt_viz.models.psmt import PSMT
+from psmt_viz.perturb import Perturbed, direction_cosine, frozen
+from psmt_viz.probes.images import labeled_images
+from psmt_viz.probes.kinds import KINDS, kinds_of, perturb, search_predictor
+
+
+def z_of(bundle: PSMT, data: Any, id: str) -> tuple[Tensor, tuple[int, int]]:
+    image = next(labeled_images(data, [id]))
+    with torch.no_grad():
+        return encode_whole(bundle.student, image.images), image.size
+
+
+def made(bundle: PSMT, data: Any, id: str, kind: str, *, eps: float = 2.0, seed: int = 0) -> Perturbed:
+    z, size = z_of(bundle, data, id)
+    return perturb(bundle, kind, z, size, image_id=id, eps=eps, seed=seed)
+
+
+def norm(values: Tensor) -> float:
+    return float(values.double().pow(2).sum().sqrt())
+
+
+@pytest.mark.parametrize("eps", [0.01, 2.0, 32.0])
+@pytest.mark.parametrize("kind", ["vat", "tvat", "random"])
+def test_the_norm_is_eps(bundle: PSMT, blocks: Any, kind: str, eps: float) -> None:
+    for id in blocks.ids("val")[:3]:
+        found = made(bundle, blocks, id, kind, eps=eps)
+        z, _ = z_of(bundle, blocks, id)
+        assert norm(found.delta) == pytest.approx(eps, rel=1e-5)
+        assert float(found.health.norm) == pytest.approx(eps, rel=1e-5)
+        assert float(found.health.relative_norm) == pytest.approx(eps / norm(z), rel=1e-5)
+
+
+def test_all_kinds_are_different_directions(bundle: PSMT, blocks: Any) -> None:
+    deltas = [made(bundle, blocks, blocks.ids("val")[0], kind).delta for kind in KINDS]
+    for place, first in enumerate(deltas):
+        for second in deltas[:place]:
+            assert float((first * second).sum()) / norm(first) / norm(second) < 0.99
+
+
+def test_vat_tvat_and_random_start_alike_for_one_image_and_apart_for_two(bundle: PSMT, blocks: Any) -> None:
+    first, second = blocks.ids("val")[0], blocks.ids("val")[3]  # of one size
+    start = made(bundle, blocks, first, "vat").start
+    assert norm(start) == pytest.approx(1, rel=1e-5)
+    assert torch.equal(start, made(bundle, blocks, first, "tvat").start)
+    assert torch.equal(start, made(bundle, blocks, first, "random").start)
+    assert start.shape == (other := made(bundle, blocks, second, "vat").start).shape
+    assert not torch.equal(start, other)
+    assert not torch.equal(start, made(bundle, blocks, first, "vat", seed=1).start)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_does_not_depend_on_the_order_of_images_nor_on_torchs_own_generator(
+    bundle: PSMT, blocks: Any, kind: str
+) -> None:
+    ids = blocks.ids("val")[:3]
+    forwards = {id: made(bundle, blocks, id, kind).delta for id in ids}
+    torch.manual_seed(123)
+    state = torch.get_rng_state()
+    backwards = {id: made(bundle, blocks, id, kind).delta for id in reversed(ids)}
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(forwards[id], backwards[id]) for id in ids)
+
+
+def test_the_published_search_is_ill_and_ours_is_not(bundle: PSMT, blocks: Any) -> None:
+    reference = load_double(bundle)
+    for id in blocks.ids("val")[:3]:
+        z, size = z_of(bundle, blocks, id)
+        numbers = {}
+        for kind in ("vat", "tvat", "tvat-official"):
+            found = made(bundle, blocks, id, kind)
+            predict = search_predictor(reference, kind, size)
+            assert predict is not None
+            with frozen(reference):
+                cosine = float(direction_cosine(predict, z.double(), found.start, found.delta))
+            numbers[kind] = (norm(found.delta), float(found.health.unchanged), cosine)
+        for kind in ("vat", "tvat"):
+            size_of, unchanged, cosine = numbers[kind]
+            assert size_of == pytest.approx(2, rel=1e-5)
+            # The step changes nearly every element of z, so the difference sees the network and not rounding.
+            assert unchanged < 0.1
+            assert cosine > 0.999
+        size_of, unchanged, cosine = numbers["tvat-official"]
+        assert size_of < 2 * (1 - 1e-3)  # the floor swallows a part
+        assert unchanged > 0.2
+        assert abs(cosine) < 0.5
+
+
+def load_double(bundle: PSMT) -> PSMT:
+    import copy
+
+    return copy.deepcopy(bundle).double()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks_are_left_as_they_were(psmt_run: Path, blocks: Any, kind: str) -> None:
+    bundle = load_run(psmt_run)
+    z, size = z_of(bundle, blocks, blocks.ids("val")[0])
+    # Mixed modes, gradients and frozen parameters: what training has while it searches.
+    bundle.student.train()
+    bundle.student.aspp.eval()
+    bundle.teachers[1].train()
+    for place, parameter in enumerate(bundle.parameters()):
+        parameter.requires_grad_(place % 3 > 0)
+        parameter.grad = torch.full_like(parameter, float(place)) if place % 2 else None
+    before, own = state(bundle), z.clone()
+    perturb(bundle, kind, z, size, image_id="any")
+    assert_equal(state(bundle), before)
+    assert torch.equal(z, own)
+    assert not z.requires_grad
+    with torch.no_grad():
+        bundle.student.encode(torch.rand(2, 3, 32, 32))
+    with pytest.raises(AssertionError):  # the comparison sees a moved buffer
+        assert_equal(state(bundle), before)
+
+
+def state(bundle: PSMT) -> dict[str, Any]:
+    return {
+        "training": [module.training for module in bundle.modules()],
+        "requires_grad": [parameter.requires_grad for parameter in bundle.parameters()],
+        "gradients": [None if p.grad is None else p.grad.clone() for p in bundle.parameters()],
+        "values": [value.clone() for value in bundle.state_dict().values()],
+    }
+
+
+def assert_equal(first: dict[str, Any], second: dict[str, Any]) -> None:
+    assert first["training"] == second["training"]
+    assert first["requires_grad"] == second["requires_grad"]
+    for name in ("gradients", "values"):
+        for one, other in zip(first[name], second[name], strict=True):
+            assert (one is None) == (other is None)
+            assert one is None or torch.equal(one, other)
+
+
+def test_without_teachers_there_is_no_tvat(supervised_run: Path, blocks: Any) -> None:
+    bundle = load_run(supervised_run)
+    assert kinds_of(bundle) == ("vat", "random")
+    z, size = z_of(bundle, blocks, blocks.ids("val")[0])
+    assert norm(perturb(bundle, "vat", z, size, image_id="any").delta) == pytest.approx(2, rel=1e-5)
+    with pytest.raises(UserError, match=r"expected a run with ensemble, got one with student; .*--method psmt"):
+        perturb(bundle, "tvat", z, size, image_id="any")
+
+
+def test_with_teachers_every_kind_is_there(bundle: PSMT) -> None:
+    assert kinds_of(bundle) == KINDS == ("vat", "tvat", "tvat-official", "random")

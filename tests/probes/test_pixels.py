@@ -1,0 +1,311 @@
+"""The sample of pixels: exact counts, all correct, fair within a class, with features from a slow bilinear loop."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch.nn import functional as F
+
+from psmt_viz import load_run
+from psmt_viz.errors import UserError
+from psmt_viz.models.psmt import PSMT
+from psmt_viz.probes.kinds import perturb
+from psmt_viz.probes.pixels import PANELS, PixelSample, _Smallest, features_at, sample_pixels
+
+QUOTA = 30
+
+
+@pytest.fixture(scope="module")
+def sample(bundle: PSMT, blocks: Any) -> PixelSample:
+    return sample_pixels(bundle, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
+
+
+def students(bundle: PSMT, data: Any) -> dict[str, np.ndarray]:
+    """The student's prediction of each validation image."""
+    found = {}
+    for id in data.ids("val"):
+        pixels = torch.from_numpy(data.image(id).copy()).permute(2, 0, 1)[None].float() / 255
+        size = pixels.shape[-2:]
+        padded = [8 * math.ceil(length / 8) for length in size]
+        with torch.no_grad():
+            logits = bundle.student(F.interpolate(pixels, size=padded, mode="bilinear", align_corners=True))
+        found[id] = F.interpolate(logits, size=size, mode="bilinear", align_corners=True)[0].argmax(dim=0).numpy()
+    return found
+
+
+def counted(bundle: PSMT, data: Any) -> dict[str, int]:
+    predicted = students(bundle, data)
+    return {
+        name: sum(int(((data.label(id) == index) & (guess == index)).sum()) for id, guess in predicted.items())
+        for index, name in enumerate(bundle.classes)
+    }
+
+
+def test_as_many_pixels_as_asked_equally_many_of_each_class(sample: PixelSample) -> None:
+    assert len(sample.label) == 5 * QUOTA
+    labels, counts = np.unique(sample.label, return_counts=True)
+    assert len(labels) == 5
+    assert set(counts) == {QUOTA}
+    places = list(zip(sample.image, sample.row, sample.col, strict=True))
+    assert len(set(places)) == len(places)
+
+
+def test_every_pixel_is_correct_before(bundle: PSMT, blocks: Any, sample: PixelSample) -> None:
+    predicted = students(bundle, blocks)
+    assert sample.image_ids == blocks.ids("val")
+    for image, row, col, label in zip(sample.image, sample.row, sample.col, sample.label, strict=True):
+        id = sample.image_ids[image]
+        assert blocks.label(id)[row, col] == predicted[id][row, col] == label
+    assert np.array_equal(sample.prediction["clean"], sample.label)
+
+
+def test_the_five_classes_with_most_correct_pixels_are_taken(bundle: PSMT, blocks: Any, sample: PixelSample) -> None:
+    counts = counted(bundle, blocks)
+    assert sample.correct_pixels == counts
+    least = min(counts, key=lambda name: counts[name])
+    assert {bundle.classes[label] for label in sample.label} == set(bundle.classes) - {least}
+
+
+def test_predictions_and_features_are_those_of_the_perturbed_z(bundle: PSMT, blocks: Any, sample: PixelSample) -> None:
+    """By the slow way for one image: its own z, both perturbations, a decode, a loop of bilinear weights."""
+    place = int(np.bincount(sample.image).argmax())
+    id = sample.image_ids[place]
+    pixels = torch.from_numpy(blocks.image(id).copy()).permute(2, 0, 1)[None].float() / 255
+    size = tuple(pixels.shape[-2:])
+    padded = tuple(8 * math.ceil(length / 8) for length in size)
+    with torch.no_grad():
+        z = bundle.student.encode(F.interpolate(pixels, size=padded, mode="bilinear", align_corners=True))
+    inputs = {"clean": z}
+    for kind in ("vat", "tvat"):
+        inputs[kind] = z + perturb(bundle, kind, z, size, image_id=id, eps=8.0, seed=1).delta
+    own = np.flatnonzero(sample.image == place)
+    for panel in PANELS:
+        with torch.no_grad():
+            logits = bundle.student.decode(inputs[panel], padded)
+        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=True)[0]
+        for n in own:
+            row, col = sample.row[n], sample.col[n]
+            assert sample.prediction[panel][n] == int(logits[:, row, col].argmax())
+            expected = bilinear(inputs[panel][0].double().numpy(), row, col, size)
+            assert np.allclose(sample.features[panel][n], expected, rtol=1e-4, atol=1e-4)
+    assert not np.allclose(sample.features["clean"], sample.features["vat"], rtol=1e-3)
+    assert sample.relative_norm == pytest.approx(8 / float(z.norm()), rel=0.5)
+
+
+def bilinear(values: np.ndarray, row: float, col: float, size: tuple[int, int]) -> np.ndarray:
+    """A map (C, h, w) at a pixel of an image of `size`, first pixels on first cells and last on last."""
+    height, width = values.shape[1:]
+    y = row * (height - 1) / max(1, size[0] - 1)
+    x = col * (width - 1) / max(1, size[1] - 1)
+    total = np.zeros(len(values))
+    for i in range(height):
+        for j in range(width):
+            total += max(0.0, 1 - abs(y - i)) * max(0.0, 1 - abs(x - j)) * values[:, i, j]
+    return total
+
+
+@pytest.mark.parametrize(("shape", "size"), [((5, 7), (33, 41)), ((6, 4), (6, 4)), ((9, 8), (4, 5)), ((3, 4), (1, 9))])
+def test_features_equal_a_bilinear_loop(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(3, *shape))
+    rows, cols = (grid.ravel() for grid in np.mgrid[: size[0], : size[1]])
+    found = features_at(torch.from_numpy(values)[None], rows, cols, size)
+    expected = np.stack([bilinear(values, row, col, size) for row, col in zip(rows, cols, strict=True)])
+    assert found.shape == (len(rows), 3)
+    assert np.allclose(found, expected, rtol=1e-9, atol=1e-12)
+    # Corners lie on corners; with unaligned ones they would be shrunk inwards.
+    assert np.allclose(found[0], values[:, 0, 0])
+    if min(size) > 1:
+        assert np.allclose(found[-1], values[:, -1, -1])
+
+
+def test_features_of_a_layer(bundle: PSMT, blocks: Any) -> None:
+    found = {
+        layer: sample_pixels(bundle, blocks, pixels=10, layer=layer, seed=2) for layer in ("z", "decoder", "logits")
+    }
+    widths = {layer: each.features["clean"].shape[1] for layer, each in found.items()}
+    assert widths == {"z": 16 + 8, "decoder": 24, "logits": len(bundle.classes)}
+    for each in found.values():
+        assert np.array_equal(each.row, found["z"].row)  # the layer changes no choice of pixels
+        assert all(values.dtype == np.float32 for values in each.features.values())
+    # The low-resolution logits at a pixel are nearly those that predict it.
+    agree = found["logits"].features["clean"].argmax(axis=1) == found["logits"].label
+    assert agree.mean() >= 0.8
+
+
+def test_equal_seeds_give_equal_samples_and_others_do_not(bundle: PSMT, blocks: Any, sample: PixelSample) -> None:
+    again = sample_pixels(bundle, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
+    for name in ("image", "row", "col", "label"):
+        assert np.array_equal(getattr(again, name), getattr(sample, name))
+    for panel in PANELS:
+        assert np.array_equal(again.features[panel], sample.features[panel])
+    other = sample_pixels(bundle, blocks, pixels=5 * QUOTA, eps=8.0, seed=2)
+    assert not np.array_equal(other.row, sample.row)
+
+
+class Reordered:
+    """The same images in another order."""
+
+    def __init__(self, data: Any) -> None:
+        self.name, self.classes, self.image, self.label = data.name, data.classes, data.image, data.label
+        self._ids = tuple(reversed(data.ids("val")))
+
+    def ids(self, part: str) -> tuple[str, ...]:
+        assert part == "val"
+        return self._ids
+
+
+def test_the_order_of_images_decides_nothing(bundle: PSMT, blocks: Any, sample: PixelSample) -> None:
+    other = sample_pixels(bundle, Reordered(blocks), pixels=5 * QUOTA, eps=8.0, seed=1)
+
+    def places(found: PixelSample) -> set[tuple[str, int, int, int, int]]:
+        ids = [found.image_ids[image] for image in found.image]
+        return set(zip(ids, found.row, found.col, found.label, found.prediction["tvat"], strict=True))
+
+    assert places(other) == places(sample)
+
+
+def rows_of(keys: np.ndarray) -> dict[str, np.ndarray]:
+    return {"key": keys, "place": (keys * 1e6).astype(int)}
+
+
+def test_the_smallest_keys_win_in_whatever_order_they_come() -> None:
+    rng = np.random.default_rng(0)
+    keys = rng.random(1000)
+    for _ in range(10):
+        smallest = _Smallest(17)
+        for part in np.array_split(rng.permutation(keys), np.sort(rng.integers(0, 1000, 9))):
+            chosen = smallest.candidates(part)
+            assert len(chosen) <= 17  # memory is bounded by the quota
+            smallest.add(rows_of(part[chosen]))
+        assert smallest.seen == 1000
+        found = smallest.columns()
+        assert np.array_equal(np.sort(found["key"]), np.sort(keys)[:17])
+        assert np.array_equal(found["place"], (found["key"] * 1e6).astype(int))
+
+
+def test_fewer_than_the_quota_are_all_kept() -> None:
+    smallest = _Smallest(10)
+    for part in (np.array([0.5, 0.1]), np.array([]), np.array([0.3])):
+        smallest.add(rows_of(part[smallest.candidates(part)]))
+    assert sorted(smallest.columns()["key"]) == [0.1, 0.3, 0.5]
+    assert smallest.seen == 3
+
+
+def test_every_correct_pixel_of_a_class_has_the_same_chance(
+    bundle: PSMT, blocks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chi-square over repeated seeds: which pixels of a class are drawn, image by image and tenth by tenth."""
+    import psmt_viz.probes.pixels as module
+
+    # The perturbations do not touch the choice; without their searches 200 seeds take a second.
+    def quick(bundle: PSMT, kind: str, z: torch.Tensor, *_: Any, **__: Any) -> Any:
+        from psmt_viz.perturb import random_perturbation
+
+        return random_perturbation(z, generator=torch.Generator().manual_seed(0))
+
+    class Two:
+        """Two images of unequal size, the classes of which hold unequal numbers of pixels."""
+
+        classes = blocks.classes
+        image, label = blocks.image, blocks.label
+
+        @staticmethod
+        def ids(part: str) -> tuple[str, ...]:
+            return blocks.ids(part)[:2]
+
+    monkeypatch.setattr(module, "perturb", quick)
+    predicted, data = students(bundle, blocks), Two()
+    name = "background"
+    index = bundle.classes.index(name)
+    correct = [
+        (place, row, col)
+        for place, id in enumerate(data.ids("val"))
+        for row, col in np.argwhere((blocks.label(id) == index) & (predicted[id] == index))
+    ]
+    drawn = dict.fromkeys(correct, 0)
+    seeds, pixels = 120, 200
+    for seed in range(seeds):
+        found = sample_pixels(bundle, data, pixels=pixels, classes=(name,), seed=seed)
+        for place in zip(found.image, found.row, found.col, strict=True):
+            drawn[place] += 1
+    counts = np.array(list(drawn.values()))
+    share = pixels / len(correct)
+    # Without replacement, each pixel's count is binomial, and the sum of squares nearly (1 - share) times chi-square.
+    expected = seeds * share
+    chi_square = ((counts - expected) ** 2 / (expected * (1 - share))).sum() * (1 - 1 / len(correct))
+    assert stats.chi2.sf(chi_square, len(correct) - 1) > 1e-4
+    assert stats.chi2.cdf(chi_square, len(correct) - 1) > 1e-4
+    assert abs(counts[[place == 0 for place, *_ in correct]].mean() / expected - 1) < 0.05
+    # A sample that takes equally many of each image is caught by the same number.
+    per_image = np.bincount([place for place, *_ in correct])
+    unfair = np.concatenate([np.full(count, seeds * pixels / 2 / count) for count in per_image])
+    bias = ((unfair - expected) ** 2 / (expected * (1 - share))).sum()
+    assert bias > 0.5 * len(correct) ** 0.5
+
+
+def test_too_many_pixels_say_how_many_there_are(bundle: PSMT, blocks: Any) -> None:
+    counts = counted(bundle, blocks)
+    fifth = sorted(counts.values())[-5]
+    with pytest.raises(UserError) as error:
+        sample_pixels(bundle, blocks, pixels=50_000)
+    message = str(error.value)
+    assert message.startswith("expected 10,000 correctly predicted pixels in each of 5 classes, got ")
+    assert all(f"{name} {count:,}" in message for name, count in counts.items())
+    assert message.endswith(f"give --n-pixels {5 * fifth} or less")
+    # The way out that it names is the way out.
+    assert len(sample_pixels(bundle, blocks, pixels=5 * fifth).label) == 5 * fifth
+    with pytest.raises(UserError, match="or less"):
+        sample_pixels(bundle, blocks, pixels=5 * fifth + 5)
+
+
+def test_fewer_than_five_classes(blocks: Any) -> None:
+    from psmt_viz.config import configure
+
+    config = configure("scenes", {"aspp_channels": 4, "low_channels": 4, "decoder_channels": 4}).model
+
+    class Four:
+        """The same images with their first four classes."""
+
+        classes = blocks.classes[:4]
+        ids, image = blocks.ids, blocks.image
+
+        @staticmethod
+        def label(id: str) -> np.ndarray:
+            label = blocks.label(id)
+            return np.where(label < 4, label, 255).astype(np.uint8)
+
+    with pytest.raises(UserError, match=r"5 classes with correctly predicted pixels, got background .*name fewer --cl"):
+        sample_pixels(PSMT(config, Four.classes), Four(), pixels=10)
+
+
+def test_named_classes_are_taken_in_place_of_the_largest(bundle: PSMT, blocks: Any) -> None:
+    found = sample_pixels(bundle, blocks, pixels=20, classes=("white", "green"))
+    names, counts = np.unique([bundle.classes[label] for label in found.label], return_counts=True)
+    assert (list(names), list(counts)) == (["green", "white"], [10, 10])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "classes", "message"),
+    [
+        (10, ("green", "pink"), "classes among background, red, .*, got 'pink'"),
+        (12, (), "--n-pixels a multiple of 5, got 12; give 10"),
+        (4, (), "--n-pixels a multiple of 5, got 4; give 5"),
+        (0, (), "--n-pixels a multiple of 5, got 0; give 5"),
+        (-5, (), "--n-pixels a multiple of 5, got -5; give 5"),
+        (9, ("green", "white"), "--n-pixels a multiple of 2, got 9; give 8"),
+        (10, ("green", "green"), "green"),
+    ],
+)
+def test_bad_requests(bundle: PSMT, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        sample_pixels(bundle, blocks, pixels=pixels, classes=classes)
+
+
+def test_without_teachers_there_is_nothing_to_compare(supervised_run: Path, blocks: Any) -> None:
+    with pytest.raises(UserError, match="--method psmt"):
+        sample_pixels(load_run(supervised_run), blocks, pixels=10)

@@ -1,0 +1,145 @@
+"""Scores against scikit-learn and against a loop over single images and pixels."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import confusion_matrix
+from torch import Tensor
+from torch.nn import functional as F
+
+import psmt_viz.probes.evaluate as module
+from psmt_viz.models.psmt import PSMT
+from psmt_viz.probes.evaluate import confusion, evaluate, whole_logits
+from psmt_viz.probes.images import labeled_images
+
+
+@pytest.mark.parametrize("classes", [2, 7, 21])
+def test_confusion_is_scikit_learns_without_the_ignored_pixels(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    truth, prediction = rng.integers(0, classes, (2, 3, 17, 19))
+    truth[rng.random(truth.shape) < 0.3] = 255
+    truth[truth == classes - 1] = 0  # a class that only the prediction has
+    seen = truth != 255
+    expected = confusion_matrix(truth[seen], prediction[seen], labels=range(classes))
+    found = confusion(torch.from_numpy(truth), torch.from_numpy(prediction), classes)
+    assert np.array_equal(found.numpy(), expected)
+    assert found.sum() == seen.sum() < truth.size
+
+
+def test_confusion_of_ignored_pixels_alone_is_zero() -> None:
+    truth, prediction = torch.full((1, 4, 4), 255), torch.zeros(1, 4, 4, dtype=torch.int64)
+    assert confusion(truth, prediction, 3).tolist() == [[0] * 3] * 3
+
+
+def slow_logits(network: Any, image: np.ndarray) -> Tensor:
+    """One image, stretched to the next multiple of 8 and back."""
+    height, width = image.shape[:2]
+    padded = [
+        height if height % 8 == 0 else height + 8 - height % 8,
+        width if width % 8 == 0 else width + 8 - width % 8,
+    ]
+    scaled = torch.from_numpy(image.astype(np.float32).transpose(2, 0, 1) / np.float32(255))[None]
+    stretched = F.interpolate(scaled, size=padded, mode="bilinear", align_corners=True)
+    return F.interpolate(network(stretched), size=(height, width), mode="bilinear", align_corners=True)[0]
+
+
+def slow_confusion(bundle: PSMT, data: Any, ids: tuple[str, ...]) -> dict[str, list[list[int]]]:
+    size = len(bundle.classes)
+    counts = {role: [[0] * size for _ in range(size)] for role in ("student", "teacher1", "teacher2", "ensemble")}
+    for id in ids:
+        image, truth = data.image(id), data.label(id).tolist()
+        networks = {"student": bundle.student, "teacher1": bundle.teachers[0], "teacher2": bundle.teachers[1]}
+        with torch.no_grad():
+            logits = {role: slow_logits(network, image) for role, network in networks.items()}
+        logits["ensemble"] = torch.stack([logits["teacher1"], logits["teacher2"]]).mean(dim=0)
+        for role, values in logits.items():
+            predicted = values.argmax(dim=0).tolist()
+            for true_row, predicted_row in zip(truth, predicted, strict=True):
+                for true, guess in zip(true_row, predicted_row, strict=True):
+                    if true != 255:
+                        counts[role][true][guess] += 1
+    return counts
+
+
+def apart(first: Any, second: Any) -> int:
+    """Pixels counted in another cell; two at most may sit on a tie that rounding decides."""
+    return int(np.abs(np.asarray(first) - np.asarray(second)).sum()) // 2
+
+
+def test_equals_a_loop_over_images_and_pixels(bundle: PSMT, blocks: Any) -> None:
+    result = evaluate(bundle, blocks)
+    expected = slow_confusion(bundle, blocks, blocks.ids("val"))
+    labelled = sum(int((blocks.label(id) != 255).sum()) for id in blocks.ids("val"))
+    assert list(result.confusion) == list(expected)
+    for role, matrix in result.confusion.items():
+        assert matrix.sum() == labelled
+        assert apart(matrix, expected[role]) <= 2
+    # The run has learned, and the roles differ: otherwise mixing them up would go unseen.
+    assert all(np.trace(matrix) / labelled > 0.5 for matrix in result.confusion.values())
+    assert len({matrix.tobytes() for matrix in result.confusion.values()}) == 4
+
+
+def test_scores_are_those_of_the_matrix(bundle: PSMT, blocks: Any) -> None:
+    result = evaluate(bundle, blocks)
+    table = result.table().set_index("role")
+    for role, matrix in slow_confusion(bundle, blocks, blocks.ids("val")).items():
+        shares = []
+        for index, name in enumerate(bundle.classes):
+            hit = matrix[index][index]
+            union = sum(matrix[index]) + sum(row[index] for row in matrix) - hit
+            shares.append(hit / union)
+            assert table.loc[role, f"iou_{name}"] == pytest.approx(hit / union, abs=2e-3)
+        assert table.loc[role, "miou"] == pytest.approx(sum(shares) / len(shares), abs=1e-3)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_does_not_depend_on_the_batch(bundle: PSMT, blocks: Any, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    ids = sorted(blocks.ids("val"), key=lambda id: blocks.image(id).shape)  # neighbours of one size
+    expected = evaluate(bundle, blocks, ids=ids).confusion
+    monkeypatch.setattr(module, "labeled_images", partial(labeled_images, batch=batch))
+    found = evaluate(bundle, blocks, ids=ids).confusion
+    assert all(apart(found[role], expected[role]) <= 2 for role in expected)
+
+
+def test_does_not_depend_on_how_sizes_are_mixed(bundle: PSMT, blocks: Any) -> None:
+    ids = blocks.ids("val")
+    assert len({blocks.image(id).shape for id in ids}) == 3
+    mixed, sorted_by_size = (
+        evaluate(bundle, blocks, ids=order).confusion
+        for order in (ids, sorted(ids, key=lambda id: blocks.image(id).shape))
+    )
+    single = [evaluate(bundle, blocks, ids=[id]).confusion for id in ids]
+    for role in mixed:
+        assert apart(mixed[role], sorted_by_size[role]) <= 2
+        assert apart(mixed[role], sum(each[role] for each in single)) <= 2
+
+
+def test_the_batches_hold_every_image_once_in_order_and_of_one_size(blocks: Any) -> None:
+    ids = (*blocks.ids("val"), *sorted(blocks.ids("val"), key=lambda id: blocks.image(id).shape))
+    batches = list(labeled_images(blocks, ids, batch=2))
+    assert [id for batch in batches for id in batch.ids] == list(ids)
+    assert max(len(batch.ids) for batch in batches) == 2
+    for batch in batches:
+        for place, id in enumerate(batch.ids):
+            assert np.array_equal((batch.images[place] * 255).round().byte().permute(1, 2, 0), blocks.image(id))
+            assert np.array_equal(batch.labels[place], blocks.label(id))
+
+
+def test_the_ensemble_is_the_mean_of_the_teachers_logits(bundle: PSMT, blocks: Any) -> None:
+    image = blocks.image(blocks.ids("val")[2])
+    with torch.no_grad():
+        logits = whole_logits(bundle, next(labeled_images(blocks, [blocks.ids("val")[2]])).images)
+        slow = [slow_logits(teacher, image).double() for teacher in bundle.teachers]
+    assert torch.allclose(logits["ensemble"][0].double(), (slow[0] + slow[1]) / 2, atol=1e-5)
+    assert tuple(logits["ensemble"].shape[-2:]) == image.shape[:2]
+
+
+def test_a_run_without_teachers_has_one_role(supervised_run: Any, blocks: Any) -> None:
+    from psmt_viz import load_run
+
+    result = evaluate(load_run(supervised_run), blocks, ids=blocks.ids("val")[:2], parameters={"run": "x"})
+    assert list(result.confusion) == ["student"]
+    assert result.parameters == {"part": "val", "images": 2, "run": "x"}
