@@ -116,9 +116,18 @@ def adversarial_perturbation(
 def kl_per_image(predict: Predict, z: Tensor, delta: Tensor) -> Tensor:
     """Returns KL(p(z) || p(z + delta)) of each image, (B,), in nats, summed over pixels; carries no graph."""
     with torch.no_grad():
-        clean = F.log_softmax(predict(z), dim=1)
-        moved = F.log_softmax(predict(z + delta), dim=1)
-        return F.kl_div(moved, clean, reduction="none", log_target=True).flatten(1).sum(dim=1)
+        return kl_of_logits(predict(z), predict(z + delta))
+
+
+def kl_of_logits(clean: Tensor, moved: Tensor) -> Tensor:
+    """Returns KL(softmax(clean) || softmax(moved)) of each image, (B,), in nats, summed over pixels.
+
+    Args:
+        clean: (B, K, H, W) logits.
+        moved: (B, K, H, W) logits.
+    """
+    log_p, log_q = F.log_softmax(clean, dim=1), F.log_softmax(moved, dim=1)
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).flatten(1).sum(dim=1)
 
 
 def _kl_gradient(predict: Predict, z: Tensor, offset: Tensor, clean: Tensor) -> Tensor:

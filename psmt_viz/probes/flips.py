@@ -17,7 +17,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.metrics import IGNORE, mean_iou
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.psmt import PSMT
-from psmt_viz.perturb import Perturbed, direction_cosine, frozen, kl_per_image
+from psmt_viz.perturb import Perturbed, direction_cosine, frozen, kl_of_logits
 from psmt_viz.probes.bootstrap import ratio_interval
 from psmt_viz.probes.evaluate import confusion
 from psmt_viz.probes.images import LabeledImages, labeled_images
@@ -109,17 +109,19 @@ class _Sums:
         student, classes = predictor(self._bundle, "student", image.size), len(self._bundle.classes)
         with torch.no_grad():
             z = encode_whole(self._bundle.student, image.images)
-            correct = (student(z).argmax(dim=1) == image.labels) & (image.labels != IGNORE)
+            clean = student(z)
+            correct = (clean.argmax(dim=1) == image.labels) & (image.labels != IGNORE)
         for kind in self._kinds:
             unit = perturb(self._bundle, kind, z, image.size, image_id=image.ids[0], eps=1.0, seed=self._seed)
             self._note_health(kind, z, image.size, unit)
             for value in self._eps:
-                tally, delta = self.tallies[kind, value], value * unit.delta
+                tally = self.tallies[kind, value]
                 with torch.no_grad():
-                    after = student(z + delta).argmax(dim=1)
+                    moved = student(z + value * unit.delta)
+                after = moved.argmax(dim=1)
                 flipped = correct & (after != image.labels)
                 tally.relative_norm.append(value * float(unit.health.relative_norm))
-                tally.kl.append(float(kl_per_image(student, z, delta)))
+                tally.kl.append(float(kl_of_logits(clean, moved)))
                 tally.pixels.append(image.labels.numel())
                 tally.correct.append(_by_class(image.labels, correct, classes))
                 tally.flipped.append(_by_class(image.labels, flipped, classes))

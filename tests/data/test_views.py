@@ -26,8 +26,8 @@ def photo():
 
 
 def inner(label):
-    """Pixels whose 9 x 9 neighbourhood has one label: neither scaling nor blur mixes another one in."""
-    values = F.pad(label[None, None].float(), [4] * 4, mode="replicate")
+    """Pixels whose whole 9 x 9 neighbourhood has one label: neither scaling nor blur mixes another one in."""
+    values = F.pad(label[None, None].float(), [4] * 4, value=-1.0)  # what lies outside the crop is unknown
     return (F.max_pool2d(values, 9, 1) == -F.max_pool2d(-values, 9, 1))[0, 0]
 
 

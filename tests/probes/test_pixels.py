@@ -74,7 +74,7 @@ def test_predictions_and_features_are_those_of_the_perturbed_z(bundle: PSMT, blo
     """By the slow way for one image: its own z, both perturbations, a decode, a loop of bilinear weights."""
     place = int(np.bincount(sample.image).argmax())
     id = sample.image_ids[place]
-    pixels = torch.from_numpy(blocks.image(id).copy()).permute(2, 0, 1)[None].float() / 255
+    pixels = torch.from_numpy(blocks.image(id)[None].copy()).permute(0, 3, 1, 2).float() / 255
     size = tuple(pixels.shape[-2:])
     padded = tuple(8 * math.ceil(length / 8) for length in size)
     with torch.no_grad():
