@@ -10,8 +10,8 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from types import MappingProxyType
-from typing import Any, Literal, Self, get_args
+from types import MappingProxyType, UnionType
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from psmt_viz.errors import UserError
 from psmt_viz.schedules import Ramp
@@ -22,6 +22,18 @@ Perturbation = Literal["tvat", "vat", "none"]
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        return True  # `_one_of` names the choices
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, part) for part in parts)
+    if get_origin(hint) is tuple:
+        kinds = parts[:1] * len(value) if parts[-1] is ... else parts
+        return len(value) == len(kinds) and all(map(_fits, value, kinds)) if isinstance(value, tuple) else False
+    return type(value) is hint or (hint is float and type(value) is int)
 
 
 class _Group:
@@ -241,7 +253,12 @@ class Config:
             current = getattr(self, name)
             own = {f.name: values.get(f.name, getattr(current, f.name)) for f in fields(group)}
             # JSON has no tuples.
-            groups[name] = group(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()})
+            own = {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
+            for key, hint in get_type_hints(group).items():
+                if not _fits(own[key], hint):
+                    kind = str(hint).replace("<class '", "").replace("'>", "")
+                    raise UserError(f"{_flag(key)} of kind {kind}", repr(own[key]), f"set {_flag(key)} accordingly")
+            groups[name] = group(**own)
         return type(self)(preset=self.preset, recipe=self.recipe, **groups)
 
 

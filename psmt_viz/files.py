@@ -61,6 +61,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"a file {path}", "nothing there", "check the path") from None
+    except OSError as error:
+        raise UserError(f"a readable file {path}", (error.strerror or str(error)).lower(), "check the path") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"JSON in {path}", f"{error}", "restore the file or make it again") from None
 

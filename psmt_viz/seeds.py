@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-
-import numpy as np
+import hashlib
 
 
 def derived_seed(seed: int, *path: str | int) -> int:
@@ -13,6 +11,9 @@ def derived_seed(seed: int, *path: str | int) -> int:
     Args:
         seed: The run's seed.
         path: What the stream is for, for example `("labeled", 17)`.
+
+    Returns:
+        A number of 63 bits.
     """
-    words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in path]
-    return int(np.random.SeedSequence([seed, *words]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    name = repr((int(seed), *(part if isinstance(part, str) else int(part) for part in path)))
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1

@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, out):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission(tmp_path):
     tmp_path.chmod(0o555)
-    with pytest.raises(UserError, match="a writable folder .*, got permission denied"):
+    with pytest.raises(UserError, match=r"a writable folder .*, got permission denied"):
         output_folder(tmp_path, "tsne", "mine")
 
 

@@ -70,7 +70,7 @@ def _one_geometry(image: Tensor, label: Tensor, config: ViewConfig) -> tuple[Ten
     scale = int(torch.randint(low, high + 1, ())) / max(height, width)
     size = [max(1, round(height * scale)), max(1, round(width * scale))]
     image = vf.resize(image, size, antialias=True)
-    label = vf.resize(label, size, interpolation=v2.InterpolationMode.NEAREST)
+    label = vf.resize(label, size, interpolation=v2.InterpolationMode.NEAREST_EXACT)
     right, below = max(0, config.crop - size[1]), max(0, config.crop - size[0])
     image = vf.pad(image, [0, 0, right, below], fill=MEAN_COLOUR)
     label = vf.pad(label, [0, 0, right, below], fill=IGNORE)

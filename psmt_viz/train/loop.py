@@ -12,6 +12,7 @@ from psmt_viz.config import Config
 from psmt_viz.data.cutmix import draw_box
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.data.stream import Batch, Stream
+from psmt_viz.errors import UserError
 from psmt_viz.metrics import IGNORE
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import adversarial_perturbation, frozen
@@ -166,10 +167,14 @@ class Trainer:
             return 0.0
         role = "ensemble" if method.perturbation == "tvat" else "student"
         generator = torch.Generator(self.device).manual_seed(derived_seed(self.config.system.seed, "noise", step))
-        with frozen(self.bundle):
-            return adversarial_perturbation(
-                lambda features: self.bundle.decode(role, features, size), z, eps=method.eps, generator=generator
-            ).delta
+        try:
+            with frozen(self.bundle):
+                return adversarial_perturbation(
+                    lambda features: self.bundle.decode(role, features, size), z, eps=method.eps, generator=generator
+                ).delta
+        except UserError as error:
+            fix = "lower --lr; the last checkpoint is kept"
+            raise UserError(f"{error.expected} at step {step}", error.got, fix) from None
 
     @torch.no_grad()
     def picture(self, step: int, *, images: int = 4) -> TrainingBatch:

@@ -41,11 +41,12 @@ def resolve(config: Config, split: Split) -> Plan:
         fix = "choose a --split that leaves some images unlabelled, or --method supervised"
         raise UserError("unlabelled images for PS-MT", "none", fix)
     if split.unlabeled:
-        steps = method.steps_per_epoch or len(split.unlabeled) // method.batch_unlabeled
+        images, batch = split.unlabeled, method.batch_unlabeled
     else:
-        steps = method.steps_per_epoch or len(split.labeled) // method.batch_labeled
+        images, batch = split.labeled, method.batch_labeled
+    steps = method.steps_per_epoch or len(images) // batch
     if steps == 0:
-        got = f"{len(split.unlabeled or split.labeled)} images at batch {method.batch_unlabeled}"
+        got = f"{len(images)} images at batch {batch}"
         raise UserError("at least one batch an epoch", got, "lower the batch or set --steps-per-epoch")
     warmup = method.warmup_epochs * steps
     return Plan(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import resource
+import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -76,9 +78,14 @@ def train(
         versions=versions(),
     )
     state = _begin(run, resume=resume)
-    history = _History(run, trainer, state)
     plan, every = trainer.plan, config.system.val_every
     epochs = plan.total_steps // plan.steps_per_epoch
+    if state is not None and state["epoch"] == epochs:
+        print(f"{folder} is finished; nothing to do", file=sys.stderr)
+        return run
+    if config.method.method == "psmt" and config.method.unsup_weight == 0:
+        warnings.warn("--unsup-weight is 0, so the unlabelled images teach nothing", stacklevel=2)
+    history = _History(run, trainer, state)
     with progress("train", plan.total_steps, done=history.epoch * plan.steps_per_epoch) as advance:
         for epoch in range(history.epoch, epochs):
             first, start = epoch * plan.steps_per_epoch, time.perf_counter()
@@ -91,9 +98,7 @@ def train(
             evaluation = None
             if finished or (epoch + 1) % every == 0:
                 evaluation = evaluate(trainer.bundle, data, device=device, parameters=run.facts(data.name))
-            history.add(logs, evaluation, seconds)
-            if finished and evaluation is not None:
-                evaluation.save(folder)
+            history.add(logs, evaluation, seconds, finished=finished)
             if on_epoch is not None:
                 report = EpochReport(
                     run=run,
@@ -139,7 +144,7 @@ class _History:
                 optimizer.load_state_dict(state["optimizers"][role])
             self._write()
 
-    def add(self, logs: list[StepLog], evaluation: Evaluation | None, seconds: float) -> None:
+    def add(self, logs: list[StepLog], evaluation: Evaluation | None, seconds: float, *, finished: bool) -> None:
         """Sums up an epoch, and writes tables, weights and, last, the checkpoint."""
         plan, method = self._trainer.plan, self._run.config.method
         self.epoch += 1
@@ -179,6 +184,8 @@ class _History:
         best = f", best mIoU {self._best:.3f}" if math.isfinite(self._best) else ""
         self.words = f"loss {row['loss_sup']:.3f} + {row['loss_unsup']:.3f}{best}"
         self._write()
+        if finished and evaluation is not None:
+            evaluation.save(self._run.folder)  # before the checkpoint, after which nothing would write it
         save_state(
             self._run.folder,
             {

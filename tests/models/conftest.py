@@ -5,6 +5,7 @@ from networks import CLASSES, settle
 from psmt_viz.config import ModelConfig
 from psmt_viz.models.psmt import PSMT
 
+
 @pytest.fixture(scope="session")
 def config():
     return ModelConfig(

@@ -1,5 +1,6 @@
 """The kinds of perturbation: equal size, equal start, order-free, and networks left alone."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_does_not_depend_on_the_order_of_images_nor_on_torchs_own_generator(
 
 
 def test_the_published_search_is_ill_and_ours_is_not(bundle: PSMT, blocks: Any) -> None:
-    reference = load_double(bundle)
+    reference = copy.deepcopy(bundle).double()
     for id in blocks.ids("val")[:3]:
         z, size = z_of(bundle, blocks, id)
         numbers = {}
@@ -95,12 +96,6 @@ def test_the_published_search_is_ill_and_ours_is_not(bundle: PSMT, blocks: Any) 
         assert size_of < 2 * (1 - 1e-3)  # the floor swallows a part
         assert unchanged > 0.2
         assert abs(cosine) < 0.5
-
-
-def load_double(bundle: PSMT) -> PSMT:
-    import copy
-
-    return copy.deepcopy(bundle).double()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -41,7 +41,7 @@ def slow_logits(network: Any, image: np.ndarray) -> Tensor:
         height if height % 8 == 0 else height + 8 - height % 8,
         width if width % 8 == 0 else width + 8 - width % 8,
     ]
-    scaled = torch.from_numpy(image.astype(np.float32).transpose(2, 0, 1) / np.float32(255))[None]
+    scaled = torch.from_numpy(image[None].copy()).permute(0, 3, 1, 2).float() / 255
     stretched = F.interpolate(scaled, size=padded, mode="bilinear", align_corners=True)
     return F.interpolate(network(stretched), size=(height, width), mode="bilinear", align_corners=True)[0]
 

@@ -50,9 +50,7 @@ def textbook(bundle: PSMT, z: Tensor, size: tuple[int, ...], target: int, where:
     return stretched(small[None, None], size)[0, 0].numpy()
 
 
-def test_maps_are_the_textbooks_before_and_after_each_perturbation(
-    bundle: PSMT, blocks: Any, result: Cams
-) -> None:
+def test_maps_are_the_textbooks_before_and_after_each_perturbation(bundle: PSMT, blocks: Any, result: Cams) -> None:
     assert len({cam.image.shape for cam in result.cams}) > 1
     for cam in result.cams:
         size, target = cam.image.shape[:2], bundle.classes.index(cam.class_name)
@@ -92,7 +90,11 @@ def test_image_truth_and_target_are_those_of_the_data(bundle: PSMT, blocks: Any,
 
 
 def test_the_table_sums_the_maps_up(bundle: PSMT, result: Cams) -> None:
-    columns = ["image", "class", *(f"{what}_{name}" for what in ("mass", "inside") for name in ("clean", "vat", "tvat"))]
+    columns = [
+        "image",
+        "class",
+        *(f"{what}_{name}" for what in ("mass", "inside") for name in ("clean", "vat", "tvat")),
+    ]
     assert list(result.table) == columns
     for row, cam in zip(result.table.itertuples(), result.cams, strict=True):
         assert (row.image, row[2]) == (cam.image_id, cam.class_name)

@@ -45,7 +45,7 @@ def test_epochs_become_steps(values, labeled, unlabeled, expected):
 def test_data_sets_that_cannot_be_trained_on():
     with pytest.raises(UserError, match="at least 1 labelled image, got none"):
         resolve(config(), split(0, 9))
-    with pytest.raises(UserError, match="unlabelled images for PS-MT, got none; choose a --split .*--method supervised"):
+    with pytest.raises(UserError, match=r"unlabelled images for PS-MT, got none; .*--split .*--method supervised"):
         resolve(config(), split(9, 0))
     with pytest.raises(UserError, match="at least one batch an epoch, got 3 images at batch 4; lower the batch"):
         resolve(config(), split(9, 3))

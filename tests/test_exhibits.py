@@ -1,0 +1,254 @@
+"""From a run to files: the manifest, the origin that files carry, and what a run is opened with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import psmt_viz.figures
+from psmt_viz import exhibits
+from psmt_viz.config import DataConfig
+from psmt_viz.data import Scenes, VocFolder
+from psmt_viz.errors import UserError
+from psmt_viz.exhibits import Subject, make_all, make_curves, make_table, open_config_data, resolve_device, tsne_remark
+from psmt_viz.results import Evaluation, Flips, TrainingBatch
+from psmt_viz.runs import Run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse() -> Iterator[None]:
+    """Figures of few pixels: these tests look at what is written beside them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[psmt_viz.figures.export.__module__], "DPI", 40)
+        yield
+
+
+def opened(folder: Path, **settings: Any) -> Subject:
+    return Subject.open(folder, **{"data": None, "weights": "last", "device": "cpu"} | settings)
+
+
+@pytest.fixture(scope="module")
+def everything(psmt_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    out = tmp_path_factory.mktemp("everything")
+    (out / "notes.txt").write_text("mine")
+    remarks = make_all(opened(psmt_run), out, n_pixels=25, images=1, eps=4.0, sweep=(2.0,), seed=3, jobs=1)
+    return out, remarks
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_manifest_says_what_made_what(everything: tuple[Path, list[str]], psmt_run: Path) -> None:
+    out, _ = everything
+    manifest = json.loads((out / "manifest.json").read_text())
+    named = {name: value for files in manifest["outputs"].values() for name, value in files.items()}
+    assert set(named) == {path.name for path in out.iterdir()} - {"manifest.json", "notes.txt", "index.html"}
+    assert all(digest(out / name) == value for name, value in named.items())
+    assert set(manifest["outputs"]) == {"evaluate", "perturb", "curves", "table", "gradcam", "tsne"}
+    assert {"config.json", "metrics.csv", "last.safetensors"} <= set(manifest["inputs"])
+    assert all(digest(psmt_run / name) == value for name, value in manifest["inputs"].items())
+    asked = {"n_pixels": 25, "images": 1, "eps": 4.0, "seed": 3}
+    assert asked.items() <= manifest["parameters"].items()
+    assert manifest["data"] == VocFolder(Path(Run.open(psmt_run).config.data.data)).fingerprint()
+    assert {name: metadata.version(name) for name in ("torch", "numpy")}.items() <= manifest["versions"].items()
+    assert manifest["run"]["run"] == "psmt"
+
+
+def test_the_manifest_tells_the_sweep_and_the_weights(everything: tuple[Path, list[str]]) -> None:
+    """What made the tables cannot be told from the manifest without them."""
+    parameters = json.loads((everything[0] / "manifest.json").read_text())["parameters"]
+    assert "sweep" in parameters
+    assert "weights" in parameters
+
+
+def test_the_exhibits_answer_to_the_parameters(everything: tuple[Path, list[str]]) -> None:
+    out, remarks = everything
+    assert len(pd.read_parquet(out / "pixels.parquet")) == 25
+    assert len(pd.read_csv(out / "gradcam.csv")) == 1
+    assert sorted(pd.read_csv(out / "flips.csv")["eps"].unique()) == [2.0, 4.0]
+    for name in ("tsne.json", "gradcam.json"):
+        facts = json.loads((out / name).read_text())["parameters"]
+        assert (facts["eps"], facts["seed"], facts["run"], facts["dataset"]) == (4.0, 3, "psmt", "blocks")
+    assert len(remarks) == 1
+    assert remarks[0].startswith("t-SNE: ")
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_the_map_and_the_sweep_count_the_same_correct_pixels(everything: tuple[Path, list[str]]) -> None:
+    """Two probes, one student, the same images."""
+    by_class = Flips.load(everything[0]).by_class.query("kind == 'vat' and eps == 4").set_index("class")
+    counted = json.loads((everything[0] / "tsne.json").read_text())["parameters"]["correct_pixels"]
+    assert by_class["correct_pixels"].to_dict() == counted
+
+
+def test_a_figures_file_says_where_it_comes_from(everything: tuple[Path, list[str]]) -> None:
+    for stem, expected in {
+        "fig2_tsne": {"exhibit": "fig2", "n_pixels": 25, "eps": 4.0, "seed": 3},
+        "fig1_gradcam": {"exhibit": "fig1", "images": 1, "eps": 4.0, "seed": 3},
+        "flips": {"exhibit": "flips", "eps": [2.0, 4.0], "seed": 3, "images": 6},
+    }.items():
+        with Image.open(everything[0] / f"{stem}.png") as image:
+            facts = json.loads(image.text["Description"])
+        run = {"run": "psmt", "dataset": "blocks", "split": "1_2", "method": "psmt", "backbone": "test_resnet"}
+        assert (expected | run).items() <= facts.items()
+        assert "psmt-viz" in facts
+
+
+def test_the_table_is_that_of_the_evaluation(everything: tuple[Path, list[str]]) -> None:
+    scores = Evaluation.load(everything[0]).table().set_index("role")["miou"]
+    row = pd.read_csv(everything[0] / "table1.csv").iloc[0]
+    columns = {"ensemble": "ensemble", "single_teacher": "teacher1", "teacher2": "teacher2", "student": "student"}
+    for column, role in columns.items():
+        assert row[column] == pytest.approx(100 * scores[role], abs=0.0051)
+    assert (row["run"], row["dataset"], row["split"]) == ("psmt", "blocks", "1_2")
+
+
+def test_a_remark_on_time() -> None:
+    assert tsne_remark({"sampling": 12.4, "layout": 30.3}) == "t-SNE: 43 s, of which sampling 12 s and openTSNE 30 s"
+
+
+# Opening a run.
+
+
+def test_the_data_are_those_of_the_run_unless_given(psmt_run: Path, blocks_folder: Path, tmp_path: Path) -> None:
+    subject = opened(psmt_run)
+    assert isinstance(subject.data, VocFolder)
+    assert subject.data.root == blocks_folder
+    other = Path(shutil.copytree(blocks_folder, tmp_path / "other"))
+    assert opened(psmt_run, data=str(other)).facts["dataset"] == "other"
+
+
+def test_classes_that_the_run_kept_are_kept_in_other_data_too(
+    psmt_run: Path, blocks_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(psmt_run, tmp_path / "run"))
+    facts = json.loads((folder / "config.json").read_text())
+    names = facts["classes"]
+    facts["config"]["data"]["classes"] = names
+    (folder / "config.json").write_text(json.dumps(facts))
+    other = Path(shutil.copytree(blocks_folder, tmp_path / "other"))
+    # The same classes under other ids: the names decide, not the numbers.
+    (other / "classes.txt").write_text("\n".join(reversed(names)) + "\n")
+    assert opened(folder, data=str(other)).data.classes == tuple(names)
+    with pytest.raises(UserError, match=r"run's classes background, red, .*, got white, yellow"):
+        opened(psmt_run, data=str(other))
+
+
+def test_best_and_last_weights(psmt_run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(psmt_run, tmp_path / "run"))
+    last = opened(folder).bundle
+    changed = opened(folder).bundle
+    with torch.no_grad():
+        changed.student.classifier.bias += 1
+    changed.save(folder / "best.safetensors")
+    best = opened(folder, weights="best").bundle
+    assert torch.equal(best.student.classifier.bias, last.student.classifier.bias + 1)
+    assert not any(module.training for module in best.modules())
+
+
+def test_lists_of_a_configuration_reach_the_data(blocks_folder: Path, tmp_path: Path) -> None:
+    for name, ids in {"a": ["train00"], "b": ["train01", "train02"], "c": ["val03"]}.items():
+        (tmp_path / name).write_text("\n".join(ids) + "\n")
+    paths = {
+        "labeled_list": str(tmp_path / "a"),
+        "unlabeled_list": str(tmp_path / "b"),
+        "val_list": str(tmp_path / "c"),
+    }
+    data = open_config_data(DataConfig(data=str(blocks_folder), classes=("white", "red"), **paths))
+    assert data.classes == ("white", "red")
+    assert data.split("1_8").labeled == ("train00",)
+    assert data.split("1_8").unlabeled == ("train01", "train02")
+    assert data.ids("val") == ("val03",)
+    assert isinstance(open_config_data(DataConfig()), Scenes)
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {"cuda": False, "mps": False}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: here["cuda"])
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: here["mps"])
+    assert resolve_device("auto") == resolve_device("cpu") == "cpu"
+    for name in ("cuda", "mps", "cuda:0", "gpu", "", "cp"):
+        with pytest.raises(UserError, match=f"--device among auto, cpu, got {name!r}"):
+            resolve_device(name)
+    here["mps"] = True
+    assert resolve_device("auto") == "mps"
+    here["cuda"] = True
+    assert resolve_device("auto") == "cuda"
+    assert resolve_device("cuda:0") == "cuda:0"
+    assert resolve_device("cpu") == "cpu"
+    with pytest.raises(UserError, match="--device among auto, cpu, cuda, mps, got 'tpu'"):
+        resolve_device("tpu")
+
+
+# Drawing from runs.
+
+
+def test_the_ramp_up_is_that_of_the_first_run_that_has_one(
+    psmt_run: Path, supervised_run: Path, tmp_path: Path
+) -> None:
+    psmt, supervised = (Run.open(folder).curves() for folder in (psmt_run, supervised_run))
+    paths = make_curves([supervised, psmt], tmp_path)
+    assert {path.stem for path in paths} == {"fig3a_rampup", "fig3b_miou"}
+    with Image.open(tmp_path / "fig3a_rampup.png") as image:
+        facts = json.loads(image.text["Description"])
+    assert (facts["run"], facts["kind"], facts["length"], facts["final_weight"]) == ("psmt", "gaussian", 20, 1.5)
+    with Image.open(tmp_path / "fig3b_miou.png") as image:
+        assert json.loads(image.text["Description"])["runs"] == ["supervised", "psmt"]
+    assert {path.stem for path in make_curves([supervised], tmp_path)} == {"fig3b_miou"}
+
+
+def test_table_names_each_run(psmt_run: Path, tmp_path: Path) -> None:
+    scores = Evaluation.load(psmt_run)
+    make_table([("one", scores), ("two", scores)], tmp_path)
+    table = pd.read_csv(tmp_path / "table1.csv")
+    assert table["run"].tolist()[:2] == ["one", "two"]
+    assert (table["source"] == "published").sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ((1, False, False), {"results.png", "batch.png"}),
+        ((2, False, False), {"results.png"}),
+        ((2, False, True), {"results.png", "confusion.png"}),
+        ((3, True, True), {"results.png", "batch.png", "confusion.png"}),
+    ],
+)
+def test_pictures_of_a_run(psmt_run: Path, tmp_path: Path, when: tuple[int, bool, bool], expected: set[str]) -> None:
+    epoch, finished, scored = when
+    curves = Run.open(psmt_run).curves()
+    rows = pd.concat([curves.metrics] * 3).head(epoch)
+    looked = []
+
+    def batch() -> TrainingBatch:
+        looked.append(epoch)
+        columns = {
+            "weak view": np.zeros((2, 8, 8, 3), np.uint8),
+            "truth or pseudo-label": np.zeros((2, 8, 8), np.uint8),
+        }
+        return TrainingBatch(classes=("a", "b"), columns=columns)
+
+    report = exhibits.EpochReport(
+        run=SimpleNamespace(folder=tmp_path, name="run"),  # type: ignore[arg-type]
+        curves=type(curves)(name="run", metrics=rows, ramp=curves.ramp),
+        evaluation=Evaluation.load(psmt_run) if scored else None,
+        batch=batch,
+        finished=finished,
+    )
+    exhibits.draw_run(report)
+    assert {path.name for path in tmp_path.iterdir()} == expected
+    assert bool(looked) == ("batch.png" in expected)  # a batch costs a step's time: only looked at when drawn
