@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from psmt_viz.cli import main as psmt_viz
 from psmt_viz.results import Evaluation, write_csv
 
 ARMS = {
@@ -34,14 +34,9 @@ def folder(arm: str, seed: int) -> Path:
 
 def train(arm: str, seed: int, threads: int) -> None:
     """Trains an arm with a seed, or goes on with it; does nothing if it is finished."""
-    import torch
-
-    torch.set_num_threads(threads)
-    status = psmt_viz(
-        ["train", "--preset", "scenes", "--seed", str(seed), *ARMS[arm], "--out", str(folder(arm, seed)), "--resume"]
-    )
-    if status:
-        sys.exit(status)
+    run = ["--out", str(folder(arm, seed)), "--resume"]
+    command = [sys.executable, "-m", "psmt_viz.cli", "train", "--preset", "scenes", "--seed", str(seed)]
+    subprocess.run([*command, *ARMS[arm], *run], check=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
 
 
 def collect(seeds: list[int]) -> pd.DataFrame:

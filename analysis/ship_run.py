@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from psmt_viz.config import configure
 from psmt_viz.files import sha256, write_json
 from psmt_viz.results import Evaluation
 from psmt_viz.runs import Run
@@ -22,7 +23,11 @@ SHIPPED = ("config.json", "metrics.csv", "last.safetensors", "evaluation.csv", "
 
 def main() -> None:
     """Copies the run's files and writes the manifest."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python analysis/ship_run.py RUN")
     run = Run.open(Path(sys.argv[1]))
+    if run.config != configure("scenes", {}):
+        sys.exit(f"error: expected a run of the preset scenes as it is, got {run.folder}; train it with {COMMAND}")
     target = CHECKPOINTS / "scenes"
     target.mkdir(parents=True, exist_ok=True)
     for name in SHIPPED:

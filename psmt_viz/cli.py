@@ -24,7 +24,13 @@ app = App(
     name="psmt-viz",
     help="Train PS-MT for semi-supervised semantic segmentation and see what its perturbations really do.",
     version=psmt_viz.__version__,
+    suppress_keyboard_interrupt=False,
 )
+
+
+def _whole_number(kind: Any, tokens: Sequence[Any]) -> int:
+    """Reads an integer; cyclopts itself would round 1.5."""
+    return int(tokens[0].value)
 
 
 def _settings() -> Any:
@@ -34,8 +40,12 @@ def _settings() -> Any:
         hints = get_type_hints(group)
         helps = {each.arg_name: each.description for each in docstring_parser.parse_from_object(group).params}
         for setting in fields(group):
-            parameter = Parameter(help=helps[setting.name], consume_multiple=True, negative_iterable="")
-            flags.append((setting.name, Annotated[hints[setting.name] | None, parameter], field(default=None)))
+            hint = hints[setting.name]
+            whole = _whole_number if hint in (int, int | None) else None
+            parameter = Parameter(
+                help=helps[setting.name], consume_multiple=True, negative_iterable="", converter=whole
+            )
+            flags.append((setting.name, Annotated[hint | None, parameter], field(default=None)))
     made = make_dataclass("Settings", flags, kw_only=True, frozen=True)
     made.__module__ = __name__  # cyclopts takes classes of the module `types` for built-in ones
     return made
@@ -76,6 +86,8 @@ def checks(
     out: Out = None,
 ) -> int:
     """List every fault of a data set, each with its fix; exit status 2 if one of them is an error."""
+    if data == "scenes":
+        raise UserError("a folder to check", "the embedded scenes, which have no files", "give a folder")
     from psmt_viz.data.checks import check
     from psmt_viz.results import write_csv
 
@@ -124,7 +136,13 @@ def train(
     settings: Annotated[Settings | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> None:
     """Train PS-MT, or its supervised control, and leave a run folder. Flags left out keep the preset's value."""
+    if resume and out is None:
+        raise UserError("--out with --resume", "no --out", "name the run folder to go on with")
     given = {name: value for name, value in vars(settings or Settings()).items() if value is not None}
+    for name in ("data", "labeled_list", "unlabeled_list", "val_list"):
+        if name in given and given[name] != "scenes":
+            # The run is read from other folders than this one.
+            given[name] = str(Path(given[name]).expanduser().resolve())
     resolved = configure(preset, given) if config is None else _from_file(config, given)
     from psmt_viz.exhibits import draw_run, open_config_data, resolve_device
     from psmt_viz.results import Evaluation
@@ -174,12 +192,11 @@ def perturb(
 ) -> None:
     """Measure how many correct predictions each kind of perturbation turns wrong."""
     from psmt_viz.exhibits import make_perturbation
-    from psmt_viz.results import Flips
 
     subject, folder = _open(run, "perturb", data=data, weights=weights, device=device, out=out)
-    make_perturbation(subject, folder, eps=sorted({*eps, 2.0}), kinds=kinds, images=images, seed=seed)
+    result, _ = make_perturbation(subject, folder, eps=eps, kinds=kinds, images=images, seed=seed)
     columns = ["kind", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high", "kl", "miou"]
-    print(Flips.load(folder).flips[columns].to_string(index=False, float_format="{:.5g}".format))
+    print(result.flips[columns].to_string(index=False, float_format="{:.5g}".format))
     _say(folder)
 
 
@@ -210,7 +227,7 @@ def tsne(
     from psmt_viz.exhibits import make_tsne, tsne_remark
 
     subject, folder = _open(run, "tsne", data=data, weights=weights, device=device, out=out)
-    seconds, _ = make_tsne(
+    _, seconds, _ = make_tsne(
         subject,
         folder,
         jobs=jobs,
@@ -337,17 +354,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0; 2 after an error that the user can mend, told in one line on standard error; 130 after Ctrl-C.
     """
-    warnings.filterwarnings("ignore", category=FutureWarning)  # libraries talking to libraries
-    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
-    try:
-        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except (UserError, CycloptsError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; what was done is kept", file=sys.stderr)
-        return 130
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning)  # libraries talking to libraries
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+        try:
+            status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        except (UserError, CycloptsError) as error:
+            return _fail(str(error))
+        except OSError as error:
+            path, reason = error.filename or "files", error.strerror or error
+            return _fail(f"expected to read and write {path}, got {reason}; check the disk and its permissions")
+        except KeyboardInterrupt:
+            print("stopped; what was done is kept", file=sys.stderr)
+            return 130
     return status if isinstance(status, int) else 0
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

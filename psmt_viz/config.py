@@ -230,6 +230,9 @@ class Config:
         Raises:
             UserError: if a name is unknown or a value is out of bounds.
         """
+        parts = [values, *(values.get(group, {}) for group in GROUPS)] if isinstance(values, Mapping) else [values]
+        if not all(isinstance(part, Mapping) for part in parts):
+            raise UserError("a configuration of psmt-viz", "something else", "give the config.json of a run folder")
         flat = {name: value for group in GROUPS for name, value in values.get(group, {}).items()}
         unknown = sorted(set(values) - {"preset", "recipe", *GROUPS})
         if unknown:
@@ -288,7 +291,6 @@ _SMALL_REAL: Mapping[str, Any] = MappingProxyType(
         "steps_per_epoch": 50,
         "ramp_epochs": 5,
         "ema": 0.95,
-        "val_every": 2,
         "channels_last": True,
         "lr": 0.01,
         "head_lr_factor": 3.0,

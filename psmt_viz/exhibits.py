@@ -23,9 +23,12 @@ from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.probes.flips import flips
 from psmt_viz.probes.gradcam import gradcam
 from psmt_viz.probes.kinds import kinds_of
-from psmt_viz.results import Curves, Evaluation
+from psmt_viz.results import Curves, Evaluation, Flips, PixelEmbedding
 from psmt_viz.runs import Run, versions
 from psmt_viz.train.session import EpochReport
+
+PAPER_EPS = 2.0
+"""The norm that the paper uses; every sweep contains it."""
 
 
 def resolve_device(name: str) -> str:
@@ -34,12 +37,12 @@ def resolve_device(name: str) -> str:
     Raises:
         UserError: if there is no such device here.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    cuda, mps = torch.cuda.device_count(), int(torch.backends.mps.is_available())
+    there = ["cpu", *(f"cuda:{index}" for index in range(cuda)), *["mps"] * mps]
     if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there.get(name.split(":", maxsplit=1)[0], False):
-        usable = ", ".join(["auto", *(device for device, ok in there.items() if ok)])
-        raise UserError(f"--device among {usable}", repr(name), "choose one of them")
+        return "cuda" if cuda else there[-1]
+    if name not in [*there, *["cuda"] * bool(cuda)]:
+        raise UserError(f"--device among auto, {', '.join(there)}", repr(name), "choose one of them")
     return name
 
 
@@ -59,6 +62,8 @@ class Subject:
     run: Run
     bundle: PSMT
     data: SegmentationData
+    weights: str
+    """`last` or `best`."""
     device: str
 
     @classmethod
@@ -84,12 +89,12 @@ class Subject:
         if opened.classes != run.classes:
             got = ", ".join(opened.classes)
             raise UserError(f"data with the run's classes {', '.join(run.classes)}", got, "give other --data")
-        return cls(run=run, bundle=bundle, data=opened, device=device)
+        return cls(run=run, bundle=bundle, data=opened, weights=weights, device=device)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What a result says of its origin."""
-        return self.run.facts(self.data.name)
+        return {**self.run.facts(self.data.name), "weights": self.weights, "device": self.device}
 
     def provenance(self, **parameters: Any) -> dict[str, Any]:
         """What a figure's file says of its origin."""
@@ -108,9 +113,11 @@ def make_evaluation(subject: Subject, out: Path) -> tuple[Evaluation, list[Path]
 
 def make_perturbation(
     subject: Subject, out: Path, *, eps: Sequence[float], kinds: Sequence[str], images: int | None, seed: int
-) -> list[Path]:
+) -> tuple[Flips, list[Path]]:
     """Measures flips by kind and eps; writes flips.csv, flips_by_class.csv, health.json and flips.*."""
-    ids = subject.data.ids("val")[:images]
+    if images is not None and images < 1:
+        raise UserError("--images of at least 1", f"{images}", "raise it")
+    ids, eps = subject.data.ids("val")[:images], sorted({*eps, PAPER_EPS})
     result = flips(
         subject.bundle,
         subject.data,
@@ -122,16 +129,20 @@ def make_perturbation(
         parameters=subject.facts,
     )
     facts = subject.provenance(exhibit="flips", eps=list(eps), seed=seed, images=len(ids))
-    return result.save(out) + figures.export(_figure(figures.draw_flips(result)), out / "flips", provenance=facts)
+    paths = result.save(out) + figures.export(_figure(figures.draw_flips(result)), out / "flips", provenance=facts)
+    return result, paths
 
 
-def make_tsne(subject: Subject, out: Path, *, jobs: int, **settings: Any) -> tuple[dict[str, float], list[Path]]:
+def make_tsne(
+    subject: Subject, out: Path, *, jobs: int, **settings: Any
+) -> tuple[PixelEmbedding, dict[str, float], list[Path]]:
     """Lays pixels out; writes pixels.parquet, tsne.json and fig2_tsne.*; returns seconds by part of the work too."""
     result, seconds = embed_pixels(
         subject.bundle, subject.data, jobs=jobs, device=subject.device, parameters=subject.facts, **settings
     )
     facts = subject.provenance(exhibit="fig2", **settings)
-    return seconds, result.save(out) + figures.export(figures.draw_tsne(result), out / "fig2_tsne", provenance=facts)
+    paths = result.save(out) + figures.export(figures.draw_tsne(result), out / "fig2_tsne", provenance=facts)
+    return result, seconds, paths
 
 
 def make_gradcam(subject: Subject, out: Path, **settings: Any) -> list[Path]:
@@ -143,13 +154,17 @@ def make_gradcam(subject: Subject, out: Path, **settings: Any) -> list[Path]:
 
 def make_curves(runs: Sequence[Curves], out: Path) -> list[Path]:
     """Draws fig3a_rampup.* of the first run that has a ramp-up, and fig3b_miou.* of all runs."""
-    paths = []
-    ramped = [run for run in runs if run.ramp]
-    if ramped:
-        facts = {"exhibit": "fig3a", "run": ramped[0].name, **ramped[0].ramp}
-        paths += figures.export(_figure(figures.draw_ramp_up(ramped[0])), out / "fig3a_rampup", provenance=facts)
-    facts = {"exhibit": "fig3b", "runs": [run.name for run in runs]}
-    return paths + figures.export(_figure(figures.draw_miou(runs)), out / "fig3b_miou", provenance=facts)
+    # Both are drawn before either is written, so that damaged metrics leave nothing behind.
+    drawn: list[tuple[str, Axes, dict[str, Any]]] = [
+        ("fig3b_miou", figures.draw_miou(runs), {"runs": [run.name for run in runs]})
+    ]
+    if ramped := next((run for run in runs if run.ramp), None):
+        drawn.append(("fig3a_rampup", figures.draw_ramp_up(ramped), {"run": ramped.name, **ramped.ramp}))
+    return [
+        path
+        for name, axes, facts in drawn
+        for path in figures.export(_figure(axes), out / name, provenance={"exhibit": name, **facts})
+    ]
 
 
 def make_table(evaluations: Sequence[tuple[str, Evaluation]], out: Path) -> list[Path]:
@@ -167,17 +182,23 @@ def make_all(
     """
     remarks = []
     made: dict[str, list[Path]] = {}
+    numbers: dict[str, Any] = {}
     evaluation, made["evaluate"] = make_evaluation(subject, out)
-    made["perturb"] = make_perturbation(subject, out, eps=sorted({*sweep, eps}), kinds=(), images=None, seed=seed)
+    numbers["miou"] = evaluation.table().set_index("role")["miou"].to_dict()
+    flipped, made["perturb"] = make_perturbation(subject, out, eps=[*sweep, eps], kinds=(), images=None, seed=seed)
+    names = flipped.flips["kind"] + ", eps " + flipped.flips["eps"].map("{:g}".format)
+    numbers["flip_rate"] = dict(zip(names, flipped.flips["flip_rate"], strict=True))
     made["curves"] = make_curves([subject.run.curves()], out)
     made["table"] = make_table([(subject.run.name, evaluation)], out)
     if "tvat" in kinds_of(subject.bundle):
         made["gradcam"] = make_gradcam(subject, out, images=images, eps=eps, seed=seed)
-        seconds, made["tsne"] = make_tsne(subject, out, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs)
+        embedding, seconds, made["tsne"] = make_tsne(subject, out, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs)
+        numbers["tsne_flipped"] = embedding.parameters["flipped"]
         remarks.append(tsne_remark(seconds))
     else:
         remarks.append("t-SNE and Grad-CAM left out: they compare VAT with T-VAT, and this run has no teachers")
-    _write_manifest(subject, out, made, {"n_pixels": n_pixels, "images": images, "eps": eps, "seed": seed})
+    parameters = {"n_pixels": n_pixels, "images": images, "eps": eps, "sweep": list(sweep), "seed": seed}
+    _write_manifest(subject, out, made, {"parameters": parameters, "numbers": numbers})
     return remarks
 
 
@@ -187,12 +208,12 @@ def tsne_remark(seconds: dict[str, float]) -> str:
     return f"t-SNE: {total:.0f} s, of which sampling {seconds['sampling']:.0f} s and openTSNE {seconds['layout']:.0f} s"
 
 
-def _write_manifest(subject: Subject, out: Path, made: dict[str, list[Path]], parameters: dict[str, Any]) -> None:
+def _write_manifest(subject: Subject, out: Path, made: dict[str, list[Path]], facts: dict[str, Any]) -> None:
     folder = subject.run.folder
-    inputs = [folder / "config.json", folder / "metrics.csv", *sorted(folder.glob("*.safetensors"))]
+    inputs = [folder / "config.json", folder / "metrics.csv", subject.run.weights(subject.weights)]
     manifest = {
         "run": subject.facts,
-        "parameters": parameters,
+        **facts,
         "data": subject.data.fingerprint(),
         "versions": versions(),
         "inputs": {path.name: sha256(path) for path in inputs},

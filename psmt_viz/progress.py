@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,20 +12,27 @@ Advance = Callable[[str], None]
 """Called after each unit of work with a few words on how it goes."""
 
 _SECONDS_BETWEEN_LINES = 15.0
+_screen = threading.Lock()
 
 
 @contextmanager
 def progress(description: str, total: int, *, done: int = 0) -> Iterator[Advance]:
-    """Shows how far a piece of work has come, its rate and its ETA.
+    """Shows how far a piece of work has come, its rate and its ETA; work inside other work is part of it.
 
     Args:
         description: What is being done.
         total: Units of work.
         done: Units that an earlier run has done; they do not count for the rate.
     """
-    show = _bar if sys.stderr.isatty() else _lines
-    with show(description, total, done) as advance:
-        yield advance
+    if not _screen.acquire(blocking=False):
+        # Two live bars would wipe each other's line.
+        yield lambda note: None
+        return
+    try:
+        with (_bar if sys.stderr.isatty() else _lines)(description, total, done) as advance:
+            yield advance
+    finally:
+        _screen.release()
 
 
 @contextmanager

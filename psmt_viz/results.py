@@ -43,6 +43,8 @@ def read_csv(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, converters=dict.fromkeys(_NAMES, str))
     except FileNotFoundError:
         raise UserError(f"a table {path}", "nothing there", "check the path") from None
+    except OSError as error:
+        raise UserError(f"a readable file {path}", (error.strerror or str(error)).lower(), "check the path") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"a CSV table in {path}", str(error), "restore the file or make it again") from None
 

@@ -15,6 +15,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.files import read_json, write_json
 from psmt_viz.results import Curves, read_csv
 
+_PLAN = ("steps_per_epoch", "warmup_steps", "ramp_steps", "total_steps")
 _RECORDED = ("psmt-viz", "torch", "torchvision", "timm", "numpy")
 
 
@@ -54,7 +55,7 @@ class Run:
         return {
             "run": self.name,
             "dataset": dataset,
-            "split": config.data.split,
+            "split": config.data.split if config.data.labeled_list is None else "own lists",
             "method": config.method.method,
             "backbone": config.model.backbone,
         }
@@ -88,11 +89,13 @@ class Run:
                 folder=folder,
                 config=Config.from_dict(facts["config"]),
                 classes=tuple(facts["classes"]),
-                plan=facts["plan"],
+                plan={name: int(facts["plan"][name]) for name in _PLAN},
                 data_fingerprint=facts["data_fingerprint"],
                 versions=facts["versions"],
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except UserError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"a run's facts in {path}", f"{error!r}", "restore the file or train again") from None
 
     def weights(self, which: str = "last") -> Path:

@@ -70,9 +70,21 @@ def test_the_manifest_says_what_made_what(everything: tuple[Path, list[str]], ps
 
 def test_the_manifest_tells_the_sweep_and_the_weights(everything: tuple[Path, list[str]]) -> None:
     """What made the tables cannot be told from the manifest without them."""
-    parameters = json.loads((everything[0] / "manifest.json").read_text())["parameters"]
-    assert "sweep" in parameters
-    assert "weights" in parameters
+    manifest = json.loads((everything[0] / "manifest.json").read_text())
+    assert manifest["parameters"]["sweep"] == [2.0]
+    assert manifest["run"]["weights"] == "last"
+    assert [name for name in manifest["inputs"] if name.endswith(".safetensors")] == ["last.safetensors"]
+
+
+def test_the_manifest_holds_the_numbers_of_the_tables(everything: tuple[Path, list[str]]) -> None:
+    out, _ = everything
+    numbers = json.loads((out / "manifest.json").read_text())["numbers"]
+    scores = Evaluation.load(out).table().set_index("role")["miou"].to_dict()
+    assert numbers["miou"] == pytest.approx(scores)
+    flips = pd.read_csv(out / "flips.csv")
+    rates = {f"{row.kind}, eps {row.eps:g}": row.flip_rate for row in flips.itertuples()}
+    assert numbers["flip_rate"] == pytest.approx(rates)
+    assert numbers["tsne_flipped"] == json.loads((out / "tsne.json").read_text())["parameters"]["flipped"]
 
 
 def test_the_exhibits_answer_to_the_parameters(everything: tuple[Path, list[str]]) -> None:
@@ -177,21 +189,23 @@ def test_lists_of_a_configuration_reach_the_data(blocks_folder: Path, tmp_path: 
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = {"cuda": False, "mps": False}
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: here["cuda"])
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: here["mps"])
+    here: dict[str, int] = {"cuda": 0, "mps": 0}
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: here["cuda"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: here["cuda"] > 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: here["mps"] > 0)
     assert resolve_device("auto") == resolve_device("cpu") == "cpu"
-    for name in ("cuda", "mps", "cuda:0", "gpu", "", "cp"):
+    for name in ("cuda", "mps", "cuda:0", "gpu", "", "cp", "cpu:x"):
         with pytest.raises(UserError, match=f"--device among auto, cpu, got {name!r}"):
             resolve_device(name)
-    here["mps"] = True
-    assert resolve_device("auto") == "mps"
-    here["cuda"] = True
-    assert resolve_device("auto") == "cuda"
-    assert resolve_device("cuda:0") == "cuda:0"
+    here["mps"] = 1
+    assert resolve_device("auto") == resolve_device("mps") == "mps"
+    here["cuda"] = 2
+    assert resolve_device("auto") == resolve_device("cuda") == "cuda"
+    assert resolve_device("cuda:1") == "cuda:1"
     assert resolve_device("cpu") == "cpu"
-    with pytest.raises(UserError, match="--device among auto, cpu, cuda, mps, got 'tpu'"):
-        resolve_device("tpu")
+    for name in ("cuda:2", "cuda:x", "tpu"):
+        with pytest.raises(UserError, match=f"--device among auto, cpu, cuda.*, mps, got {name!r}"):
+            resolve_device(name)
 
 
 # Drawing from runs.

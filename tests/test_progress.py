@@ -84,6 +84,16 @@ def test_an_error_passes_through_and_claims_no_end(clock: Clock, capsys: pytest.
     assert lines_of(capsys) == ["train 1/10, 0.1/s, ETA 180 s"]
 
 
+def test_work_inside_other_work_shows_nothing_of_its_own(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("train", "again"):  # the outer one is free for the next work afterwards
+        with progress(name, 1) as outer:
+            with progress("evaluate", 1) as inner:
+                clock.now += 1
+                inner("")
+            outer("")
+    assert lines_of(capsys) == ["train 1/1, 1.0/s, ETA 0 s", "again 1/1, 1.0/s, ETA 0 s"]
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +31,7 @@ from psmt_viz.data.layout import (
 from psmt_viz.data.rasters import read_image, read_mask, unknown_ids
 from psmt_viz.data.voc import class_lut, require_both_lists
 from psmt_viz.metrics import IGNORE
+from psmt_viz.progress import progress
 
 COLUMNS = ("severity", "kind", "where", "found", "fix")
 
@@ -45,7 +46,6 @@ def check(
     labeled_list: Path | None = None,
     unlabeled_list: Path | None = None,
     val_list: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Finds every fault of a VOC-layout folder; reads all images and masks and writes nothing.
 
@@ -55,7 +55,6 @@ def check(
         labeled_list: Replaces the folder's splits, as for `VocFolder`.
         unlabeled_list: The other half of that split.
         val_list: Replaces the folder's val.txt.
-        progress: Called with the number of images done and their total.
 
     Returns:
         One row a fault, errors first: severity (`error`, `warning`), kind, where, found, fix. No row means no fault.
@@ -82,15 +81,14 @@ def check(
     must_have_mask = lists.may_be_labeled
     presence: dict[str, NDArray[np.bool_]] = {}
     inspect = partial(_inspect, root=root, names=names, table=table)
-    with ThreadPoolExecutor() as pool:
-        for done, seen in enumerate(pool.map(inspect, entries.values()), start=1):
+    with ThreadPoolExecutor() as pool, progress("check", len(entries)) as advance:
+        for seen in pool.map(inspect, entries.values()):
             presence[seen.id] = seen.present
             faults += [
                 _as_warning(fault) if fault.kind == "missing mask" and seen.id not in must_have_mask else fault
                 for fault in seen.faults
             ]
-            if progress is not None:
-                progress(done, len(entries))
+            advance("")
     faults += _absent_classes(lists, presence, kept)
     faults += _unlisted(root, entries.values())
     return _table(faults)

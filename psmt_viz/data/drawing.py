@@ -45,7 +45,7 @@ class SceneStyle:
     """What makes the scenes easy or hard; ranges are (low, high) and drawn uniformly unless said otherwise."""
 
     class_ratio: float = 0.9
-    """How often an object class occurs relative to the class before it; the rarest is 0.6 times as common as the first."""
+    """How often an object class occurs relative to the one before; the rarest is 0.6 times as common as the first."""
     count_weights: tuple[float, ...] = (0.0, 0.1, 0.3, 0.3, 0.3)
     """Relative frequency of images with 1, 2, ... objects."""
     own_texture: float = 0.97

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from psmt_viz.config import ViewConfig
 from psmt_viz.data.dataset import SegmentationData, read_pair
 from psmt_viz.data.views import draw_views
+from psmt_viz.errors import UserError
 from psmt_viz.seeds import derived_seed
 
 
@@ -79,13 +80,19 @@ class Stream:
             collate_fn=_collate,
             generator=torch.Generator(),
         )
-        yield from loader
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
 
     def _numbers(self, step: int) -> range:
         return range(step * self._batch, (step + 1) * self._batch)
 
 
-class _Draws(Dataset[tuple[Tensor, Tensor, Tensor]]):
+_Item = tuple[Tensor, Tensor, Tensor]
+
+
+class _Draws(Dataset[_Item | UserError]):
     def __init__(
         self, data: SegmentationData, ids: tuple[str, ...], labeled: bool, views: ViewConfig, seed: int
     ) -> None:
@@ -96,7 +103,14 @@ class _Draws(Dataset[tuple[Tensor, Tensor, Tensor]]):
         order = np.random.default_rng(derived_seed(self._seed, "order", turn)).permutation(len(self._ids))
         return self._ids[order[place]]
 
-    def __getitem__(self, draw: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, draw: int) -> _Item | UserError:
+        # A fault of the data travels as a value: torch rebuilds a worker's exceptions from their message alone.
+        try:
+            return self._views_of(draw)
+        except UserError as error:
+            return error
+
+    def _views_of(self, draw: int) -> _Item:
         id = self.id(draw)
         if self._labeled:
             image, label = read_pair(self._data, id)
@@ -108,6 +122,11 @@ class _Draws(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return views.weak, views.strong, views.label
 
 
-def _collate(items: list[tuple[Tensor, Tensor, Tensor]]) -> Batch:
-    weak, strong, label = (torch.stack(part) for part in zip(*items, strict=True))
+def _collate(items: list[_Item | UserError]) -> Batch | UserError:
+    views: list[_Item] = []
+    for item in items:
+        if isinstance(item, UserError):
+            return item
+        views.append(item)
+    weak, strong, label = (torch.stack(part) for part in zip(*views, strict=True))
     return Batch(weak=weak, strong=strong, label=label)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ from psmt_viz.data.splits import nested_split
 from psmt_viz.errors import UserError
 from psmt_viz.files import whole, write_text
 from psmt_viz.metrics import IGNORE
+from psmt_viz.progress import progress
 
 T = TypeVar("T")
 
@@ -211,8 +212,6 @@ def write_voc(
     data: SegmentationData,
     folder: Path,
     splits: Sequence[str] = ("1_16", "1_8", "1_4", "1_2"),
-    *,
-    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Writes a data set as a VOC-layout folder that reads back exactly.
 
@@ -223,11 +222,13 @@ def write_voc(
         data: Any data set.
         folder: Where to; made if it does not exist.
         splits: Names of the splits to write under ImageSets/Segmentation/semi.
-        progress: Called with the number of images done and their total.
 
     Raises:
-        UserError: if the folder already holds an image that would be read instead of one written here.
+        UserError: if the folder is the data set's own, or already holds an image that would be read instead of one
+            written here.
     """
+    if isinstance(data, VocFolder) and folder.resolve() == data.root.resolve():
+        raise UserError("another folder than the data set's own", str(folder), "choose another folder with --out")
     parts = {part: data.ids(part) for part in ("train", "val")}
     halves = {name: data.split(name) for name in splits}
     ids = [id for part in parts.values() for id in part]
@@ -236,16 +237,16 @@ def write_voc(
         if hiding.is_file() and hiding.suffix != ".png":
             raise UserError(f"no other image of {id} in {folder}", str(hiding), "choose another folder")
     palette = voc_palette().ravel().tolist()
-    for done, id in enumerate(ids, start=1):
-        mask = Image.fromarray(data.label(id))
-        mask.putpalette(palette)
-        for name, image in ((IMAGES, Image.fromarray(data.image(id))), (MASKS[0], mask)):
-            path = folder / name / f"{id}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole(path) as temporary:
-                image.save(temporary)
-        if progress is not None:
-            progress(done, len(ids))
+    with progress("write", len(ids)) as advance:
+        for id in ids:
+            mask = Image.fromarray(data.label(id))
+            mask.putpalette(palette)
+            for name, image in ((IMAGES, Image.fromarray(data.image(id))), (MASKS[0], mask)):
+                path = folder / name / f"{id}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with whole(path) as temporary:
+                    image.save(temporary)
+            advance("")
     write_text(folder / "classes.txt", _lines(data.classes))
     for name, split in halves.items():
         for half, members in (("labeled", split.labeled), ("unlabeled", split.unlabeled)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from psmt_viz.seeds import derived_seed
+
 
 def ratio_interval(
     numerator: NDArray[np.float64],
@@ -26,7 +28,9 @@ def ratio_interval(
     An Introduction to the Bootstrap (Efron and Tibshirani, 1993), section 13.3.
     """
     count = len(numerator)
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+    weights = np.random.default_rng(derived_seed(seed, "bootstrap")).multinomial(
+        count, np.full(count, 1 / count), size=draws
+    )
     below = weights @ denominator
     ratios = np.divide(weights @ numerator, below, out=np.zeros(draws), where=below > 0)
     low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 
 from psmt_viz.data.dataset import SegmentationData
+from psmt_viz.errors import UserError
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.probes.pixels import PANELS, Layer, PixelSample, sample_pixels
 from psmt_viz.results import PixelEmbedding
@@ -62,6 +64,10 @@ def embed_pixels(
 
     Supplement Fig. 2 of PS-MT (Liu et al., 2022); openTSNE (Policar et al., 2024).
     """
+    if not (math.isfinite(perplexity) and perplexity >= 1):
+        raise UserError("--perplexity of 1 or more", f"{perplexity}", "raise it; 30 is usual")
+    if jobs == 0:
+        raise UserError("--jobs of 1 or more, or -1 for all cores", f"{jobs}", "choose one of these")
     start = time.perf_counter()
     sample = sample_pixels(
         bundle, data, pixels=n_pixels, classes=classes, eps=eps, layer=layer, seed=seed, device=device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,12 +72,17 @@ def flips(
         UserError: if an eps is not above 0, a kind is unknown or needs teachers that are not there, or no pixel is
             predicted correctly.
     """
-    kinds = tuple(kinds) or kinds_of(bundle)
+    kinds = tuple(dict.fromkeys(kinds)) or kinds_of(bundle)
+    for value in eps:
+        if not (math.isfinite(value) and value > 0):
+            raise UserError("eps above 0 and finite", f"{value}", "choose another --eps")
+    ids = data.ids("val") if ids is None else tuple(ids)
+    if not ids:
+        raise UserError("at least 1 validation image", "none", "raise --images")
     for kind in kinds:
         if kind not in kinds_of(bundle):
             raise UserError(f"kinds among {', '.join(kinds_of(bundle))}", kind, "choose some of them")
     bundle.eval()
-    ids = data.ids("val") if ids is None else tuple(ids)
     sums = _Sums(bundle, kinds, eps, seed)
     with progress("perturb", len(ids)) as advance:
         for image in labeled_images(data, ids, batch=1, device=device):
@@ -98,7 +104,7 @@ class _Sums:
 
     def __init__(self, bundle: PSMT, kinds: Sequence[str], eps: Sequence[float], seed: int) -> None:
         self._bundle, self._kinds, self._eps, self._seed = bundle, kinds, eps, seed
-        self._reference = copy.deepcopy(bundle).double()
+        self._reference = copy.deepcopy(bundle).cpu().double()  # not every device has float64
         self.tallies = {(kind, value): _Tally() for kind in kinds for value in eps}
         self.health: dict[str, dict[str, list[float]]] = {
             kind: {"norm_over_eps": [], "unchanged": [], "cosine": []} for kind in kinds
@@ -136,7 +142,8 @@ class _Sums:
         health["unchanged"].append(float(unit.health.unchanged))
         if len(health["cosine"]) < _COSINE_IMAGES:
             with frozen(self._reference):
-                health["cosine"].append(float(direction_cosine(predict, z.double(), unit.start, unit.delta)))
+                cosine = direction_cosine(predict, z.cpu().double(), unit.start.cpu(), unit.delta.cpu())
+                health["cosine"].append(float(cosine))
 
 
 def _by_class(labels: Tensor, where: Tensor, classes: int) -> np.ndarray:

@@ -78,6 +78,8 @@ def gradcam(
     """
     if target_class is not None and target_class not in bundle.classes:
         raise UserError(f"a class among {', '.join(bundle.classes)}", repr(target_class), "choose one of them")
+    if images < 1:
+        raise UserError("--images of at least 1", f"{images}", "raise it")
     bundle.eval()
     ids = data.ids("val")
     order = np.random.default_rng(derived_seed(seed, "gradcam")).permutation(len(ids))
@@ -137,6 +139,8 @@ def _target(labels: Tensor, prediction: Tensor, classes: Sequence[str], wanted: 
         counts = torch.bincount(labels[labels != IGNORE], minlength=len(classes))
         if "background" in classes:
             counts[classes.index("background")] = 0
+        if not counts.any():
+            return None
         target = int(counts.argmax())
     return target if correct[target] >= _LEAST_SHARE * labels.numel() else None
 

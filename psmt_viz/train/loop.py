@@ -26,7 +26,7 @@ from psmt_viz.train.plan import Plan, resolve
 
 @dataclass(frozen=True, kw_only=True)
 class StepLog:
-    """What one step measured; tensors stay on the device until an epoch is summed up."""
+    """What one step measured, NaN where it had nothing to measure; tensors stay on the device until an epoch ends."""
 
     loss_sup: Tensor
     loss_unsup: Tensor
@@ -133,9 +133,13 @@ class Trainer:
         network = self.bundle.networks()[role].train()
         loss = labeled_cross_entropy(network(_unit(images)), label.long())
         self._descend(role, loss, lr)
-        zero = torch.zeros((), device=self.device)
+        unmeasured = torch.full((), torch.nan, device=self.device)
         return StepLog(
-            loss_sup=loss.detach(), loss_unsup=zero, confident_fraction=zero, unsup_weight=0.0, learning_rate=lr
+            loss_sup=loss.detach(),
+            loss_unsup=unmeasured,
+            confident_fraction=unmeasured,
+            unsup_weight=0.0,
+            learning_rate=lr,
         )
 
     def _main_lr(self, step: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import resource
 import sys
@@ -17,7 +18,7 @@ import pandas as pd
 import torch
 
 from psmt_viz.config import Config
-from psmt_viz.data.dataset import SegmentationData
+from psmt_viz.data.dataset import SegmentationData, Split
 from psmt_viz.errors import UserError
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.progress import progress
@@ -74,7 +75,7 @@ def train(
         config=config,
         classes=data.classes,
         plan=trainer.plan.as_dict(),
-        data_fingerprint=data.fingerprint(),
+        data_fingerprint=data.fingerprint() | {"split_sha256": _split_hash(data.split(config.data.split))},
         versions=versions(),
     )
     state = _begin(run, resume=resume)
@@ -108,24 +109,25 @@ def train(
                     finished=finished,
                 )
                 on_epoch(report)
+            history.commit()
     return run
 
 
 def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
-    path = run.folder / "config.json"
-    if path.exists():
-        before = Run.open(run.folder)
-        if not resume:
-            fix = "give --resume to go on with it, or another --out"
-            raise UserError(f"no run in {run.folder}", "one that was started before", fix)
-        now = (run.config.as_dict(), run.plan, run.data_fingerprint)
-        then = (before.config.as_dict(), before.plan, before.data_fingerprint)
-        if now != then:
-            fix = "repeat the first command with --resume, or give another --out"
-            raise UserError(f"the settings and data that {run.folder} was started with", "others", fix)
-    else:
+    if (run.folder / "config.json").exists() and not resume:
+        fix = "give --resume to go on with it, or another --out"
+        raise UserError(f"no run in {run.folder}", "one that was started before", fix)
+    state = load_state(run.folder)
+    if state is None:
+        # A start that took no whole epoch binds nobody: data or settings may have been mended since.
         run.write()
-    return load_state(run.folder)
+        return None
+    before = Run.open(run.folder)
+    now = (run.config.as_dict(), run.plan, run.data_fingerprint)
+    if now != (before.config.as_dict(), before.plan, before.data_fingerprint):
+        fix = "repeat the first command with --resume, or give another --out"
+        raise UserError(f"the settings and data that {run.folder} was started with", "others", fix)
+    return state
 
 
 class _History:
@@ -145,7 +147,7 @@ class _History:
             self._write()
 
     def add(self, logs: list[StepLog], evaluation: Evaluation | None, seconds: float, *, finished: bool) -> None:
-        """Sums up an epoch, and writes tables, weights and, last, the checkpoint."""
+        """Sums up an epoch, and writes tables and weights."""
         plan, method = self._trainer.plan, self._run.config.method
         self.epoch += 1
         row = {
@@ -157,9 +159,10 @@ class _History:
             "loss_unsup": _mean([log.loss_unsup for log in logs]),
             "confident_fraction": _mean([log.confident_fraction for log in logs]),
         }
-        if not math.isfinite(row["loss_sup"] + row["loss_unsup"]):
-            got = f"{row['loss_sup']} and {row['loss_unsup']} in epoch {self.epoch}"
-            raise UserError("finite losses", got, "lower --lr; the last checkpoint is kept")
+        # A warm-up has no unsupervised loss; one that is not finite spoils the next supervised one anyway.
+        if not math.isfinite(row["loss_sup"]):
+            got = f"{row['loss_sup']} in epoch {self.epoch}"
+            raise UserError("a finite loss", got, "lower --lr; the last checkpoint is kept")
         scores = evaluation.table().set_index("role") if evaluation is not None else pd.DataFrame()
         for role in ROLES:
             row[f"miou_{role}"] = float(scores["miou"].get(role, math.nan)) if len(scores) else math.nan
@@ -168,7 +171,8 @@ class _History:
         )
         self._metrics.append(row)
         images = method.batch_labeled + (method.batch_unlabeled if method.method == "psmt" else 0)
-        memory = torch.cuda.max_memory_allocated() / 2**20 if self._trainer.device.startswith("cuda") else _peak_rss()
+        device = self._trainer.device
+        memory = torch.cuda.max_memory_allocated(device) / 2**20 if device.startswith("cuda") else _peak_rss()
         self._timing.append(
             {
                 "epoch": self.epoch,
@@ -182,10 +186,14 @@ class _History:
             self._best = score
             self._trainer.bundle.save(self._run.folder / "best.safetensors")
         best = f", best mIoU {self._best:.3f}" if math.isfinite(self._best) else ""
-        self.words = f"loss {row['loss_sup']:.3f} + {row['loss_unsup']:.3f}{best}"
+        unsup = f" + {row['loss_unsup']:.3f}" if math.isfinite(row["loss_unsup"]) else ""
+        self.words = f"loss {row['loss_sup']:.3f}{unsup}{best}"
         self._write()
         if finished and evaluation is not None:
-            evaluation.save(self._run.folder)  # before the checkpoint, after which nothing would write it
+            evaluation.save(self._run.folder)
+
+    def commit(self) -> None:
+        """Writes the checkpoint; from here on the epoch counts, and everything else of it is on disk."""
         save_state(
             self._run.folder,
             {
@@ -202,6 +210,11 @@ class _History:
         self._trainer.bundle.save(self._run.folder / "last.safetensors")
         write_csv(self._run.folder / "metrics.csv", pd.DataFrame(self._metrics))
         write_csv(self._run.folder / "timing.csv", pd.DataFrame(self._timing))
+
+
+def _split_hash(split: Split) -> str:
+    lines = "\n".join([*sorted(split.labeled), "", *sorted(split.unlabeled)])
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _mean(values: list[torch.Tensor]) -> float:

@@ -158,9 +158,3 @@ def test_what_checks_call_sound_can_be_read(tmp_path):
         for id in data.ids(part):
             data.image(id)
             data.label(id)
-
-
-def test_progress_counts_every_image_once(tmp_path):
-    seen = []
-    check(make_folder(tmp_path), progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(i, 11) for i in range(1, 12)]

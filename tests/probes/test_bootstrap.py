@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from psmt_viz.probes.bootstrap import ratio_interval
+from psmt_viz.seeds import derived_seed
 
 
 def clusters(rng: np.random.Generator, images: int, rate: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +19,7 @@ def test_equals_a_loop_that_resamples_images_one_by_one(level: float) -> None:
     flipped, correct = clusters(np.random.default_rng(1), 25, 0.1, 0.02)
     count, draws, seed = len(correct), 400, 7
     # The same generator; each of its draws says how often each image is taken.
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(derived_seed(seed, "bootstrap"))
     ratios = []
     for _ in range(draws):
         times = rng.multinomial(count, [1 / count] * count)
