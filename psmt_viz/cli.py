@@ -57,7 +57,7 @@ RunFolder = Annotated[Path | None, Parameter(help="A run folder; left out, the r
 RunFolders = Annotated[tuple[Path, ...], Parameter(help="Run folders; left out, the run that comes with psmt-viz.")]
 Data = Annotated[str | None, Parameter(help="A data set; left out, the one that the run was trained on.")]
 Out = Annotated[Path | None, Parameter(help="Folder for the results; left out, a new one under runs/.")]
-Seed = Annotated[int, Parameter(help="Everything random follows from it.")]
+Seed = Annotated[int, Parameter(help="Everything random follows from it.", converter=_whole_number)]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
 Weights = Annotated[Literal["last", "best"], Parameter(help="Which weights of the run.")]
 Eps = Annotated[float, Parameter(help="Norm of the perturbations over all features of an image.")]
@@ -65,9 +65,9 @@ Sweep = Annotated[
     tuple[float, ...],
     Parameter(help="Norms of the perturbations, one measurement each.", consume_multiple=True, negative_iterable=""),
 ]
-Jobs = Annotated[int, Parameter(help="Threads of openTSNE.")]
-NPixels = Annotated[int, Parameter(help="Pixels on the map, equally many of each class.")]
-Images = Annotated[int, Parameter(help="How many images.")]
+Jobs = Annotated[int, Parameter(help="Threads of openTSNE.", converter=_whole_number)]
+NPixels = Annotated[int, Parameter(help="Pixels on the map, equally many of each class.", converter=_whole_number)]
+Images = Annotated[int, Parameter(help="How many images.", converter=_whole_number)]
 Classes = Annotated[
     tuple[str, ...], Parameter(help="Names of classes to keep.", consume_multiple=True, negative_iterable="")
 ]
@@ -185,7 +185,9 @@ def perturb(
         tuple[str, ...],
         Parameter(help="vat, tvat, tvat-official, random.", consume_multiple=True, negative_iterable=""),
     ] = (),
-    images: Annotated[int | None, Parameter(help="Only the first of the validation images.")] = None,
+    images: Annotated[
+        int | None, Parameter(help="Only the first of the validation images.", converter=_whole_number)
+    ] = None,
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",

@@ -185,9 +185,6 @@ def make_all(
     numbers: dict[str, Any] = {}
     evaluation, made["evaluate"] = make_evaluation(subject, out)
     numbers["miou"] = evaluation.table().set_index("role")["miou"].to_dict()
-    flipped, made["perturb"] = make_perturbation(subject, out, eps=[*sweep, eps], kinds=(), images=None, seed=seed)
-    names = flipped.flips["kind"] + ", eps " + flipped.flips["eps"].map("{:g}".format)
-    numbers["flip_rate"] = dict(zip(names, flipped.flips["flip_rate"], strict=True))
     made["curves"] = make_curves([subject.run.curves()], out)
     made["table"] = make_table([(subject.run.name, evaluation)], out)
     if "tvat" in kinds_of(subject.bundle):
@@ -197,6 +194,9 @@ def make_all(
         remarks.append(tsne_remark(seconds))
     else:
         remarks.append("t-SNE and Grad-CAM left out: they compare VAT with T-VAT, and this run has no teachers")
+    flipped, made["perturb"] = make_perturbation(subject, out, eps=[*sweep, eps], kinds=(), images=None, seed=seed)
+    names = flipped.flips["kind"] + ", eps " + flipped.flips["eps"].map("{:g}".format)
+    numbers["flip_rate"] = dict(zip(names, flipped.flips["flip_rate"], strict=True))
     parameters = {"n_pixels": n_pixels, "images": images, "eps": eps, "sweep": list(sweep), "seed": seed}
     _write_manifest(subject, out, made, {"parameters": parameters, "numbers": numbers})
     return remarks

@@ -55,7 +55,9 @@ def _bar(description: str, total: int, before: int) -> Iterator[Advance]:
         def advance(note: str) -> None:
             nonlocal done
             done += 1
-            bar.update(task, advance=1, rate=f"{(done - before) / (time.monotonic() - start):.1f}/s", note=note)
+            bar.update(
+                task, advance=1, rate=f"{(done - before) / max(time.monotonic() - start, 1e-9):.1f}/s", note=note
+            )
 
         yield advance
 

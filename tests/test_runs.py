@@ -99,7 +99,7 @@ def test_a_fact_is_missing(run, entry):
 @pytest.mark.parametrize("facts", [[], None, 3, {"config": 3}, {"config": {"data": None}}])
 def test_facts_of_another_kind(run, facts):
     rewritten(run, lambda _: facts)
-    with pytest.raises(UserError, match=r"a run's facts in .*config\.json"):
+    with pytest.raises(UserError, match=r"a run's facts in .*config\.json|a configuration of psmt-viz"):
         Run.open(run.folder)
 
 
