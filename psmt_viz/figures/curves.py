@@ -72,7 +72,9 @@ def draw_ramp_up(curves: Curves, *, ax: Axes | None = None) -> Axes:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         # The ramp rises from the lower left, so the free corner is known.
         handles, labels = axes.get_legend_handles_labels()
-        axes.legend(handles[::-1], labels[::-1], loc="lower right", bbox_to_anchor=(1, 0.08))
+        # On white, because the line that marks the ramp's end may pass behind it.
+        box = axes.legend(handles[::-1], labels[::-1], loc="lower right", bbox_to_anchor=(1, 0.08), frameon=True)
+        box.get_frame().set(facecolor="white", edgecolor="none", alpha=1)
     return axes
 
 

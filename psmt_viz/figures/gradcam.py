@@ -106,7 +106,11 @@ def _mass_changes(cams: Cams, row: int) -> dict[str, str]:
     for name in ("vat", "tvat"):
         before, after = (float(table[f"mass_{part}"].iloc[row]) if known else math.nan for part in ("clean", name))
         change = 100 * (after / before - 1) if before > 0 else math.nan
-        texts[name] = f"mass {change:+.1f} %".replace("-", "−") if math.isfinite(change) else "mass change not known"
+        texts[name] = (
+            f"mass {round(change, 1) + 0.0:+.1f} %".replace("-", "−")
+            if math.isfinite(change)
+            else "mass change not known"
+        )
     return texts
 
 
