@@ -100,8 +100,7 @@ def _outline(ax: Axes, mask: NDArray[np.bool_]) -> None:
 def _mass_changes(cams: Cams, row: int) -> dict[str, str]:
     """Returns what is written below each map; the change comes from the saved table, not from the pictures."""
     table, cam = cams.table, cams.cams[row]
-    # By position: an id such as 0016 comes back from a CSV file as the number 16.
-    known = len(table) == len(cams.cams) and table["class"].iloc[row] == cam.class_name
+    known = len(table) == len(cams.cams) and (*table[["image", "class"]].iloc[row],) == (cam.image_id, cam.class_name)
     texts = {"clean": ""}
     for name in ("vat", "tvat"):
         before, after = (float(table[f"mass_{part}"].iloc[row]) if known else math.nan for part in ("clean", name))
