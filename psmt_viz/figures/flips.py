@@ -21,6 +21,7 @@ PAPER_EPS = 2.0
 _LOOKS: dict[str, tuple[str, str]] = {
     "vat": ("VAT", ROLE_COLORS["student"]),
     "tvat": ("T-VAT", ROLE_COLORS["ensemble"]),
+    "tvat-official": ("T-VAT as published", LINE_COLORS[0]),
     "random": ("random direction", "0.45"),
 }
 _MARKERS = ("o", "D", "s", "^", "v", "P", "X", "<", ">", "h")
@@ -68,7 +69,7 @@ def _floor(table: pd.DataFrame) -> float:
 def _draw_lines(ax: Axes, table: pd.DataFrame, floor: float) -> None:
     kinds, judges, norms = (list(dict.fromkeys(table[name].astype(str))) for name in ("kind", "judge", "norm"))
     others = [kind for kind in kinds if kind not in _LOOKS]
-    spare = dict(zip(others, cycle(LINE_COLORS), strict=False))
+    spare = dict(zip(others, cycle(LINE_COLORS[1:]), strict=False))
     for key, rows in table.groupby(["kind", "judge", "norm"], sort=False):
         kind, judge, norm = (str(part) for part in key)
         title, color = _LOOKS[kind] if kind in _LOOKS else (plain(kind), spare[kind])
