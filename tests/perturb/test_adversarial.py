@@ -118,7 +118,8 @@ def test_more_iterations_converge_to_the_top_eigenvector() -> None:
 def test_kl_equals_the_definition() -> None:
     predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
     delta = 0.3 * features(seed=9, dtype=torch.float64)
-    p, q = predict(z).softmax(1), predict(z + delta).softmax(1)
+    with torch.no_grad():
+        p, q = predict(z).softmax(1), predict(z + delta).softmax(1)
     expected = [
         sum(
             float(p[b, k, i, j]) * math.log(float(p[b, k, i, j]) / float(q[b, k, i, j]))
