@@ -49,7 +49,7 @@ class Trainer:
     def __init__(self, config: Config, data: SegmentationData, *, device: str) -> None:
         self.config, self.device = config, device
         self._psmt = config.method.method == "psmt"
-        split = data.split(config.data.split)
+        self.split = split = data.split(config.data.split)
         self.plan: Plan = resolve(config, split)
         seed = config.system.seed
         self.bundle = PSMT(config.model, data.classes, teachers=self._psmt, seed=seed).to(device)

@@ -75,7 +75,7 @@ def train(
         config=config,
         classes=data.classes,
         plan=trainer.plan.as_dict(),
-        data_fingerprint=data.fingerprint() | {"split_sha256": _split_hash(data.split(config.data.split))},
+        data_fingerprint=data.fingerprint() | {"split_sha256": _split_hash(trainer.split)},
         versions=versions(),
     )
     state = _begin(run, resume=resume)
