@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import docstring_parser
 from cyclopts import App, CycloptsError, Parameter
 
 import psmt_viz
-from psmt_viz.config import GROUPS, PRESETS, Config, configure
+from psmt_viz.config import GROUPS, PRESETS, RECIPES, Config, configure
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, read_json
 
@@ -59,7 +60,7 @@ Data = Annotated[str | None, Parameter(help="A data set; left out, the one that 
 Out = Annotated[Path | None, Parameter(help="Folder for the results; left out, a new one under runs/.")]
 Seed = Annotated[int, Parameter(help="Everything random follows from it.", converter=_whole_number)]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
-Weights = Annotated[Literal["last", "best"], Parameter(help="Which weights of the run.")]
+Weights = Annotated[str, Parameter(help="Which weights of the run: last, best, or epoch-NNNN where they were kept.")]
 Eps = Annotated[float, Parameter(help="Norm of the perturbations over all features of an image.")]
 Sweep = Annotated[
     tuple[float, ...],
@@ -129,10 +130,24 @@ def data(
 def train(
     *,
     preset: Annotated[str, Parameter(help=f"Where the settings start from: {', '.join(PRESETS)}.")] = "scenes",
+    recipe: Annotated[
+        str | None, Parameter(help=f"Switches of the method: {' or '.join(RECIPES)}; left out, the first.")
+    ] = None,
     config: Annotated[Path | None, Parameter(help="A run's config.json to start from, in place of a preset.")] = None,
     out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/train.")] = None,
     resume: Annotated[bool, Parameter(help="Go on from the last checkpoint in --out.", negative="")] = False,
+    dry_run: Annotated[bool, Parameter(help="Print the resolved plan and write nothing.", negative="")] = False,
     device: Device = "auto",
+    devices: Annotated[
+        str | None, Parameter(help="How many devices of that kind (`2`), or which GPUs (`0,1`); left out, one.")
+    ] = None,
+    nodes: Annotated[
+        int | None, Parameter(help="Machines; left out, what torchrun or SLURM say.", converter=_whole_number)
+    ] = None,
+    tracker: Annotated[
+        tuple[str, ...],
+        Parameter(help="Trackers of your own, each `module:Class`.", consume_multiple=True, negative_iterable=""),
+    ] = (),
     settings: Annotated[Settings | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> None:
     """Train PS-MT, or its supervised control, and leave a run folder. Flags left out keep the preset's value."""
@@ -143,17 +158,29 @@ def train(
         if name in given and given[name] != "scenes":
             # The run is read from other folders than this one.
             given[name] = str(Path(given[name]).expanduser().resolve())
-    resolved = configure(preset, given) if config is None else _from_file(config, given)
+    if config is None:
+        resolved = configure(preset, given, recipe=recipe or "supplement")
+    else:
+        resolved = _from_file(config, recipe, given)
     from psmt_viz.exhibits import draw_run, open_config_data, resolve_device
     from psmt_viz.results import Evaluation
+    from psmt_viz.train.engine import Engine
     from psmt_viz.train.session import train as run_training
 
-    device, opened = resolve_device(device), open_config_data(resolved.data)
+    opened = open_config_data(resolved.data)
+    engine = Engine(resolve_device(device), devices=_devices(devices), nodes=nodes, system=resolved.system)
+    if dry_run:
+        from psmt_viz.train.preview import preview
+
+        print(preview(resolved, opened, engine, out))
+        return
     name = f"{opened.name}-{resolved.method.method}-{resolved.data.split}"
-    folder = output_folder(out, "train", name)
-    run_training(resolved, opened, folder, device=device, resume=resume, on_epoch=draw_run)
-    _show_classes(Evaluation.load(folder))
-    _say(folder)
+    # The other processes are told the first one's folder.
+    folder = output_folder(out, "train", name) if engine.first else Path()
+    run = run_training(resolved, opened, folder, engine=engine, resume=resume, on_epoch=draw_run, trackers=tracker)
+    if engine.first:
+        _show_classes(Evaluation.load(run.folder))
+        _say(run.folder)
 
 
 @app.command
@@ -288,14 +315,10 @@ def table(
 ) -> None:
     """Write Table 1, ensemble against single teacher, of one or several runs beside the published numbers."""
     from psmt_viz.exhibits import Subject, make_table
-    from psmt_viz.probes.evaluate import evaluate as score
 
     subjects = [Subject.open(run, data=data, weights=weights, device=device) for run in runs or (None,)]
     folder = output_folder(out, "table", subjects[0].run.name)
-    scored = [
-        (each.run.name, score(each.bundle, each.data, device=each.device, parameters=each.facts)) for each in subjects
-    ]
-    make_table(scored, folder)
+    make_table([(each.run.name, each.score()) for each in subjects], folder)
     print((folder / "table1.md").read_text(encoding="utf-8"))
     _say(folder)
 
@@ -334,11 +357,23 @@ def _open(
     return subject, output_folder(out, verb, subject.run.name)
 
 
-def _from_file(path: Path, given: dict[str, Any]) -> Config:
+def _devices(text: str | None) -> int | tuple[int, ...] | None:
+    if text is None:
+        return None
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise UserError("--devices as a number (2) or a list (0,1)", repr(text), "give one of the two")
+    return int(text) if len(numbers) == 1 else tuple(map(int, numbers))
+
+
+def _from_file(path: Path, recipe: str | None, given: dict[str, Any]) -> Config:
     facts = read_json(path)
     if not isinstance(facts, dict) or "config" not in facts:
         raise UserError(f"a run's config.json in {path}", "something else", "give the config.json of a run folder")
-    return Config.from_dict(facts["config"]).replace(given)
+    start = Config.from_dict(facts["config"])
+    if recipe is None:
+        return start.replace(given)
+    return configure(start.preset, {**start.flat(), **RECIPES.get(recipe, {}), **given}, recipe=recipe)
 
 
 def _show_classes(result: Any) -> None:
@@ -354,7 +389,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb.
 
     Returns:
-        0; 2 after an error that the user can mend, told in one line on standard error; 130 after Ctrl-C.
+        0; 2 after an error that the user can mend, told in one line on standard error; 130 after Ctrl-C and 143 after
+        SIGTERM.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning)  # libraries talking to libraries
@@ -366,9 +402,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             path, reason = error.filename or "files", error.strerror or error
             return _fail(f"expected to read and write {path}, got {reason}; check the disk and its permissions")
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             print("stopped; what was done is kept", file=sys.stderr)
-            return 130
+            return 128 + getattr(stop, "number", signal.SIGINT)
     return status if isinstance(status, int) else 0
 
 

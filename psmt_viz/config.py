@@ -18,6 +18,10 @@ from psmt_viz.schedules import Ramp
 
 Method = Literal["psmt", "supervised"]
 Perturbation = Literal["tvat", "vat", "none"]
+Noise = Literal["gaussian", "uniform", "literal"]
+CutMix = Literal["one", "three", "none"]
+Arch = Literal["deeplabv3plus", "psmt-deeplabv3plus"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def _flag(name: str) -> str:
@@ -78,8 +82,11 @@ class DataConfig(_Group):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(_Group):
-    """The network: DeepLabV3+ on any convolutional backbone of timm."""
+    """The network: DeepLabV3+ on any convolutional backbone of timm, or the PS-MT authors' own."""
 
+    arch: Arch = "deeplabv3plus"
+    """`deeplabv3plus`, or `psmt-deeplabv3plus`: the authors' layout, whose published checkpoints can be imported; its
+    backbone is resnet50s or resnet101s, and its widths and rates are fixed."""
     backbone: str = "resnet50"
     """A timm model name."""
     pretrained: bool = True
@@ -96,6 +103,7 @@ class ModelConfig(_Group):
     """Channels of the decoder's two 3x3 convolutions."""
 
     def __post_init__(self) -> None:
+        self._one_of("arch", Arch)
         self._require(self.output_stride in (8, 16, 32), "output_stride", "8, 16 or 32")
         self._positive("aspp_channels", "low_channels", "decoder_channels")
         self._require(all(rate > 0 for rate in self.aspp_rates), "aspp_rates", "above 0")
@@ -111,9 +119,15 @@ class ViewConfig(_Group):
     """The image's longer side is scaled to a length drawn uniformly from this range, in pixels."""
     jitter: tuple[float, float, float, float] = (0.5, 0.5, 0.5, 0.25)
     """Strength of the strong view's change of brightness, contrast, saturation and hue."""
+    window: int | None = None
+    """Side of the window that slides over validation images, in pixels; left out, they are seen whole."""
+    window_stride: float = 2 / 3
+    """Step of that window, as a share of its side."""
 
     def __post_init__(self) -> None:
         self._require(self.crop >= 32, "crop", "at least 32")
+        self._require(self.window is None or self.window >= 32, "window", "at least 32")
+        self._require(0 < self.window_stride <= 1, "window_stride", "above 0, to 1")
         low, high = self.long_side
         self._require(0 < low <= high, "long_side", "two lengths, the smaller first")
         self._require(
@@ -134,9 +148,23 @@ class MethodConfig(_Group):
     steps_per_epoch: int | None = None
     """Steps of an epoch, where it shall not be one pass over the unlabelled images."""
     batch_labeled: int = 8
-    """Labelled images in a step."""
+    """Labelled images in a step, over all devices."""
     batch_unlabeled: int = 8
-    """Unlabelled images in a step."""
+    """Unlabelled images in a step, over all devices."""
+    labeled_stream: Literal["fresh", "replay"] = "fresh"
+    """`fresh` draws new views of a labelled image each time; `replay` repeats the same views within an epoch."""
+    teacher_start: Literal["student", "random"] = "student"
+    """Where the teachers' backbones start: from the `student`'s weights, or from `random` ones of their own."""
+    pseudo_labels: Literal["eval", "train"] = "eval"
+    """Mode of the teachers while they make pseudo-labels; `train` uses batch statistics, and running ones drift."""
+    count_padding: bool = False
+    """Count padded pixels in the unsupervised loss."""
+    sup_loss: Literal["ce", "ohem"] = "ce"
+    """Supervised loss: cross-entropy, or `ohem`, its mean over the hardest pixels."""
+    ohem_threshold: float = 0.7
+    """Pixels whose true class has a probability below this are hard."""
+    ohem_kept: int = 50_000
+    """Hard pixels that are kept at least, for each image."""
     unsup_weight: float = 1.5
     """Final weight of the unsupervised loss."""
     ramp: Ramp = "gaussian"
@@ -148,21 +176,29 @@ class MethodConfig(_Group):
     assist_top: int = 7
     """Logits a pixel keeps from the teacher that is not being updated (the assist mask); the number of classes or more
     turns the mask off."""
-    cutmix: bool = True
-    """Paste a box of one unlabelled image, with its pseudo-labels, into another."""
+    cutmix: CutMix = "one"
+    """Boxes of other unlabelled images, with their pseudo-labels, pasted into each: `one`, `three` or `none`."""
     perturbation: Perturbation = "tvat"
     """Adversarial noise on the student's features, made by the teachers (`tvat`) or by itself (`vat`)."""
     eps: float = 2.0
     """Norm of that noise, over all features of an image."""
+    noise: Noise = "gaussian"
+    """Where its search starts: a `gaussian` or `uniform` direction of norm xi, or, `literal`, N(0, I)."""
+    xi: float | None = None
+    """Norm of the search's small step; left out, sqrt(machine epsilon) of the features' norm."""
+    norm_floor: float = 0.0
+    """Added to each norm that the search divides by."""
     ema: float = 0.996
     """Share of itself that a teacher keeps at each update."""
 
     def __post_init__(self) -> None:
-        self._one_of("method", Method)
-        self._one_of("ramp", Ramp)
-        self._one_of("perturbation", Perturbation)
-        self._not_negative("warmup_epochs", "ramp_epochs", "unsup_weight")
-        self._positive("epochs", "batch_labeled", "batch_unlabeled", "eps", "assist_top")
+        for name, hint in get_type_hints(type(self)).items():
+            if get_origin(hint) is Literal:
+                self._one_of(name, hint)
+        self._require(self.xi is None or (math.isfinite(self.xi) and self.xi > 0), "xi", "above 0")
+        self._require(0 < self.ohem_threshold <= 1, "ohem_threshold", "above 0, to 1")
+        self._not_negative("warmup_epochs", "ramp_epochs", "unsup_weight", "norm_floor")
+        self._positive("epochs", "batch_labeled", "batch_unlabeled", "eps", "assist_top", "ohem_kept")
         self._require(self.steps_per_epoch is None or self.steps_per_epoch > 0, "steps_per_epoch", "above 0")
         self._require(0 <= self.confidence < 1, "confidence", "in [0, 1)")
         self._require(0 <= self.ema < 1, "ema", "in [0, 1)")
@@ -174,6 +210,9 @@ class OptimConfig(_Group):
 
     lr: float = 0.01
     """Learning rate at the start; constant during the warm-up."""
+    lr_batch: int | None = None
+    """Labelled images in a step for which `lr` is meant; with another batch it changes in proportion. Left out, it is
+    the same for every batch."""
     head_lr_factor: float = 1.0
     """Learning rate of everything but the backbone, as a multiple of `lr`."""
     momentum: float = 0.9
@@ -185,6 +224,7 @@ class OptimConfig(_Group):
 
     def __post_init__(self) -> None:
         self._positive("lr", "head_lr_factor", "power")
+        self._require(self.lr_batch is None or self.lr_batch > 0, "lr_batch", "above 0")
         self._not_negative("momentum", "weight_decay")
 
 
@@ -198,12 +238,32 @@ class SystemConfig(_Group):
     """Processes that prepare images; 0 prepares them in the training process. Results do not depend on it."""
     channels_last: bool = False
     """Lay tensors out with channels last: a third faster for networks of depthwise convolutions on a CPU."""
+    precision: Precision = "fp32"
+    """`fp32`, or mixed with `bf16` or `fp16`; the search of `fp16` stays in fp32."""
+    accumulate: int = 1
+    """Parts in which each device works through its share of a step's batch; more need less memory."""
+    sync_batchnorm: bool = True
+    """Share BatchNorm's statistics among GPUs; on CPUs each process has its own."""
+    compile: bool = False
+    """Compile the networks with torch.compile: slow to start, then faster."""
     val_every: int = 1
     """Epochs between two validations; the last epoch is always validated."""
+    checkpoint_steps: int | None = None
+    """Steps between two checkpoints inside an epoch; each epoch ends with one anyway."""
+    checkpoint_minutes: float = 10.0
+    """Minutes after which a checkpoint is written inside an epoch."""
+    keep_last: int = 0
+    """Epochs, counted from the last, whose weights are kept as epoch-NNNN.safetensors."""
+    tensorboard: bool = False
+    """Write TensorBoard events to the run folder (needs psmt-viz[tracking])."""
+    log_every: int = 10
+    """Steps between two entries of a tracker, such as TensorBoard."""
 
     def __post_init__(self) -> None:
-        self._not_negative("seed", "workers")
-        self._positive("val_every")
+        self._one_of("precision", Precision)
+        self._not_negative("seed", "workers", "keep_last")
+        self._positive("val_every", "accumulate", "checkpoint_minutes", "log_every")
+        self._require(self.checkpoint_steps is None or self.checkpoint_steps > 0, "checkpoint_steps", "above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,9 +279,19 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     system: SystemConfig = field(default_factory=SystemConfig)
 
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate at the start, for this configuration's batch."""
+        scale = self.method.batch_labeled / self.optim.lr_batch if self.optim.lr_batch else 1.0
+        return self.optim.lr * scale
+
     def as_dict(self) -> dict[str, Any]:
         """Returns plain nested values for JSON."""
         return asdict(self)
+
+    def flat(self) -> dict[str, Any]:
+        """Returns every setting by its flat name."""
+        return {name: value for group in GROUPS for name, value in vars(getattr(self, group)).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -278,6 +348,28 @@ GROUPS: Mapping[str, type] = MappingProxyType(
 FIELDS: Mapping[str, type] = MappingProxyType({f.name: group for group in GROUPS.values() for f in fields(group)})
 """Flat name of every setting -> the group that holds it."""
 
+_NEUTRAL = (
+    "workers",
+    "accumulate",
+    "compile",
+    "checkpoint_steps",
+    "checkpoint_minutes",
+    "keep_last",
+    "tensorboard",
+    "log_every",
+)
+
+
+def decisive(config: Config) -> dict[str, Any]:
+    """Returns the settings on which a run's numbers depend; the others may change when it is resumed.
+
+    The number of parts of a batch, which `accumulate` and the devices decide together, is in a run's plan.
+    """
+    settings = config.as_dict()
+    settings["system"] = {name: value for name, value in settings["system"].items() if name not in _NEUTRAL}
+    return settings
+
+
 # Short runs need a short memory. On its way from its own warm-up to the student, an averaged teacher passes through
 # weights that belong to neither and predicts badly; a preset's ramp-up must outlast that, and its run outlast the ramp.
 _SMALL_REAL: Mapping[str, Any] = MappingProxyType(
@@ -295,6 +387,11 @@ _SMALL_REAL: Mapping[str, Any] = MappingProxyType(
         "lr": 0.01,
         "head_lr_factor": 3.0,
     }
+)
+_PUBLISHED: Mapping[str, Any] = MappingProxyType({"arch": "psmt-deeplabv3plus", "backbone": "resnet50s"})
+_VOC_EPOCHS: Mapping[str, int] = MappingProxyType({"1_16": 80, "1_8": 80, "1_4": 200, "1_2": 300})
+_VOC: Mapping[str, Any] = MappingProxyType(
+    {**_PUBLISHED, "batch_labeled": 32, "batch_unlabeled": 32, "lr": 2.5e-3, "lr_batch": 8}
 )
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -326,23 +423,77 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         # Road scenes, 480 x 360, eleven classes.
         "camvid": {**_SMALL_REAL, "long_side": (320, 640)},
+        # The three below are the paper's. On one GPU, --accumulate 4 fits the batch of four.
+        "voc": _VOC,
+        "voc-classic": {**_VOC, "split": "732", "unsup_weight": 0.6},
+        "cityscapes": {
+            **_PUBLISHED,
+            "crop": 800,
+            "long_side": (1024, 4096),
+            "window": 800,
+            "cutmix": "three",
+            "unsup_weight": 3.0,
+            "epochs": 320,
+            "batch_labeled": 8,
+            "batch_unlabeled": 8,
+            "lr": 4.5e-3,
+        },
     }
 )
+SPLIT_SETTINGS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "voc": {split: {"epochs": epochs} for split, epochs in _VOC_EPOCHS.items()},
+        "voc-classic": {"92": {"unsup_weight": 0.06}},
+        "cityscapes": {"1_8": {"epochs": 320}, "1_4": {"epochs": 450}, "1_2": {"epochs": 550}},
+    }
+)
+"""Preset -> split -> what the paper sets otherwise for it. Classic's 1464 has none published; it takes the others'."""
+
+RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        # What the paper and its supplement say, numerically sound.
+        "supplement": {
+            "ramp": "gaussian",
+            "noise": "gaussian",
+            "xi": None,
+            "norm_floor": 0.0,
+            "teacher_start": "student",
+            "pseudo_labels": "eval",
+            "count_padding": False,
+            "labeled_stream": "fresh",
+        },
+        # What the published code does, for comparison with published results.
+        "official-code": {
+            "ramp": "cosine",
+            "noise": "uniform",
+            "xi": 1e-6,
+            "norm_floor": 1e-8,
+            "teacher_start": "random",
+            "pseudo_labels": "train",
+            "count_padding": True,
+            "labeled_stream": "replay",
+        },
+    }
+)
+"""Every switch in which the supplement and the published code differ; each can be set alone as well."""
 
 
-def configure(preset: str, values: Mapping[str, Any]) -> Config:
-    """Returns a preset's configuration with some fields changed.
+def configure(preset: str, values: Mapping[str, Any], *, recipe: str = "supplement") -> Config:
+    """Returns a preset's configuration with a recipe's switches and some fields changed.
 
     Args:
         preset: A name of `PRESETS`.
-        values: Flat field names and their values.
+        values: Flat field names and their values; they win over preset and recipe.
+        recipe: A name of `RECIPES`.
 
     Raises:
-        UserError: if the preset or a field is unknown, or a value is out of bounds.
+        UserError: if the preset, the recipe or a field is unknown, or a value is out of bounds.
     """
-    if preset not in PRESETS:
-        raise UserError(f"--preset one of {', '.join(PRESETS)}", repr(preset), "choose one of them")
+    for flag, name, known in (("--preset", preset, PRESETS), ("--recipe", recipe, RECIPES)):
+        if name not in known:
+            raise UserError(f"{flag} one of {', '.join(known)}", repr(name), "choose one of them")
     chosen = {**PRESETS[preset], **values}
     if "data" not in chosen:
         raise UserError(f"the folder that holds {preset}'s images", "none", "give it with --data DIR")
-    return Config(preset=preset).replace(chosen)
+    by_split = SPLIT_SETTINGS.get(preset, {}).get(chosen.get("split", DataConfig.split), {})
+    return Config(preset=preset, recipe=recipe).replace({**PRESETS[preset], **by_split, **RECIPES[recipe], **values})

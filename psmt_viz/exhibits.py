@@ -63,7 +63,7 @@ class Subject:
     bundle: PSMT
     data: SegmentationData
     weights: str
-    """`last` or `best`."""
+    """`last`, `best` or `epoch-NNNN`."""
     device: str
 
     @classmethod
@@ -73,7 +73,7 @@ class Subject:
         Args:
             folder: The run folder; left out, the run that comes with the project.
             data: A data set; left out, the one that the run was trained on.
-            weights: `last` or `best`.
+            weights: `last`, `best` or `epoch-NNNN`.
             device: A torch device, or `auto`.
 
         Raises:
@@ -96,6 +96,18 @@ class Subject:
         """What a result says of its origin."""
         return {**self.run.facts(self.data.name), "weights": self.weights, "device": self.device}
 
+    def score(self) -> Evaluation:
+        """Scores every role as the run's own validation does."""
+        views = self.run.config.views
+        return evaluate(
+            self.bundle,
+            self.data,
+            window=views.window,
+            window_stride=views.window_stride,
+            device=self.device,
+            parameters=self.facts,
+        )
+
     def provenance(self, **parameters: Any) -> dict[str, Any]:
         """What a figure's file says of its origin."""
         return {**self.facts, **parameters, "psmt-viz": versions()["psmt-viz"]}
@@ -103,7 +115,7 @@ class Subject:
 
 def make_evaluation(subject: Subject, out: Path) -> tuple[Evaluation, list[Path]]:
     """Scores every role; writes evaluation.csv, confusion.csv, evaluation.json and the two figures."""
-    result = evaluate(subject.bundle, subject.data, device=subject.device, parameters=subject.facts)
+    result = subject.score()
     paths = result.save(out)
     facts = subject.provenance(exhibit="evaluation")
     paths += figures.export(_figure(figures.draw_confusion(result)), out / "confusion", provenance=facts)

@@ -36,6 +36,13 @@ def progress(description: str, total: int, *, done: int = 0) -> Iterator[Advance
 
 
 @contextmanager
+def silence() -> Iterator[Advance]:
+    """Shows nothing of the work inside: of several processes that work together, one speaks."""
+    with _screen:
+        yield lambda note: None
+
+
+@contextmanager
 def _bar(description: str, total: int, before: int) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -15,7 +15,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.files import read_json, write_json
 from psmt_viz.results import Curves, read_csv
 
-_PLAN = ("steps_per_epoch", "warmup_steps", "ramp_steps", "total_steps")
+_PLAN = ("steps_per_epoch", "warmup_steps", "ramp_steps", "total_steps", "parts")
 _RECORDED = ("psmt-viz", "torch", "torchvision", "timm", "numpy")
 
 
@@ -40,7 +40,7 @@ class Run:
     config: Config
     classes: tuple[str, ...]
     plan: dict[str, Any]
-    """steps_per_epoch, warmup_steps, ramp_steps and total_steps, as they were resolved."""
+    """steps_per_epoch, warmup_steps, ramp_steps, total_steps and parts, as they were resolved."""
     data_fingerprint: dict[str, Any]
     versions: dict[str, str]
 
@@ -99,7 +99,7 @@ class Run:
             raise UserError(f"a run's facts in {path}", f"{error!r}", "restore the file or train again") from None
 
     def weights(self, which: str = "last") -> Path:
-        """Returns the path of the `last` or the `best` weights.
+        """Returns the path of the `last` or the `best` weights, or of those kept from an epoch (`epoch-0007`).
 
         Raises:
             UserError: if they are not there.

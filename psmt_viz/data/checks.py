@@ -1,4 +1,4 @@
-"""Every fault of a VOC-layout folder, found in one pass."""
+"""Every fault of a data set's folder, found in one pass."""
 
 from __future__ import annotations
 
@@ -12,22 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from psmt_viz.data.cityscapes import layout_of
 from psmt_viz.data.faults import Fault, relative
-from psmt_viz.data.layout import (
-    IMAGES,
-    SUFFIXES,
-    Entry,
-    Listing,
-    folder_faults,
-    image_path,
-    list_path,
-    mask_path,
-    merge_entries,
-    read_classes,
-    read_list,
-    split_names,
-    split_path,
-)
+from psmt_viz.data.layout import Entry, Listing, merge_entries, read_list, split_names, split_path
+from psmt_viz.data.layouts import Layout
 from psmt_viz.data.rasters import read_image, read_mask, unknown_ids
 from psmt_viz.data.voc import class_lut, require_both_lists
 from psmt_viz.metrics import IGNORE
@@ -47,7 +35,7 @@ def check(
     unlabeled_list: Path | None = None,
     val_list: Path | None = None,
 ) -> pd.DataFrame:
-    """Finds every fault of a VOC-layout folder; reads all images and masks and writes nothing.
+    """Finds every fault of a folder in Pascal VOC's or Cityscapes' layout; reads all files and writes none.
 
     Args:
         root: The folder.
@@ -64,11 +52,12 @@ def check(
     """
     root = Path(root).expanduser()
     require_both_lists(labeled_list, unlabeled_list)
-    faults = folder_faults(root, images_listed=labeled_list is not None)
+    layout = layout_of(root)
+    faults = layout.folder_faults(root, images_listed=labeled_list is not None)
     if not root.is_dir():
         return _table(faults)
-    names, class_faults = read_classes(root)
-    lists = _read_lists(root, labeled_list, unlabeled_list, val_list)
+    names, class_faults = layout.read_classes(root)
+    lists = _read_lists(layout, root, labeled_list, unlabeled_list, val_list)
     entries: dict[str, Entry] = {}
     faults += class_faults
     for listing in lists.all:
@@ -80,7 +69,7 @@ def check(
     table = class_lut(names, kept) if classes else _identity(len(names))
     must_have_mask = lists.may_be_labeled
     presence: dict[str, NDArray[np.bool_]] = {}
-    inspect = partial(_inspect, root=root, names=names, table=table)
+    inspect = partial(_inspect, layout=layout, root=root, names=names, table=table)
     with ThreadPoolExecutor() as pool, progress("check", len(entries)) as advance:
         for seen in pool.map(inspect, entries.values()):
             presence[seen.id] = seen.present
@@ -90,7 +79,7 @@ def check(
             ]
             advance("")
     faults += _absent_classes(lists, presence, kept)
-    faults += _unlisted(root, entries.values())
+    faults += _unlisted(layout.unlisted(root, entries.values()))
     return _table(faults)
 
 
@@ -119,8 +108,10 @@ class _Lists:
         return labeled | set(self.val.ids)
 
 
-def _read_lists(root: Path, labeled_list: Path | None, unlabeled_list: Path | None, val_list: Path | None) -> _Lists:
-    val = read_list(val_list or list_path(root, "val"), root)
+def _read_lists(
+    layout: Layout, root: Path, labeled_list: Path | None, unlabeled_list: Path | None, val_list: Path | None
+) -> _Lists:
+    val = read_list(val_list, root) if val_list else layout.listing(root, "val")
     if labeled_list is not None and unlabeled_list is not None:
         given = read_list(labeled_list, root), read_list(unlabeled_list, root)
         return _Lists(train=given, val=val, splits={_GIVEN: given})
@@ -131,7 +122,7 @@ def _read_lists(root: Path, labeled_list: Path | None, unlabeled_list: Path | No
         )
         for name in split_names(root)
     }
-    return _Lists(train=(read_list(list_path(root, "train"), root),), val=val, splits=splits)
+    return _Lists(train=(layout.listing(root, "train"),), val=val, splits=splits)
 
 
 def _overlaps(lists: _Lists) -> list[Fault]:
@@ -192,11 +183,11 @@ class _Seen:
     """(256,) which labels the mask has after the choice of classes."""
 
 
-def _inspect(entry: Entry, *, root: Path, names: Sequence[str], table: NDArray[np.uint8]) -> _Seen:
+def _inspect(entry: Entry, *, layout: Layout, root: Path, names: Sequence[str], table: NDArray[np.uint8]) -> _Seen:
     """Reads one image and its mask."""
     faults: list[Fault] = []
-    path = mask_path(root, entry)
-    image, mask = read_image(image_path(root, entry), root), read_mask(path, root)
+    path = layout.mask_path(root, entry)
+    image, mask = read_image(layout.image_path(root, entry), root), read_mask(path, root)
     present = np.zeros(256, np.bool_)
     where = relative(path, root)
     if isinstance(image, Fault):
@@ -204,6 +195,7 @@ def _inspect(entry: Entry, *, root: Path, names: Sequence[str], table: NDArray[n
     if isinstance(mask, Fault):
         faults.append(mask)
     else:
+        mask = layout.class_ids(mask, path)
         unknown = unknown_ids(mask, where, names) if names else None
         if unknown is not None:
             faults.append(unknown)
@@ -258,22 +250,15 @@ def _absent_classes(lists: _Lists, presence: Mapping[str, NDArray[np.bool_]], na
     return faults
 
 
-def _unlisted(root: Path, entries: Iterable[Entry]) -> list[Fault]:
-    """Finds images that no list names."""
-    folder = root / IMAGES
-    if not folder.is_dir():
-        return []
-    listed = {image_path(root, entry) for entry in entries}
-    images = (path for path in folder.rglob("*") if path.suffix in SUFFIXES and not path.name.startswith("."))
-    unlisted = sorted(relative(path, folder) for path in images if path not in listed)
-    if not unlisted:
+def _unlisted(images: Sequence[str]) -> list[Fault]:
+    if not images:
         return []
     return [
         Fault(
             kind="images in no list",
-            where=IMAGES,
+            where=Path(images[0]).parts[0],
             expected="every image in a list",
-            found=_some(unlisted),
+            found=_some(images),
             fix="add their ids to a list to use them",
             severity="warning",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from psmt_viz.data.cityscapes import CityscapesFolder, layout_of
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.data.voc import VocFolder
@@ -22,8 +23,8 @@ def open_data(
     """Opens a data set.
 
     Args:
-        data: `scenes` for the embedded data set, else the path of a VOC-layout folder (`./scenes` for a folder of
-            that name).
+        data: `scenes` for the embedded data set, else the path of a folder in Pascal VOC's or Cityscapes' layout
+            (`./scenes` for a folder of that name).
         classes: Names of the classes to keep, in the order of their new ids; all if empty. Folders only.
         labeled_list: Replaces the folder's splits, together with `unlabeled_list`. Folders only.
         unlabeled_list: The other half of that split. Folders only.
@@ -33,8 +34,10 @@ def open_data(
         UserError: if there is no such data set, or an option does not apply to it.
     """
     if data != Scenes.name:
-        return VocFolder(
-            Path(data),
+        root = Path(data).expanduser()
+        folder = CityscapesFolder if layout_of(root) is CityscapesFolder.layout else VocFolder
+        return folder(
+            root,
             classes=classes,
             labeled_list=labeled_list,
             unlabeled_list=unlabeled_list,

@@ -28,9 +28,14 @@ class Batch:
     label: Tensor
     """(B, crop, crop) uint8 class ids; 255 where there is none, which in an unlabelled stream marks the padding."""
 
-    def to(self, device: str) -> Batch:
+    def to(self, device: str | torch.device) -> Batch:
         """Returns the batch on a device."""
         return Batch(weak=self.weak.to(device), strong=self.strong.to(device), label=self.label.to(device))
+
+    def parts(self, count: int) -> list[Batch]:
+        """Returns the batch in equal parts, in order."""
+        views = zip(self.weak.chunk(count), self.strong.chunk(count), self.label.chunk(count), strict=True)
+        return [Batch(weak=weak, strong=strong, label=label) for weak, strong, label in views]
 
 
 class Stream:
@@ -38,16 +43,22 @@ class Stream:
 
     Draw k is element k modulo n of a permutation that belongs to round k // n, seen through views that belong to k. So
     a batch depends on its step alone: not on what was read before, the number of workers, or where a run was resumed.
+    Processes that train together each read their own stretch of a step's batch, so none reads what another does.
 
     Args:
         data: The data set.
         ids: The images of the stream.
         labeled: Whether labels are read; without, a label is 0 inside the image and 255 in the padding.
         views: Crop and scales.
-        batch: Images in a batch.
+        batch: Images in a step's batch, over all processes.
         seed: The run's seed.
         name: Tells the run's streams apart.
         workers: Processes that prepare images.
+        round_steps: Steps after which a new round begins, even if it leaves out some images; left out, a round ends
+            with the last image. It must not need more images than there are, unless they are replayed.
+        replay: Begin again with the first batch of a round, its views too, when its images are used up.
+        rank: Which of the processes this one is.
+        world: Processes that train together; a divisor of `batch`.
     """
 
     def __init__(
@@ -61,12 +72,19 @@ class Stream:
         seed: int,
         name: str,
         workers: int = 0,
+        round_steps: int | None = None,
+        replay: bool = False,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self._draws = _Draws(data, tuple(ids), labeled, views, derived_seed(seed, name))
-        self._batch, self._workers = batch, workers
+        self._count, self._batch, self._workers = len(ids), batch, workers
+        self._round_steps, self._replay = round_steps, replay
+        share = batch // world
+        self._own = range(rank * share, (rank + 1) * share)
 
     def ids(self, step: int) -> tuple[str, ...]:
-        """Returns the images of one step's batch."""
+        """Returns the images of this process's part of one step's batch."""
         return tuple(self._draws.id(draw) for draw in self._numbers(step))
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
@@ -86,7 +104,13 @@ class Stream:
             yield batch
 
     def _numbers(self, step: int) -> range:
-        return range(step * self._batch, (step + 1) * self._batch)
+        first = step * self._batch
+        if self._round_steps is not None:
+            turn, place = divmod(step, self._round_steps)
+            if self._replay:
+                place %= max(1, self._count // self._batch)
+            first = turn * self._count + place * self._batch
+        return range(first + self._own.start, first + self._own.stop)
 
 
 _Item = tuple[Tensor, Tensor, Tensor]

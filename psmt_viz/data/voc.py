@@ -6,7 +6,7 @@ import difflib
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,14 @@ from psmt_viz.data.layout import (
     MASKS,
     Entry,
     Listing,
-    folder_faults,
     image_path,
     list_path,
-    mask_path,
     merge_entries,
-    read_classes,
     read_list,
     split_names,
     split_path,
 )
+from psmt_viz.data.layouts import Layout, VocLayout
 from psmt_viz.data.rasters import read_image, read_mask, unknown_ids
 from psmt_viz.data.splits import nested_split
 from psmt_viz.errors import UserError
@@ -60,6 +58,8 @@ class VocFolder:
         UserError: if a folder or list is missing, empty or malformed, or a class name is unknown.
     """
 
+    layout: ClassVar[Layout] = VocLayout()
+
     def __init__(
         self,
         root: Path,
@@ -72,8 +72,8 @@ class VocFolder:
         # `~` reaches Python unexpanded from configuration files and from --data=~/voc.
         self.root = Path(root).expanduser()
         require_both_lists(labeled_list, unlabeled_list)
-        self._raise_first(folder_faults(self.root, images_listed=labeled_list is not None))
-        self._names, faults = read_classes(self.root)
+        self._raise_first(self.layout.folder_faults(self.root, images_listed=labeled_list is not None))
+        self._names, faults = self.layout.read_classes(self.root)
         self._raise_first(faults)
         self.classes = tuple(classes) or self._names
         self._lut = class_lut(self._names, self.classes)
@@ -83,8 +83,9 @@ class VocFolder:
             self._given = Split(self._read(labeled_list).ids, self._read(unlabeled_list).ids)
             train = tuple(dict.fromkeys(self._given.labeled + self._given.unlabeled))
         else:
-            train = self._read(list_path(self.root, "train")).ids
-        self._ids = {"train": train, "val": self._read(val_list or list_path(self.root, "val")).ids}
+            train = self._known(self.layout.listing(self.root, "train")).ids
+        val = self._read(val_list) if val_list else self._known(self.layout.listing(self.root, "val"))
+        self._ids = {"train": train, "val": val.ids}
 
     @property
     def name(self) -> str:
@@ -125,7 +126,7 @@ class VocFolder:
         Raises:
             UserError: if the id is unknown or the file is missing or unreadable.
         """
-        return self._sound(read_image(image_path(self.root, self._entry(id)), self.root))
+        return self._sound(read_image(self.layout.image_path(self.root, self._entry(id)), self.root))
 
     def label(self, id: str) -> NDArray[np.uint8]:
         """Returns the label of each pixel, (H, W) uint8: an index into `classes`, or 255.
@@ -133,8 +134,8 @@ class VocFolder:
         Raises:
             UserError: if the id is unknown or the mask is missing, unreadable, in colours or holds unknown ids.
         """
-        path = mask_path(self.root, self._entry(id))
-        mask = self._sound(read_mask(path, self.root))
+        path = self.layout.mask_path(self.root, self._entry(id))
+        mask = self.layout.class_ids(self._sound(read_mask(path, self.root)), path)
         if (fault := unknown_ids(mask, relative(path, self.root), self._names)) is not None:
             raise fault.error(self.root)
         return self._lut[mask]
@@ -142,7 +143,7 @@ class VocFolder:
     def fingerprint(self) -> dict[str, Any]:
         """Returns counts, class names and a hash over the sorted paths and sizes of all listed images and masks."""
         listed = [self._entries[id] for part in self._ids.values() for id in part]
-        paths = {find(self.root, entry) for entry in listed for find in (image_path, mask_path)}
+        paths = {find(self.root, entry) for entry in listed for find in (self.layout.image_path, self.layout.mask_path)}
         lines = sorted((relative(path, self.root), path.stat().st_size if path.is_file() else -1) for path in paths)
         text = "\n".join(f"{path}\t{size}" for path, size in lines)
         return {
@@ -158,7 +159,9 @@ class VocFolder:
         return self._entries[id]
 
     def _read(self, path: Path, *, may_be_empty: bool = False) -> Listing:
-        listing = read_list(path, self.root, may_be_empty=may_be_empty)
+        return self._known(read_list(path, self.root, may_be_empty=may_be_empty))
+
+    def _known(self, listing: Listing) -> Listing:
         self._raise_first([*listing.faults, *merge_entries(self._entries, listing)])
         return listing
 

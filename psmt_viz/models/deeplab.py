@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import timm
@@ -16,6 +17,7 @@ from torchvision.models.segmentation.deeplabv3 import ASPPConv
 from psmt_viz.config import ModelConfig
 from psmt_viz.errors import UserError
 from psmt_viz.models.imagenet import LITE_MEAN, LITE_STD, PACKAGES, packaged_weights
+from psmt_viz.models.official import BACKBONES, PSMTASPP, multi_grid
 
 LOW_STRIDE = 4
 """Stride of the low-level features, of z and of the logits before up-sampling."""
@@ -28,6 +30,7 @@ class Backbone(nn.Module):
         name: A timm model name.
         output_stride: Stride of the last feature map; later strides are replaced by dilation.
         pretrained: Load ImageNet weights: of an installed package, or through timm's hub.
+        options: Further arguments of the timm model.
 
     Raises:
         UserError: if timm does not know the name or the network has no such feature maps.
@@ -36,7 +39,14 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, *, output_stride: int = 16, pretrained: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        output_stride: int = 16,
+        pretrained: bool = False,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         super().__init__()
         if not timm.is_model(name.split(".", maxsplit=1)[0]):
             near = difflib.get_close_matches(name, timm.list_models(), 3)
@@ -47,7 +57,9 @@ class Backbone(nn.Module):
         if hub:
             warnings.warn(f"loading ImageNet weights of {name} through timm's hub (or its cache)", stacklevel=2)
         try:
-            body: Any = timm.create_model(name, features_only=True, output_stride=output_stride, pretrained=hub)
+            body: Any = timm.create_model(
+                name, features_only=True, output_stride=output_stride, pretrained=hub, **options
+            )
             strides = body.feature_info.reduction()
         except (TypeError, RuntimeError, AttributeError, NotImplementedError, AssertionError, OSError) as error:
             reason = f"{name}: {(str(error) or type(error).__name__).splitlines()[0]}"
@@ -102,14 +114,29 @@ class ASPP(nn.Module):
 class DeepLabV3Plus(nn.Module):
     """Maps images to z (`encode`) and z to logits (`decode`).
 
+    With `arch="psmt-deeplabv3plus"` it is the PS-MT authors' own form, whose published weights fit.
+
     Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation (Chen et al., 2018); z is the
     concatenation of the up-sampled ASPP output and the reduced low-level features, where PS-MT adds its noise.
     """
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
         super().__init__()
-        self.backbone = Backbone(config.backbone, output_stride=config.output_stride, pretrained=config.pretrained)
-        self.aspp = ASPP(self.backbone.high_channels, config.aspp_channels, config.aspp_rates)
+        authors = config.arch == "psmt-deeplabv3plus"
+        if authors and config.backbone not in BACKBONES:
+            fix = "choose one of them, or --arch deeplabv3plus"
+            raise UserError(f"--backbone {' or '.join(BACKBONES)} with --arch {config.arch}", config.backbone, fix)
+        self.backbone = Backbone(
+            config.backbone,
+            output_stride=config.output_stride,
+            pretrained=config.pretrained,
+            # timm would start the last normalisation of each block at 0; the authors' code does not.
+            options={"zero_init_last": False} if authors else {},
+        )
+        if authors:
+            multi_grid(self.backbone.body)
+        pyramid = PSMTASPP if authors else ASPP
+        self.aspp = pyramid(self.backbone.high_channels, config.aspp_channels, config.aspp_rates)
         self.reduce = _conv(self.backbone.low_channels, config.low_channels, 1)
         self.decoder = nn.Sequential(
             _conv(config.aspp_channels + config.low_channels, config.decoder_channels, 3),

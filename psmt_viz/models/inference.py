@@ -41,6 +41,37 @@ def decode_whole(decode: Callable[[Tensor, Sequence[int]], Tensor], z: Tensor, s
     return _resized(decode(z, padded_size(size)), size)
 
 
+def sliding_logits(network: DeepLabV3Plus, images: Tensor, *, window: int, stride: float) -> Tensor:
+    """Returns logits (B, K, H, W) as the mean over the windows that see a pixel.
+
+    Windows lie a step apart; the last of a row or column is moved back to end at the border. Where an image is smaller
+    than the window, the window is the image.
+
+    Args:
+        network: Whose logits.
+        images: (B, 3, H, W) in [0, 1].
+        window: Side of the window, in pixels.
+        stride: Step between two windows, as a share of the side.
+    """
+    step, (height, width) = max(1, round(window * stride)), images.shape[-2:]
+    total, seen = None, torch.zeros(height, width, device=images.device)
+    for top in _starts(height, window, step):
+        for left in _starts(width, window, step):
+            place = (..., slice(top, top + window), slice(left, left + window))
+            view = images[place]
+            logits = decode_whole(network.decode, encode_whole(network, view), view.shape[-2:])
+            if total is None:
+                total = logits.new_zeros(*logits.shape[:2], height, width)
+            total[place] += logits
+            seen[place] += 1
+    assert total is not None
+    return total / seen
+
+
+def _starts(length: int, window: int, step: int) -> list[int]:
+    return [*range(0, length - window, step), max(0, length - window)]
+
+
 def padded_size(size: Sequence[int]) -> tuple[int, int]:
     """Returns height and width, each raised to the next multiple of 8."""
     height, width = (-(-length // _MULTIPLE) * _MULTIPLE for length in size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from safetensors import SafetensorError
@@ -26,12 +26,21 @@ class PSMT(nn.Module):
         config: The network.
         classes: Class names in the order of their ids.
         teachers: Whether there are teachers.
-        seed: Draws the student's head, and each teacher's head from its own stream.
+        teacher_start: Where the teachers' backbones start: from the student's weights, or from random ones.
+        seed: Draws the student's head, and each teacher from its own stream.
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), section 3.
     """
 
-    def __init__(self, config: ModelConfig, classes: Sequence[str], *, teachers: bool = True, seed: int = 0) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        classes: Sequence[str],
+        *,
+        teachers: bool = True,
+        teacher_start: Literal["student", "random"] = "student",
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         self.classes = tuple(classes)
         # Construction draws from torch's global generator; the caller's stream must not notice.
@@ -42,8 +51,9 @@ class PSMT(nn.Module):
             for index in range(2 if teachers else 0):
                 torch.manual_seed(derived_seed(seed, "teacher", index))
                 teacher = DeepLabV3Plus(_untrained(config), len(classes))
-                # Copies that warm up alike would stay alike; only the backbone is shared at the start.
-                teacher.backbone.load_state_dict(self.student.backbone.state_dict())
+                if teacher_start == "student":
+                    # Copies that warm up alike would stay alike; only the backbone is shared at the start.
+                    teacher.backbone.load_state_dict(self.student.backbone.state_dict())
                 self.teachers.append(teacher)
 
     def networks(self) -> dict[str, DeepLabV3Plus]:
@@ -122,7 +132,7 @@ def load_run(path: Path | str | None = None, *, weights: str = "last", device: s
 
     Args:
         path: A run folder; left out, the run that is shipped with the project.
-        weights: `last`, or `best` on the validation images.
+        weights: `last`, `best` on the validation images, or `epoch-NNNN` where they were kept.
         device: Where the networks go.
 
     Raises:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from psmt_viz.config import Noise
 from psmt_viz.errors import UserError
 
 Predict = Callable[[Tensor], Tensor]
 """Maps z (B, C, H, W) to logits (B, K, H', W')."""
-Noise = Literal["gaussian", "uniform", "literal"]
+Generators = torch.Generator | Sequence[torch.Generator] | None
+"""Source of a batch's random numbers: one for all images, one for each, or torch's global one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,17 @@ def norm_per_image(values: Tensor) -> Tensor:
     return torch.linalg.vector_norm(values, dim=(1, 2, 3), keepdim=True, dtype=exact)
 
 
+def random_like(z: Tensor, generator: Generators = None, *, uniform: bool = False) -> Tensor:
+    """Draws numbers of z's shape, N(0, 1) or uniform on [-0.5, 0.5)."""
+    source = torch.rand if uniform else torch.randn
+    if isinstance(generator, Sequence):
+        each = [source(z.shape[1:], generator=one, device=z.device, dtype=z.dtype) for one in generator]
+        draw = torch.stack(each)
+    else:
+        draw = source(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+    return draw - 0.5 if uniform else draw
+
+
 def adversarial_perturbation(
     predict: Predict,
     z: Tensor,
@@ -56,7 +68,7 @@ def adversarial_perturbation(
     iterations: int = 1,
     noise: Noise = "gaussian",
     floor: float = 0.0,
-    generator: torch.Generator | None = None,
+    generator: Generators = None,
 ) -> Perturbed:
     """Finds the perturbation of norm eps that changes a prediction most, by power iteration.
 
@@ -74,7 +86,8 @@ def adversarial_perturbation(
             the supplement's equation 1.
         floor: Added to each norm before dividing. The published code adds 1e-8, which swallows small gradients; 0
             makes every perturbation have norm eps exactly.
-        generator: Source of the start, on z's device.
+        generator: Source of the start, on z's device; with one for each image, an image's start does not depend on the
+            batch that it is in.
 
     Returns:
         The perturbation, the start direction and the search's health. KL is in nats, summed over pixels.
@@ -90,9 +103,7 @@ def adversarial_perturbation(
     z_norm = norm_per_image(z)
     step = math.sqrt(_epsilon(z)) * z_norm if xi is None else torch.full_like(z_norm, xi)
     step = step.to(z.dtype)
-    random = torch.rand if noise == "uniform" else torch.randn
-    draw = random(z.shape, generator=generator, device=z.device, dtype=z.dtype)
-    draw = draw - 0.5 if noise == "uniform" else draw
+    draw = random_like(z, generator, uniform=noise == "uniform")
     start = _scaled(draw, floor)
     with torch.no_grad():
         clean = F.log_softmax(predict(z), dim=1)

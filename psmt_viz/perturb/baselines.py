@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from psmt_viz.perturb.adversarial import Health, Perturbed, norm_per_image
+from psmt_viz.perturb.adversarial import Generators, Health, Perturbed, norm_per_image, random_like
 
 
-def random_perturbation(z: Tensor, *, eps: float = 2.0, generator: torch.Generator | None = None) -> Perturbed:
+def random_perturbation(z: Tensor, *, eps: float = 2.0, generator: Generators = None) -> Perturbed:
     """Draws a Gaussian direction of norm eps for each image: the control of equal size.
 
     Args:
@@ -16,7 +16,7 @@ def random_perturbation(z: Tensor, *, eps: float = 2.0, generator: torch.Generat
         eps: Norm over all of C * H * W, for each image.
         generator: Source of the draw, on z's device.
     """
-    draw = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+    draw = random_like(z, generator)
     start = draw / norm_per_image(draw).to(z.dtype)
     delta = eps * start
     norm = norm_per_image(delta)

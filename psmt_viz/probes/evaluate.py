@@ -10,7 +10,7 @@ from torch import Tensor
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.metrics import IGNORE
-from psmt_viz.models.inference import decode_whole, encode_whole
+from psmt_viz.models.inference import decode_whole, encode_whole, sliding_logits
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.progress import progress
@@ -24,6 +24,8 @@ def evaluate(
     *,
     part: str = "val",
     ids: Sequence[str] | None = None,
+    window: int | None = None,
+    window_stride: float = 2 / 3,
     device: str = "cpu",
     parameters: dict[str, Any] | None = None,
 ) -> Evaluation:
@@ -36,6 +38,8 @@ def evaluate(
         data: The data set.
         part: `train` or `val`.
         ids: Only these images of it.
+        window: Side of a window that slides over the images, in pixels; left out, they are seen whole.
+        window_stride: Its step, as a share of the side.
         device: A torch device, where the networks are.
         parameters: Facts to keep with the result.
     """
@@ -44,8 +48,9 @@ def evaluate(
     matrices = {role: torch.zeros(classes, classes, dtype=torch.int64, device=device) for role in bundle.roles}
     ids = data.ids(part) if ids is None else tuple(ids)
     with progress("evaluate", len(ids)) as advance:
-        for batch in labeled_images(data, ids, device=device):
-            logits = whole_logits(bundle, batch.images)
+        # Images that need a window are too large to be held eight at a time.
+        for batch in labeled_images(data, ids, batch=8 if window is None else 1, device=device):
+            logits = whole_logits(bundle, batch.images, window=window, window_stride=window_stride)
             for role, values in logits.items():
                 matrices[role] += confusion(batch.labels, values.argmax(dim=1), classes)
             for _ in batch.ids:
@@ -58,11 +63,15 @@ def evaluate(
     )
 
 
-def whole_logits(bundle: PSMT, images: Tensor) -> dict[str, Tensor]:
-    """Returns role -> logits (B, K, H, W) of whole images (B, 3, H, W) in [0, 1]."""
+def whole_logits(
+    bundle: PSMT, images: Tensor, *, window: int | None = None, window_stride: float = 2 / 3
+) -> dict[str, Tensor]:
+    """Returns role -> logits (B, K, H, W) of images (B, 3, H, W) in [0, 1], seen whole or through a sliding window."""
     size = images.shape[-2:]
     logits = {
         role: decode_whole(network.decode, encode_whole(network, images), size)
+        if window is None
+        else sliding_logits(network, images, window=window, stride=window_stride)
         for role, network in bundle.networks().items()
     }
     if "ensemble" in bundle.roles:

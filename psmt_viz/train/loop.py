@@ -1,15 +1,16 @@
-"""PS-MT training and its supervised control."""
+"""PS-MT training and its supervised control, step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from psmt_viz.config import Config
-from psmt_viz.data.cutmix import draw_box
+from psmt_viz.data.cutmix import draw_mix
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.data.stream import Batch, Stream
 from psmt_viz.errors import UserError
@@ -19,20 +20,43 @@ from psmt_viz.perturb import adversarial_perturbation, frozen
 from psmt_viz.results import TrainingBatch
 from psmt_viz.schedules import poly, ramp_up
 from psmt_viz.seeds import derived_seed
-from psmt_viz.train.losses import assisted_mean, confident_cross_entropy, labeled_cross_entropy
-from psmt_viz.train.optim import make_optimizer, set_lr
+from psmt_viz.train.engine import Engine, Learner
+from psmt_viz.train.losses import (
+    PseudoLabel,
+    assisted_mean,
+    confident_cross_entropy,
+    labeled_cross_entropy,
+    labeled_pixels,
+    ohem_cross_entropy,
+    pseudo_label,
+)
+from psmt_viz.train.optim import make_optimizer
 from psmt_viz.train.plan import Plan, resolve
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepLog:
-    """What one step measured, NaN where it had nothing to measure; tensors stay on the device until an epoch ends."""
+    """What one step measured over all devices, NaN where it had nothing to measure; it stays on the device."""
 
-    loss_sup: Tensor
-    loss_unsup: Tensor
-    confident_fraction: Tensor
+    measured: Tensor
+    """(4,) in the order of `MEASURED`."""
     unsup_weight: float
     learning_rate: float
+
+
+MEASURED = ("loss_sup", "loss_unsup", "confident_fraction", "teacher_disagreement")
+"""Losses; shares of the unlabelled pixels whose pseudo-label counts, and on which the two teachers disagree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The strong view of some unlabelled images after CutMix, with its pseudo-labels."""
+
+    images: Tensor
+    """(B, 3, H, W) in [0, 1]."""
+    pseudo: PseudoLabel
+    differing: Tensor
+    """Pixels on which the teachers disagree, ()."""
 
 
 class Trainer:
@@ -41,26 +65,33 @@ class Trainer:
     Args:
         config: The run's settings.
         data: The data set.
-        device: A torch device.
+        engine: Where to compute; left out, in this process on the CPU.
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022).
     """
 
-    def __init__(self, config: Config, data: SegmentationData, *, device: str) -> None:
-        self.config, self.device = config, device
-        self._psmt = config.method.method == "psmt"
+    def __init__(self, config: Config, data: SegmentationData, *, engine: Engine | None = None) -> None:
+        self.config, self.data = config, data
+        self.engine = engine = engine or Engine(system=config.system)
+        engine.launch()
+        self.device = engine.device
+        method, seed = config.method, config.system.seed
+        self._psmt = method.method == "psmt"
         self.split = split = data.split(config.data.split)
-        self.plan: Plan = resolve(config, split)
-        seed = config.system.seed
-        self.bundle = PSMT(config.model, data.classes, teachers=self._psmt, seed=seed).to(device)
+        self.plan: Plan = resolve(config, split, devices=engine.world)
+        self.bundle = PSMT(
+            config.model, data.classes, teachers=self._psmt, teacher_start=method.teacher_start, seed=seed
+        ).to(self.device)
         if config.system.channels_last:
             self.bundle.to(memory_format=torch.channels_last)
-        self.optimizers = {
-            role: make_optimizer(network, config.optim) for role, network in self.bundle.networks().items()
-        }
-        labeled, unlabeled = config.method.batch_labeled, config.method.batch_unlabeled
+        self.learners: dict[str, Learner] = {}
+        for role, network in self.bundle.networks().items():
+            self.learners[role] = engine.prepare(network, make_optimizer(network, config.optim))
+            if config.system.compile:
+                network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
+                network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
 
-        def stream(name: str, ids: tuple[str, ...], batch: int) -> Stream:
+        def stream(name: str, ids: tuple[str, ...], batch: int, *, rounds: bool, replay: bool = False) -> Stream:
             return Stream(
                 data,
                 ids,
@@ -70,115 +101,176 @@ class Trainer:
                 seed=seed,
                 name=name,
                 workers=config.system.workers,
+                round_steps=self.plan.steps_per_epoch if rounds else None,
+                replay=replay,
+                rank=engine.rank,
+                world=engine.world,
             )
 
-        self.streams = {"labeled": stream("labeled", split.labeled, labeled)}
+        replay = method.labeled_stream == "replay"
+        # Each teacher warms up on its own order, or the two would stay alike.
+        names = ("labeled", "teacher1", "teacher2") if self._psmt else ("labeled",)
+        self.streams = {
+            name: stream(name, split.labeled, method.batch_labeled, rounds=replay, replay=replay) for name in names
+        }
         if self._psmt:
-            self.streams["unlabeled"] = stream("unlabeled", split.unlabeled, unlabeled)
-            # Each teacher warms up on its own order, or the two would stay alike.
-            self.streams |= {role: stream(role, split.labeled, labeled) for role in ("teacher1", "teacher2")}
+            one_pass = method.steps_per_epoch is None
+            self.streams["unlabeled"] = stream("unlabeled", split.unlabeled, method.batch_unlabeled, rounds=one_pass)
 
-    def steps(self, first: int, last: int) -> Iterator[StepLog]:
+    def steps(self, first: int, last: int) -> Generator[StepLog, None, None]:
         """Takes the steps first, ..., last - 1, which lie on one side of the end of the warm-up."""
         warming = first < self.plan.warmup_steps
         needed = ["labeled"]
         if self._psmt:
             needed += ["teacher1", "teacher2"] if warming else ["unlabeled"]
         batches = zip(*(self.streams[name].batches(first, last) for name in needed), strict=True)
-        for step, (labeled, *others) in enumerate(batches, start=first):
-            if self._psmt and warming:
-                yield self._warmup_step(labeled.to(self.device), [batch.to(self.device) for batch in others])
-            elif self._psmt:
-                yield self._psmt_step(step, labeled.to(self.device), others[0].to(self.device))
-            else:
-                yield self._supervised_step(step, labeled.to(self.device))
+        for step, views in enumerate(batches, start=first):
+            labeled, *others = (batch.to(self.device) for batch in views)
+            devices = [self.device] if self.device.type == "cuda" else []
+            # Networks with dropout draw from torch's global generator, which belongs to the caller.
+            with torch.random.fork_rng(devices=devices):
+                torch.manual_seed(derived_seed(self.config.system.seed, "step", step, self.engine.rank))
+                if self._psmt and not warming:
+                    log = self._psmt_step(step, labeled, others[0])
+                else:
+                    log = self._labeled_steps(step, labeled, others)
+            yield log
 
     def _psmt_step(self, step: int, labeled: Batch, unlabeled: Batch) -> StepLog:
-        method, student = self.config.method, self.bundle.student
+        method, count = self.config.method, self.config.system.accumulate
         done = step - self.plan.warmup_steps
         updated = updated_teacher(done // self.plan.steps_per_epoch)
         weight = method.unsup_weight * ramp_up(done, self.plan.ramp_steps, kind=method.ramp)
-        lr = self._main_lr(step)
+        lr = self._lr(step)
+        learner = self.learners["student"]
+        # All targets come first: each part's loss is divided by the pixels that pass in the whole batch.
+        parts = [self.engine.rank * count + index for index in range(count)]
+        targets = self._targets(step, dict(zip(parts, unlabeled.parts(count), strict=True)), updated)
+        known, passing, valid, differing = self._pixels(labeled, targets)
+        losses = torch.zeros(2, device=self.device)
 
-        mixed, pseudo, valid = self._unlabeled_target(step, unlabeled, updated)
-        student.train()
-        z = student.encode(torch.cat([_unit(labeled.strong), mixed]))
-        z = z + self._perturbation(step, z, labeled.label.shape[-2:])
-        logits = student.decode(z, labeled.label.shape[-2:])
-        split = len(labeled.label)
-        loss_sup = labeled_cross_entropy(logits[:split], labeled.label.long())
-        loss_unsup, confident = confident_cross_entropy(logits[split:], pseudo, valid, threshold=method.confidence)
+        def loss(part: int, batch: Batch, target: Target) -> Tensor:
+            perturb = partial(self._perturbation, step, part, batch.label.shape[-2:])
+            images = torch.cat([_unit(batch.strong), target.images])
+            logits = learner(images, None if method.perturbation == "none" else perturb)
+            split = len(batch.label)
+            sup = self._labeled_loss(logits[:split], batch.label, known)
+            unsup = confident_cross_entropy(logits[split:], target.pseudo, passing)
+            losses.add_(torch.stack([sup, unsup]).detach())
+            return sup + weight * unsup
 
-        self._descend("student", loss_sup + weight * loss_unsup, lr)
+        work = zip(parts, labeled.parts(count), targets, strict=True)
+        learner.descend([partial(loss, *each) for each in work], lr)
         self.bundle.update_teacher(updated, method.ema)
-        return StepLog(
-            loss_sup=loss_sup.detach(),
-            loss_unsup=loss_unsup.detach(),
-            confident_fraction=confident,
-            unsup_weight=weight,
-            learning_rate=lr,
-        )
+        shares = torch.stack([passing, differing]) / valid.clamp(min=1)
+        return StepLog(measured=torch.cat([self.engine.sum(losses), shares]), unsup_weight=weight, learning_rate=lr)
 
-    def _warmup_step(self, labeled: Batch, own: list[Batch]) -> StepLog:
-        lr = self.config.optim.lr
-        for role, batch in zip(("teacher1", "teacher2"), own, strict=True):
+    def _labeled_steps(self, step: int, labeled: Batch, own: list[Batch]) -> StepLog:
+        """Teaches each network from labelled images alone: the warm-up of PS-MT, or the supervised control."""
+        lr = self._lr(step)
+        for role, batch in zip(("teacher1", "teacher2"), own, strict=False):
             self._labeled_step(role, batch.weak, batch.label, lr)
-        return self._labeled_step("student", labeled.strong, labeled.label, lr)
+        loss = self._labeled_step("student", labeled.strong, labeled.label, lr)
+        unmeasured = torch.full((len(MEASURED) - 1,), torch.nan, device=self.device)
+        return StepLog(measured=torch.cat([loss.view(1), unmeasured]), unsup_weight=0.0, learning_rate=lr)
 
-    def _supervised_step(self, step: int, labeled: Batch) -> StepLog:
-        lr = self.config.optim.lr if step < self.plan.warmup_steps else self._main_lr(step)
-        return self._labeled_step("student", labeled.strong, labeled.label, lr)
+    def _labeled_step(self, role: str, images: Tensor, label: Tensor, lr: float) -> Tensor:
+        learner, count = self.learners[role], self.config.system.accumulate
+        known, total = self.engine.sum(labeled_pixels(label)), torch.zeros((), device=self.device)
 
-    def _labeled_step(self, role: str, images: Tensor, label: Tensor, lr: float) -> StepLog:
-        network = self.bundle.networks()[role].train()
-        loss = labeled_cross_entropy(network(_unit(images)), label.long())
-        self._descend(role, loss, lr)
-        unmeasured = torch.full((), torch.nan, device=self.device)
-        return StepLog(
-            loss_sup=loss.detach(),
-            loss_unsup=unmeasured,
-            confident_fraction=unmeasured,
-            unsup_weight=0.0,
-            learning_rate=lr,
-        )
+        def loss(part: Tensor, truth: Tensor) -> Tensor:
+            value = self._labeled_loss(learner(_unit(part)), truth, known)
+            total.add_(value.detach())
+            return value
 
-    def _main_lr(self, step: int) -> float:
-        warmup, optim = self.plan.warmup_steps, self.config.optim
-        return optim.lr * poly(step - warmup, self.plan.total_steps - warmup, power=optim.power)
+        parts = zip(images.chunk(count), label.chunk(count), strict=True)
+        learner.descend([partial(loss, *each) for each in parts], lr)
+        return self.engine.sum(total)
 
-    def _descend(self, role: str, loss: Tensor, lr: float) -> None:
-        optimizer = self.optimizers[role]
-        set_lr(optimizer, lr)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+    def _labeled_loss(self, logits: Tensor, label: Tensor, known: Tensor) -> Tensor:
+        method = self.config.method
+        if method.sup_loss == "ce":
+            return labeled_cross_entropy(logits, label.long(), known)
+        # Which pixels are hard shows only now, so the parts' means have equal weight.
+        kept = method.ohem_kept * len(label)
+        return ohem_cross_entropy(logits, label.long(), threshold=method.ohem_threshold, kept=kept) / self.plan.parts
+
+    def _pixels(self, labeled: Batch, targets: list[Target]) -> Tensor:
+        """Counts over all devices: labelled pixels; unlabelled ones that pass, that are valid, that divide opinions."""
+        pseudo = [target.pseudo for target in targets]
+        counts = [
+            labeled_pixels(labeled.label),
+            torch.stack([each.passing.sum() for each in pseudo]).sum(),
+            torch.stack([each.valid.sum() for each in pseudo]).sum(),
+            torch.stack([target.differing for target in targets]).sum(),
+        ]
+        return self.engine.sum(torch.stack(counts))
+
+    def _lr(self, step: int) -> float:
+        warmup, lr = self.plan.warmup_steps, self.config.learning_rate
+        if step < warmup:
+            return lr
+        return lr * poly(step - warmup, self.plan.total_steps - warmup, power=self.config.optim.power)
+
+    def _targets(self, step: int, parts: dict[int, Batch], updated: int) -> list[Target]:
+        """Makes the targets of this process's parts, by their number."""
+        teachers = self.bundle.teachers.train(self.config.method.pseudo_labels == "train")
+        if not teachers.training:
+            return [self._target(step, part, batch, updated) for part, batch in parts.items()]
+        statistics, targets = self.engine.statistics(teachers, len(parts)), []
+        for part, batch in parts.items():
+            with statistics.part():
+                targets.append(self._target(step, part, batch, updated))
+        statistics.settle()
+        return targets
 
     @torch.no_grad()
-    def _unlabeled_target(self, step: int, batch: Batch, updated: int) -> tuple[Tensor, Tensor, Tensor]:
-        weak = _unit(batch.weak)
-        logits = [teacher.eval()(weak) for teacher in self.bundle.teachers]
-        pseudo = assisted_mean(logits[updated], logits[1 - updated], top=self.config.method.assist_top)
-        strong, valid = _unit(batch.strong), batch.label != IGNORE
-        if not self.config.method.cutmix:
-            return strong, pseudo, valid
-        generator = torch.Generator().manual_seed(derived_seed(self.config.system.seed, "cutmix", step))
-        box = draw_box(len(strong), *strong.shape[-2:], generator=generator, device=self.device)
-        return box.paste(strong), box.paste(pseudo), box.paste(valid)
+    def _target(self, step: int, part: int, batch: Batch, updated: int) -> Target:
+        method, seed = self.config.method, self.config.system.seed
+        weak, strong = _unit(batch.weak), _unit(batch.strong)
+        valid = torch.ones_like(batch.label, dtype=torch.bool) if method.count_padding else batch.label != IGNORE
+        with self.engine.arithmetic():
+            logits = [teacher(weak) for teacher in self.bundle.teachers]
+        differing = ((logits[0].argmax(dim=1) != logits[1].argmax(dim=1)) & valid).sum()
+        mean = assisted_mean(logits[updated], logits[1 - updated], top=method.assist_top)
+        if method.cutmix != "none":
+            mix = draw_mix(
+                method.cutmix,
+                len(strong),
+                *strong.shape[-2:],
+                boxes=torch.Generator().manual_seed(derived_seed(seed, "cutmix", step)),
+                partners=torch.Generator().manual_seed(derived_seed(seed, "cutmix", step, part)),
+                device=self.device,
+            )
+            strong, mean, valid = mix.paste(strong), mix.paste(mean), mix.paste(valid)
+        return Target(images=strong, pseudo=pseudo_label(mean, valid, threshold=method.confidence), differing=differing)
 
-    def _perturbation(self, step: int, z: Tensor, size: torch.Size) -> Tensor | float:
+    def _perturbation(self, step: int, part: int, size: torch.Size, z: Tensor) -> Tensor:
         method = self.config.method
-        if method.perturbation == "none":
-            return 0.0
         role = "ensemble" if method.perturbation == "tvat" else "student"
-        generator = torch.Generator(self.device).manual_seed(derived_seed(self.config.system.seed, "noise", step))
         try:
-            with frozen(self.bundle):
+            # The exponent range of fp16 is too short for the small gradients of a search.
+            short = self.config.system.precision == "bf16"
+            with frozen(self.bundle), torch.autocast(z.device.type, dtype=torch.bfloat16, enabled=short):
                 return adversarial_perturbation(
-                    lambda features: self.bundle.decode(role, features, size), z, eps=method.eps, generator=generator
+                    lambda features: self.bundle.decode(role, features, size),
+                    z.float(),
+                    eps=method.eps,
+                    xi=method.xi,
+                    noise=method.noise,
+                    floor=method.norm_floor,
+                    generator=self._generators(step, part, len(z)),
                 ).delta
         except UserError as error:
             fix = "lower --lr; the last checkpoint is kept"
             raise UserError(f"{error.expected} at step {step}", error.got, fix) from None
+
+    def _generators(self, step: int, part: int, images: int) -> list[torch.Generator]:
+        """One generator an image, the same wherever and with whichever others it is computed."""
+        seed, labeled = self.config.system.seed, self.config.method.batch_labeled // self.plan.parts
+        names = [("labeled", part * labeled + index) for index in range(labeled)]
+        names += [("unlabeled", part * (images - labeled) + index) for index in range(images - labeled)]
+        return [torch.Generator(self.device).manual_seed(derived_seed(seed, "noise", step, *name)) for name in names]
 
     @torch.no_grad()
     def picture(self, step: int, *, images: int = 4) -> TrainingBatch:
@@ -190,14 +282,15 @@ class Trainer:
         if self._psmt:
             unlabeled = next(self.streams["unlabeled"].batches(step, step + 1)).to(self.device)
             epoch = max(0, step - self.plan.warmup_steps) // self.plan.steps_per_epoch
-            mixed, pseudo, valid = self._unlabeled_target(step, unlabeled, updated_teacher(epoch))
-            confidence, target = pseudo.softmax(dim=1).max(dim=1)
-            target = target.byte().masked_fill(~valid | (confidence < self.config.method.confidence), IGNORE)
-            parts.append((unlabeled.weak, (mixed * 255).round().byte(), target, confidence))
+            self.bundle.eval()
+            mixed = self._target(step, 0, unlabeled, updated_teacher(epoch))
+            target = mixed.pseudo.target.masked_fill(~mixed.pseudo.passing, IGNORE)
+            parts.append((unlabeled.weak, (mixed.images * 255).round().byte(), target, mixed.pseudo.confidence))
         weak, strong, target, confidence = (
             torch.cat([part[:images] for part in column]) for column in zip(*parts, strict=True)
         )
-        prediction = student.eval()(_unit(strong)).argmax(dim=1).byte()
+        with self.engine.arithmetic():
+            prediction = student.eval()(_unit(strong)).argmax(dim=1).byte()
         columns = {
             "weak view": weak.permute(0, 2, 3, 1),
             "strong view": strong.permute(0, 2, 3, 1),

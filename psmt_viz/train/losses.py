@@ -1,6 +1,12 @@
-"""The losses of PS-MT and the pseudo-labels that they learn from."""
+"""The losses of PS-MT and the pseudo-labels that they learn from.
+
+A step's batch may be cut into parts, over devices and one after the other on each. So a loss is a sum divided by a
+count that the caller can take over all parts, and the parts' gradients add up to those of the whole batch.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -8,41 +14,91 @@ from torch.nn import functional as F
 from psmt_viz.metrics import IGNORE
 
 
-def labeled_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+def labeled_pixels(label: Tensor) -> Tensor:
+    """Returns the number of labelled pixels, ()."""
+    return (label != IGNORE).sum()
+
+
+def labeled_cross_entropy(logits: Tensor, label: Tensor, count: Tensor | None = None) -> Tensor:
     """Returns the mean cross-entropy over labelled pixels; 0, with a graph, if there are none.
 
     Args:
         logits: (B, K, H, W).
         label: (B, H, W) int64 class ids, 255 where there is none.
+        count: Labelled pixels of the whole batch, (); left out, those of `label`.
     """
     total = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="sum")
-    return total / (label != IGNORE).sum().clamp(min=1)
+    return total / (labeled_pixels(label) if count is None else count).clamp(min=1)
 
 
-def confident_cross_entropy(
-    logits: Tensor, teacher_logits: Tensor, valid: Tensor, *, threshold: float
-) -> tuple[Tensor, Tensor]:
+def ohem_cross_entropy(logits: Tensor, label: Tensor, *, threshold: float, kept: int) -> Tensor:
+    """Returns the mean cross-entropy over the hard labelled pixels (online hard example mining).
+
+    A pixel is hard if the probability of its true class is below the threshold; if fewer than `kept` are, the `kept`
+    pixels of lowest probability count (all labelled ones, if there are fewer still).
+
+    Args:
+        logits: (B, K, H, W).
+        label: (B, H, W) int64 class ids, 255 where there is none.
+        threshold: A probability.
+        kept: Hard pixels at least.
+
+    Training Region-Based Object Detectors with Online Hard Example Mining (Shrivastava et al., 2016), in the form that
+    is usual for segmentation.
+    """
+    losses = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")[label != IGNORE]
+    if len(losses) == 0:
+        return logits.sum() * 0
+    # The loss is -log of the true class's probability, so low probabilities are high losses.
+    probability = (-losses.detach()).exp()
+    limit = probability.kthvalue(min(kept, len(losses))).values
+    hard = probability < threshold if limit < threshold else probability <= limit
+    return losses[hard].mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoLabel:
+    """What the teachers make of unlabelled images."""
+
+    target: Tensor
+    """(B, H, W) uint8: their most likely class."""
+    confidence: Tensor
+    """(B, H, W) its probability."""
+    passing: Tensor
+    """(B, H, W) truth values: does the pixel count in the unsupervised loss?"""
+    valid: Tensor
+    """(B, H, W) truth values; false in the padding, where that does not count."""
+
+
+def pseudo_label(teacher_logits: Tensor, valid: Tensor, *, threshold: float) -> PseudoLabel:
+    """Returns the pseudo-labels of pixels.
+
+    Args:
+        teacher_logits: (B, K, H, W) of the ensemble, without a graph.
+        valid: (B, H, W) truth values.
+        threshold: Least probability of a pixel that counts.
+    """
+    confidence, target = teacher_logits.float().softmax(dim=1).max(dim=1)
+    passing = (confidence >= threshold) & valid
+    return PseudoLabel(target=target.byte(), confidence=confidence, passing=passing, valid=valid)
+
+
+def confident_cross_entropy(logits: Tensor, pseudo: PseudoLabel, count: Tensor | None = None) -> Tensor:
     """Returns the confidence-weighted cross-entropy to the teachers' most likely class (Conf-CE).
 
     The weight of a pixel is the teachers' highest probability; pixels below the threshold do not count, and the mean is
-    over those that do.
+    over those that do. Where no pixel passes it is 0, with a graph.
 
     Args:
         logits: (B, K, H, W) of the student.
-        teacher_logits: (B, K, H, W) of the ensemble, without a graph.
-        valid: (B, H, W) truth values; false in the padding.
-        threshold: Least probability of a pixel that counts.
-
-    Returns:
-        The loss, which is 0 with a graph where no pixel passes, and the share of valid pixels that pass.
+        pseudo: Of the same pixels.
+        count: Passing pixels of the whole batch, (); left out, those of `pseudo`.
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), eq. 7.
     """
-    confidence, target = teacher_logits.softmax(dim=1).max(dim=1)
-    passing = (confidence >= threshold) & valid
-    weight = confidence * passing
-    total = (weight * F.cross_entropy(logits, target, reduction="none")).sum()
-    return total / passing.sum().clamp(min=1), passing.sum() / valid.sum().clamp(min=1)
+    weight = pseudo.confidence * pseudo.passing
+    total = (weight * F.cross_entropy(logits, pseudo.target.long(), reduction="none")).sum()
+    return total / (pseudo.passing.sum() if count is None else count).clamp(min=1)
 
 
 def assisted_mean(updated: Tensor, other: Tensor, *, top: int) -> Tensor:

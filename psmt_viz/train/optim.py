@@ -25,7 +25,7 @@ def make_optimizer(network: DeepLabV3Plus, config: OptimConfig) -> torch.optim.S
             }
             for (in_head, decay), parameters in groups.items()
         ],
-        lr=config.lr,
+        lr=config.lr,  # every step sets its own
         momentum=config.momentum,
     )
 

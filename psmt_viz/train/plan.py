@@ -19,20 +19,29 @@ class Plan:
     ramp_steps: int
     total_steps: int
     """Warm-up included."""
+    parts: int
+    """Parts into which a step's batch is cut, over all devices and one after the other on each; a part has its own
+    BatchNorm statistics and CutMix partners."""
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
         return asdict(self)
 
 
-def resolve(config: Config, split: Split) -> Plan:
+def resolve(config: Config, split: Split, *, devices: int = 1) -> Plan:
     """Turns epochs into steps.
 
     An epoch is `steps_per_epoch` steps or, where that is not set, one pass over the unlabelled images (over the
     labelled ones, if every image is labelled).
 
+    Args:
+        config: The run's settings.
+        split: Which images are labelled.
+        devices: Processes that train together.
+
     Raises:
-        UserError: if there is no labelled image, PS-MT has no unlabelled one, or an epoch would have no step.
+        UserError: if there is no labelled image, PS-MT has no unlabelled one, an epoch would have no step, or a batch
+            cannot be cut into equal parts.
     """
     method = config.method
     if not split.labeled:
@@ -48,10 +57,17 @@ def resolve(config: Config, split: Split) -> Plan:
     if steps == 0:
         got = f"{len(images)} images at batch {batch}"
         raise UserError("at least one batch an epoch", got, "lower the batch or set --steps-per-epoch")
+    parts = devices * config.system.accumulate
+    for name in ("batch_labeled", "batch_unlabeled"):
+        if (size := getattr(method, name)) % parts:
+            what = f"{devices} devices x --accumulate {config.system.accumulate}"
+            fix = f"choose a multiple of {parts}"
+            raise UserError(f"--{name.replace('_', '-')} that {what} can share equally", f"{size}", fix)
     warmup = method.warmup_epochs * steps
     return Plan(
         steps_per_epoch=steps,
         warmup_steps=warmup,
         ramp_steps=round(method.ramp_epochs * steps),
         total_steps=warmup + method.epochs * steps,
+        parts=parts,
     )

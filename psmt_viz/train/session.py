@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import math
-import resource
+import re
 import sys
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
-from psmt_viz.config import Config
+from psmt_viz.config import Config, decisive
 from psmt_viz.data.dataset import SegmentationData, Split
 from psmt_viz.errors import UserError
 from psmt_viz.probes.evaluate import evaluate
-from psmt_viz.progress import progress
-from psmt_viz.results import ROLES, Curves, Evaluation, TrainingBatch, write_csv
+from psmt_viz.progress import Advance, progress, silence
+from psmt_viz.results import Curves, Evaluation, TrainingBatch
 from psmt_viz.runs import Run, versions
-from psmt_viz.train.checkpoint import load_state, save_state
-from psmt_viz.train.loop import StepLog, Trainer
+from psmt_viz.train.checkpoint import load_state
+from psmt_viz.train.engine import Engine
+from psmt_viz.train.history import History
+from psmt_viz.train.loop import Trainer
+from psmt_viz.train.notices import warn_before, warn_of_epoch
+from psmt_viz.train.plan import resolve
+from psmt_viz.train.stopping import Stopped, StopRequest
+from psmt_viz.train.tracking import Tracker, open_trackers
+
+_ASK_EVERY = 10
+"""Steps between two questions of several processes whether one of them was asked to stop."""
+_UNFINISHED = re.compile(
+    r"\.(config|state|last|best|epoch-\d+|metrics|timing|evaluation|confusion|results|batch)-[a-z0-9_]{8}\.\w+"
+)
+"""What a killed run leaves of the file that it was writing (see `psmt_viz.files.whole`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,68 +62,191 @@ def train(
     data: SegmentationData,
     folder: Path,
     *,
-    device: str = "cpu",
+    engine: Engine | None = None,
     resume: bool = False,
     on_epoch: OnEpoch | None = None,
+    trackers: Sequence[str] = (),
 ) -> Run:
-    """Trains a run and fills its folder: config, weights, metrics, timing and a checkpoint after every epoch.
+    """Trains a run and fills its folder: config, weights, metrics, timing and checkpoints.
 
     Args:
         config: All settings.
         data: The data set that `config.data` names.
-        folder: The run folder; it exists.
-        device: A torch device.
+        folder: The run folder; it exists. The first process's counts, on a disk that all processes see.
+        engine: Where to compute; left out, in this process on the CPU.
         resume: Go on from the folder's last checkpoint, if there is one; without, the folder must hold no run.
-        on_epoch: Called after each epoch.
+        on_epoch: Called after each epoch, in the first process.
+        trackers: Further trackers, each `module:Class` (see `psmt_viz.train.tracking`).
 
     Returns:
         The finished run.
 
     Raises:
         UserError: if the folder holds another run, or the loss stops being finite.
+        Stopped: after Ctrl-C or SIGTERM; a checkpoint of the last whole step is written.
     """
-    trainer = Trainer(config, data, device=device)
-    run = Run(
-        folder=folder,
-        config=config,
-        classes=data.classes,
-        plan=trainer.plan.as_dict(),
-        data_fingerprint=data.fingerprint() | {"split_sha256": _split_hash(trainer.split)},
-        versions=versions(),
-    )
-    state = _begin(run, resume=resume)
-    plan, every = trainer.plan, config.system.val_every
-    epochs = plan.total_steps // plan.steps_per_epoch
-    if state is not None and state["epoch"] == epochs:
-        print(f"{folder} is finished; nothing to do", file=sys.stderr)
+    engine = engine or Engine(system=config.system)
+    split = data.split(config.data.split)
+    plan = resolve(config, split, devices=engine.world)
+    fingerprint = data.fingerprint() | {"split_sha256": _split_hash(split)}
+
+    def opened(folder: Path) -> Run:
+        return Run(
+            folder=folder,
+            config=config,
+            classes=data.classes,
+            plan=plan.as_dict(),
+            data_fingerprint=fingerprint,
+            versions=versions(),
+        )
+
+    finished = False
+    if engine.first:
+        # Before other processes start, so that a mistake is told once.
+        state = _begin(opened(folder), resume=resume)
+        for path in folder.iterdir():
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink()
+        finished = state is not None and state["step"] == plan.total_steps and not state["rows"]
+        if state is None:
+            warn_before(config, data, split)
+        elif not finished:
+            _compare_versions(Run.open(folder).versions, versions())
+    engine.launch()
+    folder, finished = engine.broadcast((folder, finished))
+    run = opened(folder)
+    if finished:
+        if engine.first:
+            print(f"{folder} is finished; nothing to do", file=sys.stderr)
+        engine.close()
         return run
-    if config.method.method == "psmt" and config.method.unsup_weight == 0:
-        warnings.warn("--unsup-weight is 0, so the unlabelled images teach nothing", stacklevel=2)
-    history = _History(run, trainer, state)
-    with progress("train", plan.total_steps, done=history.epoch * plan.steps_per_epoch) as advance:
-        for epoch in range(history.epoch, epochs):
-            first, start = epoch * plan.steps_per_epoch, time.perf_counter()
-            logs = []
-            for log in trainer.steps(first, first + plan.steps_per_epoch):
-                logs.append(log)
-                advance(history.words)
-            seconds = time.perf_counter() - start
-            finished = epoch + 1 == epochs
-            evaluation = None
-            if finished or (epoch + 1) % every == 0:
-                evaluation = evaluate(trainer.bundle, data, device=device, parameters=run.facts(data.name))
-            history.add(logs, evaluation, seconds, finished=finished)
+    trainer = Trainer(config, data, engine=engine)
+    history = History(run, trainer, load_state(folder))
+    watchers = open_trackers(config.system.tensorboard, trackers, folder, history.step) if engine.first else []
+    try:
+        with StopRequest() as stop, _shown(engine, plan.total_steps, history.step) as advance, _explained(engine):
+            session = _Session(run, trainer, history, stop, watchers)
+            while history.step < plan.total_steps or history.open:
+                session.epoch(advance, on_epoch)
+    except Stopped:
+        engine.close()
+        if engine.first:  # one of several processes tells it
+            raise
+        return run
+    finally:
+        for watcher in watchers:
+            watcher.close()
+    engine.close()
+    return run
+
+
+class _Session:
+    """The epochs of one sitting."""
+
+    def __init__(
+        self, run: Run, trainer: Trainer, history: History, stop: StopRequest, trackers: Sequence[Tracker]
+    ) -> None:
+        self.run, self.trainer, self.history, self.stop, self.trackers = run, trainer, history, stop, trackers
+        self.engine, self.system = trainer.engine, run.config.system
+        self._committed = time.monotonic()
+
+    def epoch(self, advance: Advance, on_epoch: OnEpoch | None) -> None:
+        """Takes the rest of an epoch's steps, validates, writes, and calls back."""
+        history, plan = self.history, self.trainer.plan
+        first = history.epoch * plan.steps_per_epoch
+        self._steps(first + plan.steps_per_epoch, advance)
+        finished = history.step == plan.total_steps
+        validating = finished or (history.epoch + 1) % self.system.val_every == 0
+        evaluation = self._validation() if validating else None
+        row = history.add(evaluation, finished=finished)
+        if self.engine.first:
+            warn_of_epoch(row, self.run.config)
             if on_epoch is not None:
                 report = EpochReport(
-                    run=run,
-                    curves=run.curves(),
+                    run=self.run,
+                    curves=self.run.curves(),
                     evaluation=evaluation,
-                    batch=partial(trainer.picture, first),
+                    batch=partial(self.trainer.picture, first),
                     finished=finished,
                 )
                 on_epoch(report)
-            history.commit()
-    return run
+            for tracker in self.trackers:
+                tracker.scalars(history.step, {name: value for name, value in row.items() if math.isfinite(value)})
+                tracker.images(history.step, self.trainer.picture(first))
+        self._commit()
+
+    def _steps(self, last: int, advance: Advance) -> None:
+        history, system = self.history, self.system
+        if history.step == last:
+            return
+        steps = self.trainer.steps(history.step, last)
+        started = time.perf_counter()
+        for log in steps:
+            history.note(log, time.perf_counter() - started)
+            advance(history.words)
+            started = time.perf_counter()
+            if history.step % system.log_every == 0:
+                values = history.settle()
+                for tracker in self.trackers:
+                    tracker.scalars(history.step, values)
+            if self._asked_to_stop():
+                steps.close()
+                self._commit()
+                raise self.stop.stopped()
+            if self._due():
+                self._commit()
+
+    def _asked_to_stop(self) -> bool:
+        asked = self.stop.number is not None
+        if self.engine.world == 1:
+            return asked
+        return self.history.step % _ASK_EVERY == 0 and self.engine.any(asked)
+
+    def _due(self) -> bool:
+        every = self.system.checkpoint_steps
+        if every is not None and self.history.step % every == 0:
+            return True
+        return time.monotonic() - self._committed > 60 * self.system.checkpoint_minutes
+
+    def _commit(self) -> None:
+        self.history.settle()
+        if self.engine.first:
+            self.history.commit()
+        self._committed = time.monotonic()
+
+    def _validation(self) -> Evaluation:
+        """Validates, with a checkpoint of the steps before if it is stopped; several processes write it beforehand."""
+        if self.engine.world > 1:
+            self._commit()
+            return self._validate()
+        try:
+            with self.stop.at_once():
+                return self._validate()
+        except KeyboardInterrupt:
+            self._commit()
+            raise
+
+    def _validate(self) -> Evaluation:
+        trainer, data = self.trainer, self.trainer.data
+        ids = data.ids("val")
+        views = self.run.config.views
+        with self.engine.arithmetic():
+            own = evaluate(
+                trainer.bundle,
+                data,
+                ids=ids[self.engine.rank :: self.engine.world],
+                window=views.window,
+                window_stride=views.window_stride,
+                device=str(trainer.device),
+                parameters=self.run.facts(data.name),
+            )
+        if self.engine.world == 1:
+            return own
+        confusion = {
+            role: self.engine.sum(torch.from_numpy(matrix).to(trainer.device)).cpu().numpy()
+            for role, matrix in own.confusion.items()
+        }
+        return replace(own, confusion=confusion, parameters=own.parameters | {"images": len(ids)})
 
 
 def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
@@ -119,107 +255,46 @@ def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
         raise UserError(f"no run in {run.folder}", "one that was started before", fix)
     state = load_state(run.folder)
     if state is None:
-        # A start that took no whole epoch binds nobody: data or settings may have been mended since.
+        # A start that reached no checkpoint binds nobody: data or settings may have been mended since.
         run.write()
         return None
     before = Run.open(run.folder)
-    now = (run.config.as_dict(), run.plan, run.data_fingerprint)
-    if now != (before.config.as_dict(), before.plan, before.data_fingerprint):
+    now = (decisive(run.config), run.plan, run.data_fingerprint)
+    if now != (decisive(before.config), before.plan, before.data_fingerprint):
         fix = "repeat the first command with --resume, or give another --out"
         raise UserError(f"the settings and data that {run.folder} was started with", "others", fix)
     return state
 
 
-class _History:
-    """The epochs so far: tables, best score and checkpoint."""
+def _compare_versions(before: dict[str, str], now: dict[str, str]) -> None:
+    if changed := [f"{name} {before[name]} -> {now[name]}" for name in before if now.get(name) != before[name]]:
+        warnings.warn(f"other versions than the run began with: {', '.join(changed)}", stacklevel=2)
 
-    def __init__(self, run: Run, trainer: Trainer, state: dict[str, Any] | None) -> None:
-        self._run, self._trainer = run, trainer
-        self.epoch, self._best, self.words = 0, -math.inf, ""
-        self._metrics: list[dict[str, Any]] = []
-        self._timing: list[dict[str, Any]] = []
-        if state is not None:
-            self.epoch, self._best = state["epoch"], state["best"]
-            self._metrics, self._timing = state["metrics"], state["timing"]
-            trainer.bundle.load_state_dict(state["networks"])
-            for role, optimizer in trainer.optimizers.items():
-                optimizer.load_state_dict(state["optimizers"][role])
-            self._write()
 
-    def add(self, logs: list[StepLog], evaluation: Evaluation | None, seconds: float, *, finished: bool) -> None:
-        """Sums up an epoch, and writes tables and weights."""
-        plan, method = self._trainer.plan, self._run.config.method
-        self.epoch += 1
-        row = {
-            "epoch": self.epoch,
-            "step": self.epoch * plan.steps_per_epoch,
-            "learning_rate": logs[-1].learning_rate,
-            "unsup_weight": logs[-1].unsup_weight,
-            "loss_sup": _mean([log.loss_sup for log in logs]),
-            "loss_unsup": _mean([log.loss_unsup for log in logs]),
-            "confident_fraction": _mean([log.confident_fraction for log in logs]),
-        }
-        # A warm-up has no unsupervised loss; one that is not finite spoils the next supervised one anyway.
-        if not math.isfinite(row["loss_sup"]):
-            got = f"{row['loss_sup']} in epoch {self.epoch}"
-            raise UserError("a finite loss", got, "lower --lr; the last checkpoint is kept")
-        scores = evaluation.table().set_index("role") if evaluation is not None else pd.DataFrame()
-        for role in ROLES:
-            row[f"miou_{role}"] = float(scores["miou"].get(role, math.nan)) if len(scores) else math.nan
-        row["pixel_accuracy_ensemble"] = (
-            float(scores["pixel_accuracy"].get("ensemble", math.nan)) if len(scores) else math.nan
-        )
-        self._metrics.append(row)
-        images = method.batch_labeled + (method.batch_unlabeled if method.method == "psmt" else 0)
-        device = self._trainer.device
-        memory = torch.cuda.max_memory_allocated(device) / 2**20 if device.startswith("cuda") else _peak_rss()
-        self._timing.append(
-            {
-                "epoch": self.epoch,
-                "images_per_second": images * len(logs) / seconds,
-                "seconds": seconds,
-                "peak_memory_mb": memory,
-            }
-        )
-        score = row["miou_ensemble" if method.method == "psmt" else "miou_student"]
-        if score > self._best:
-            self._best = score
-            self._trainer.bundle.save(self._run.folder / "best.safetensors")
-        best = f", best mIoU {self._best:.3f}" if math.isfinite(self._best) else ""
-        unsup = f" + {row['loss_unsup']:.3f}" if math.isfinite(row["loss_unsup"]) else ""
-        self.words = f"loss {row['loss_sup']:.3f}{unsup}{best}"
-        self._write()
-        if finished and evaluation is not None:
-            evaluation.save(self._run.folder)
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    """Turns failures whose cause is known into errors that say it; the last checkpoint is whole in each case."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        fix = "raise --accumulate, or lower the batch or --crop, and go on with --resume"
+        raise UserError("a step that fits into the device's memory", str(error), fix) from None
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        got = "one image with a feature map of one pixel"
+        raise UserError("several values for BatchNorm", got, "raise --crop or the images of a part") from None
+    except RuntimeError as error:
+        if engine.world == 1 or not any(word in str(error).lower() for word in ("gloo", "nccl", "connection")):
+            raise
+        fix = "see its own message, and go on with --resume"
+        raise UserError(f"all {engine.world} processes to the end", "one that died", fix) from None
 
-    def commit(self) -> None:
-        """Writes the checkpoint; from here on the epoch counts, and everything else of it is on disk."""
-        save_state(
-            self._run.folder,
-            {
-                "epoch": self.epoch,
-                "best": self._best,
-                "metrics": self._metrics,
-                "timing": self._timing,
-                "networks": self._trainer.bundle.state_dict(),
-                "optimizers": {role: opt.state_dict() for role, opt in self._trainer.optimizers.items()},
-            },
-        )
 
-    def _write(self) -> None:
-        self._trainer.bundle.save(self._run.folder / "last.safetensors")
-        write_csv(self._run.folder / "metrics.csv", pd.DataFrame(self._metrics))
-        write_csv(self._run.folder / "timing.csv", pd.DataFrame(self._timing))
+def _shown(engine: Engine, total: int, done: int) -> AbstractContextManager[Advance]:
+    return progress("train", total, done=done) if engine.first else silence()
 
 
 def _split_hash(split: Split) -> str:
     lines = "\n".join([*sorted(split.labeled), "", *sorted(split.unlabeled)])
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _mean(values: list[torch.Tensor]) -> float:
-    return float(torch.stack(values).mean())
-
-
-def _peak_rss() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from psmt_viz.models.inference import as_images, decode_whole, encode_whole, padded_size
+from psmt_viz.models.inference import as_images, decode_whole, encode_whole, padded_size, sliding_logits
 
 
 class Recorder:
@@ -62,3 +62,51 @@ def test_arrays_become_images():
     for i, row, column, channel in ((0, 0, 0, 0), (1, 4, 3, 2), (1, 2, 1, 0)):
         assert float(images[i, channel, row, column]) == pytest.approx(arrays[i][row, column, channel] / 255)
     assert as_images([np.full((1, 1, 3), 255, np.uint8)]).max() == 1
+
+
+class Centred:
+    """A network whose logits depend on everything that it sees."""
+
+    def encode(self, images):
+        return images * 2
+
+    def decode(self, z, size):
+        assert tuple(z.shape[-2:]) == tuple(size)
+        return torch.cat([z - z.mean(dim=(1, 2, 3), keepdim=True), z.amax(dim=(2, 3), keepdim=True) + 0 * z], dim=1)
+
+
+def placed(length, window, step):
+    """First pixel of each window: a step apart while they fit, then one that ends at the border."""
+    if length <= window:
+        return [0]
+    starts = [start for start in range(0, length, step) if start + window < length]
+    return [*starts, length - window]
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride"),
+    [((40, 56), 24, 2 / 3), ((24, 56), 24, 0.5), ((16, 40), 24, 1.0), ((40, 48), 16, 0.25), ((24, 24), 24, 2 / 3)],
+)
+def test_sliding_windows_against_a_loop_over_pixels(size, window, stride):
+    images = torch.rand(2, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    network, step = Centred(), round(window * stride)
+    rows, columns = placed(size[0], window, step), placed(size[1], window, step)
+    views = {}
+    for row in rows:
+        for column in columns:
+            view = images[:, :, row : row + window, column : column + window]
+            views[row, column] = decode_whole(network.decode, encode_whole(network, view), view.shape[-2:])
+    found = sliding_logits(network, images, window=window, stride=stride)
+    for y, x in np.ndindex(*size):
+        covering = [(r, c) for r, c in views if 0 <= y - r < window and 0 <= x - c < window]
+        assert covering
+        expected = torch.stack([views[r, c][:, :, y - r, x - c] for r, c in covering]).mean(0)
+        torch.testing.assert_close(found[:, :, y, x], expected)
+
+
+def test_a_window_as_large_as_the_image_sees_it_whole():
+    images = torch.rand(1, 3, 19, 30)
+    whole = decode_whole(Centred().decode, encode_whole(Centred(), images), (19, 30))
+    for window in (30, 64):
+        torch.testing.assert_close(sliding_logits(Centred(), images, window=window, stride=2 / 3), whole)
+    assert not torch.allclose(sliding_logits(Centred(), images, window=16, stride=0.5), whole)

@@ -1,0 +1,113 @@
+"""Data sets on disk in the layout of Cityscapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psmt_viz.data.faults import Fault
+from psmt_viz.data.layout import Entry, Listing
+from psmt_viz.data.layouts import Layout, VocLayout
+from psmt_viz.data.voc import VocFolder
+from psmt_viz.metrics import IGNORE
+
+IMAGES, MASKS = "leftImg8bit", "gtFine"
+_IMAGE, _LABEL_IDS, _TRAIN_IDS = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_labelTrainIds.png"
+
+CITYSCAPES_CLASSES = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
+    "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip
+"""The 19 classes that are scored, in the order of their training ids."""
+_SCORED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+"""Their ids in the labelIds files, which hold 34 kinds of things."""
+_KINDS = 34
+
+_TRAIN_ID = np.full(256, IGNORE, np.uint8)
+_TRAIN_ID[list(_SCORED)] = np.arange(len(_SCORED))
+
+
+class CityscapesLayout:
+    """leftImg8bit/PART/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png and gtFine/PART/CITY/..._gtFine_labelIds.png.
+
+    An image's id is its path under leftImg8bit without the ending, PART/CITY/CITY_SEQUENCE_FRAME. Masks with training
+    ids (..._gtFine_labelTrainIds.png) are read where there are no label ids.
+    """
+
+    def folder_faults(self, root: Path, *, images_listed: bool) -> list[Fault]:
+        """Finds missing folders."""
+        return [
+            Fault(
+                kind="missing folder",
+                where=name,
+                expected=f"a folder {name} in {root}",
+                found="no such folder",
+                fix=f"unpack {name} of Cityscapes beside the other",
+            )
+            for name in (IMAGES, MASKS)
+            if not images_listed and not (root / name).is_dir()
+        ]
+
+    def read_classes(self, root: Path) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
+        """Returns the 19 classes that are scored."""
+        return CITYSCAPES_CLASSES, ()
+
+    def listing(self, root: Path, part: str) -> Listing:
+        """Lists leftImg8bit/PART in the order of the names."""
+        folder = root / IMAGES / part
+        entries = tuple(Entry(id=id) for id in self._ids(root, folder))
+        where = f"{IMAGES}/{part}"
+        if entries:
+            return Listing(where=where, entries=entries)
+        fault = Fault(
+            kind="empty list",
+            where=where,
+            expected=f"images CITY/*{_IMAGE} in {folder}",
+            found="none",
+            fix=f"unpack {where} of Cityscapes",
+        )
+        return Listing(where=where, faults=(fault,))
+
+    def image_path(self, root: Path, entry: Entry) -> Path:
+        """Returns the image of an id, or the path that a list gives."""
+        return root / (entry.image or f"{IMAGES}/{entry.id}{_IMAGE}")
+
+    def mask_path(self, root: Path, entry: Entry) -> Path:
+        """Returns the mask of an id, label ids before training ids, or the path that a list gives."""
+        if entry.mask:
+            return root / entry.mask
+        paths = [root / MASKS / f"{entry.id}{ending}" for ending in (_LABEL_IDS, _TRAIN_IDS)]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    def class_ids(self, mask: NDArray[Any], path: Path) -> NDArray[Any]:
+        """Maps label ids to training ids; numbers that mean nothing stay, so that they are found."""
+        if path.name.endswith(_TRAIN_IDS):
+            return mask
+        known = (mask >= 0) & (mask < _KINDS)
+        return np.where(known, _TRAIN_ID[np.where(known, mask, 0)], mask)
+
+    def unlisted(self, root: Path, entries: Iterable[Entry]) -> list[str]:
+        """Returns nothing: all images of a part belong to it."""
+        return []
+
+    def _ids(self, root: Path, folder: Path) -> list[str]:
+        images = root / IMAGES
+        return sorted(path.relative_to(images).as_posix().removesuffix(_IMAGE) for path in folder.glob(f"*/*{_IMAGE}"))
+
+
+class CityscapesFolder(VocFolder):
+    """A data set in Cityscapes' layout, with the options of `VocFolder`; nothing is ever written there.
+
+    Lists, where they are given, hold an image's and a mask's path a line, relative to the folder.
+    """
+
+    layout = CityscapesLayout()
+
+
+def layout_of(root: Path) -> Layout:
+    """Returns the layout of a folder: Cityscapes' if it has leftImg8bit, else Pascal VOC's."""
+    return CityscapesFolder.layout if (root / IMAGES).is_dir() else VocLayout()

@@ -1,0 +1,65 @@
+"""What a run would do, told before it does anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from psmt_viz.config import Config
+from psmt_viz.data.dataset import SegmentationData
+from psmt_viz.train.engine import Engine
+from psmt_viz.train.memory import estimate_memory
+from psmt_viz.train.plan import resolve
+
+
+def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | None) -> str:
+    """Returns the resolved plan of a run as lines of text: data, devices, rates, steps, memory and files.
+
+    Args:
+        config: The run's settings.
+        data: The data set.
+        engine: Where it would compute; not launched.
+        out: The run folder, if one was named.
+
+    Raises:
+        UserError: if the run could not start.
+    """
+    split = data.split(config.data.split)
+    plan = resolve(config, split, devices=engine.world)
+    method, system = config.method, config.system
+    psmt = method.method == "psmt"
+    labeled, unlabeled = method.batch_labeled // plan.parts, method.batch_unlabeled // plan.parts if psmt else 0
+    memory = estimate_memory(config, len(data.classes), labeled=labeled, unlabeled=unlabeled)
+    step = f"{method.batch_labeled} labelled" + (f" + {method.batch_unlabeled} unlabelled" if psmt else "")
+    part = f"{labeled}" + (f" + {unlabeled}" if psmt else "")
+    epochs = (plan.total_steps - plan.warmup_steps) // plan.steps_per_epoch
+    lines = {
+        "settings": f"preset {config.preset}, recipe {config.recipe}, method {method.method}, seed {system.seed}",
+        "network": f"{config.model.arch} on {config.model.backbone}, {len(data.classes)} classes",
+        "data": f"{data.name}, split {config.data.split}: {len(split.labeled)} labelled and {len(split.unlabeled)} "
+        f"unlabelled images, {len(data.ids('val'))} to validate",
+        "devices": f"{engine.world} x {engine.device.type}, {system.precision}",
+        "batch": f"{step} images a step, in {plan.parts} parts of {part}",
+        "learning rate": _rate(config),
+        "steps": f"{plan.steps_per_epoch:,} an epoch; {method.warmup_epochs} warm-up epochs and {epochs} more: "
+        f"{plan.total_steps:,} in all" + (f"; ramp-up over {plan.ramp_steps:,}" if psmt else ""),
+        "memory": f"about {memory.total / 2**20:,.0f} MiB a device, beside what Python and torch take themselves",
+        "files": f"{out or 'runs/train/...'}: {', '.join(_files(config))}",
+    }
+    return "\n".join(f"{name}: {words}" for name, words in lines.items())
+
+
+def _rate(config: Config) -> str:
+    optim, batch = config.optim, config.method.batch_labeled
+    if optim.lr_batch is None:
+        return f"{optim.lr:g}, whatever the batch"
+    return f"{config.learning_rate:g} = {optim.lr:g} x {batch} / {optim.lr_batch} labelled images a step"
+
+
+def _files(config: Config) -> list[str]:
+    names = ["config.json", "metrics.csv", "timing.csv", "state.pt", "last.safetensors", "best.safetensors"]
+    names += ["results.png", "batch.png", "confusion.png", "evaluation.csv, .json", "confusion.csv"]
+    if config.system.keep_last:
+        names.append(f"epoch-NNNN.safetensors (the last {config.system.keep_last})")
+    if config.system.tensorboard:
+        names.append("tensorboard/")
+    return names

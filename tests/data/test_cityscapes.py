@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from psmt_viz.data import open_data
+from psmt_viz.data.checks import check
+from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES, CityscapesFolder
+from psmt_viz.data.voc import VocFolder
+from psmt_viz.errors import UserError
+
+# Class name -> id in the labelIds files, as the data set's authors list them.
+SCORED = {
+    **{"road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17, "traffic light": 19},
+    **{"traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23, "person": 24, "rider": 25, "car": 26},
+    **{"truck": 27, "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33},
+}
+PARTS = {
+    "train": [("aachen", "aachen_000000_000019"), ("aachen", "aachen_000001_000019"), ("bochum", "bochum_000000_0003")],
+    "val": [("munster", "munster_000000_000019")],
+}
+
+
+def raw(seed):
+    """A mask in which every one of the 34 label ids occurs, and 255 (the licence plate's -1)."""
+    mask = np.random.default_rng(seed).permutation(np.resize([*range(34), 255], 12 * 24))
+    return mask.reshape(12, 24).astype(np.uint8)
+
+
+def write(root, *, ending="_gtFine_labelIds.png"):
+    number = 0
+    for part, images in PARTS.items():
+        for city, name in images:
+            for top in ("leftImg8bit", "gtFine"):
+                (root / top / part / city).mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(100 + number).integers(0, 256, (12, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / "leftImg8bit" / part / city / f"{name}_leftImg8bit.png")
+            Image.fromarray(raw(number)).save(root / "gtFine" / part / city / f"{name}{ending}")
+            number += 1
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "city"
+    write(folder)
+    return folder
+
+
+def test_the_tree_is_read_whole(root):
+    data = open_data(str(root))
+    assert isinstance(data, CityscapesFolder)
+    assert data.classes == tuple(SCORED) == CITYSCAPES_CLASSES
+    assert data.ids("train") == tuple(f"train/{city}/{name}" for city, name in PARTS["train"])
+    assert data.ids("val") == ("val/munster/munster_000000_000019",)
+    image = data.image("train/bochum/bochum_000000_0003")
+    np.testing.assert_array_equal(image, np.random.default_rng(102).integers(0, 256, (12, 24, 3), dtype=np.uint8))
+    split = data.split("1_2")
+    assert len(split.labeled) == 2 and set(split.labeled + split.unlabeled) == set(data.ids("train"))
+
+
+def test_label_ids_become_training_ids_pixel_by_pixel(root):
+    data, names = CityscapesFolder(root), list(SCORED)
+    for number, id in enumerate([*data.ids("train"), *data.ids("val")]):
+        found, source = data.label(id), raw(number)
+        for place in np.ndindex(source.shape):
+            matching = [index for index, name in enumerate(names) if SCORED[name] == source[place]]
+            assert found[place] == (matching[0] if matching else 255)
+        assert set(np.unique(found)) == {*range(19), 255}
+
+
+def test_masks_with_training_ids_are_taken_as_they_are(root, tmp_path):
+    other = tmp_path / "trained"
+    write(other, ending="_gtFine_labelTrainIds.png")
+    data = CityscapesFolder(other)
+    id = data.ids("train")[0]
+    path = other / "gtFine" / f"{id}_gtFine_labelTrainIds.png"
+    wanted = CityscapesFolder(root).label(id)
+    Image.fromarray(wanted).save(path)
+    np.testing.assert_array_equal(data.label(id), wanted)
+
+
+def test_kept_classes_get_new_ids(root):
+    data = open_data(str(root), classes=("car", "road"))
+    whole, few = CityscapesFolder(root).label(data.ids("val")[0]), data.label(data.ids("val")[0])
+    for index, name in enumerate(("car", "road")):
+        assert ((few == index) == (whole == CITYSCAPES_CLASSES.index(name))).all()
+    assert ((few == 255) == ~np.isin(whole, [CITYSCAPES_CLASSES.index(name) for name in ("car", "road")])).all()
+
+
+def test_the_authors_lists_give_paths(root, tmp_path):
+    def lines(images):
+        return "".join(
+            f"leftImg8bit/train/{city}/{name}_leftImg8bit.png gtFine/train/{city}/{name}_gtFine_labelIds.png\n"
+            for city, name in images
+        )
+
+    (tmp_path / "labeled.txt").write_text(lines(PARTS["train"][:1]))
+    (tmp_path / "unlabeled.txt").write_text(lines(PARTS["train"][1:]))
+    data = open_data(str(root), labeled_list=tmp_path / "labeled.txt", unlabeled_list=tmp_path / "unlabeled.txt")
+    split = data.split("whatever")
+    assert split.labeled == ("aachen_000000_000019_leftImg8bit",)
+    assert len(split.unlabeled) == 2
+    np.testing.assert_array_equal(
+        data.label(split.labeled[0]), CityscapesFolder(root).label("train/aachen/aachen_000000_000019")
+    )
+    (tmp_path / "labeled.txt").write_text("leftImg8bit/../../secret.png gtFine/x_gtFine_labelIds.png\n")
+    with pytest.raises(UserError, match="a path inside the data set's folder"):
+        open_data(str(root), labeled_list=tmp_path / "labeled.txt", unlabeled_list=tmp_path / "unlabeled.txt")
+
+
+def test_other_folders_are_still_vocs(blocks_folder):
+    data = open_data(str(blocks_folder))
+    assert type(data) is VocFolder
+
+
+def remove(root, pattern):
+    for path in root.glob(pattern):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda root: (root / "gtFine").rename(root / "elsewhere"),
+            r"a folder gtFine in .*city, got no such folder; unpack",
+        ),
+        (
+            lambda root: remove(root, "leftImg8bit/val/*/*.png"),
+            r"images CITY/\*_leftImg8bit.png in .*val, got none; unpack",
+        ),
+    ],
+)
+def test_trees_that_are_not_whole(root, spoil, message):
+    spoil(root)
+    with pytest.raises(UserError, match=message):
+        open_data(str(root))
+
+
+def test_checks_lists_every_fault_of_a_tree(root):
+    assert check(root).empty or set(check(root)["severity"]) == {"warning"}
+    train = root / "gtFine" / "train"
+    remove(root, "gtFine/train/bochum/*labelIds.png")
+    bad = raw(0)
+    bad[0, 0] = 77
+    Image.fromarray(bad).save(train / "aachen" / "aachen_000000_000019_gtFine_labelIds.png")
+    Image.fromarray(raw(1)[:-1]).save(train / "aachen" / "aachen_000001_000019_gtFine_labelIds.png")
+    (root / "leftImg8bit" / "val" / "munster" / "munster_000000_000019_leftImg8bit.png").write_bytes(b"no image")
+    found = check(root).set_index("kind")
+    assert set(found.index[found["severity"] == "error"]) == {
+        *("missing mask", "unknown ids in mask", "size mismatch", "unreadable image")
+    }
+    assert "77" in found.loc["unknown ids in mask", "found"]
+    assert "24 x 11" in found.loc["size mismatch", "found"]
+    with pytest.raises(UserError, match="77 on"):
+        CityscapesFolder(root).label("train/aachen/aachen_000000_000019")
