@@ -197,7 +197,10 @@ def make_all(
     numbers: dict[str, Any] = {}
     evaluation, made["evaluate"] = make_evaluation(subject, out)
     numbers["miou"] = evaluation.table().set_index("role")["miou"].to_dict()
-    made["curves"] = make_curves([subject.run.curves()], out)
+    if subject.run.measured:
+        made["curves"] = make_curves([subject.run.curves()], out)
+    else:
+        remarks.append("curves left out: an imported run has no metrics.csv")
     made["table"] = make_table([(subject.run.name, evaluation)], out)
     if "tvat" in kinds_of(subject.bundle):
         made["gradcam"] = make_gradcam(subject, out, images=images, eps=eps, seed=seed)
@@ -222,7 +225,8 @@ def tsne_remark(seconds: dict[str, float]) -> str:
 
 def _write_manifest(subject: Subject, out: Path, made: dict[str, list[Path]], facts: dict[str, Any]) -> None:
     folder = subject.run.folder
-    inputs = [folder / "config.json", folder / "metrics.csv", subject.run.weights(subject.weights)]
+    inputs = [folder / "config.json", subject.run.weights(subject.weights)]
+    inputs += [folder / "metrics.csv"] if subject.run.measured else []
     manifest = {
         "run": subject.facts,
         **facts,

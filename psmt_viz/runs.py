@@ -110,8 +110,20 @@ class Run:
             raise UserError(f"weights {path}", ", ".join(there), "train the run to an end, or choose another run")
         return path
 
+    @property
+    def measured(self) -> bool:
+        """Whether the run was trained here; an imported one has no metrics.csv."""
+        return (self.folder / "metrics.csv").is_file()
+
     def metrics(self) -> pd.DataFrame:
-        """Returns metrics.csv, one row an epoch."""
+        """Returns metrics.csv, one row an epoch.
+
+        Raises:
+            UserError: if it is not there or is no table.
+        """
+        if not self.measured:
+            fix = "give a run that was trained here; an imported one has none"
+            raise UserError(f"measurements {self.folder / 'metrics.csv'}", "nothing there", fix)
         return read_csv(self.folder / "metrics.csv")
 
     def curves(self) -> Curves:

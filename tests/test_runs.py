@@ -8,7 +8,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.results import write_csv
 from psmt_viz.runs import Run, versions
 
-PLAN = {"steps_per_epoch": 5, "warmup_steps": 10, "ramp_steps": 15, "total_steps": 60}
+PLAN = {"steps_per_epoch": 5, "warmup_steps": 10, "ramp_steps": 15, "total_steps": 60, "parts": 1}
 
 
 @pytest.fixture
@@ -79,7 +79,8 @@ def test_missing_runs_weights_and_metrics(run, tmp_path):
     assert run.weights("last") == run.folder / "last.safetensors"
     with pytest.raises(UserError, match=r"weights .*best\.safetensors, got last\.safetensors"):
         run.weights("best")
-    with pytest.raises(UserError, match=r"a table .*metrics\.csv, got nothing there"):
+    assert not run.measured
+    with pytest.raises(UserError, match=r"measurements .*metrics\.csv, got nothing there; .*imported"):
         run.metrics()
 
 

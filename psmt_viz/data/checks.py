@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from psmt_viz.data.cityscapes import layout_of
 from psmt_viz.data.faults import Fault, relative
-from psmt_viz.data.layout import Entry, Listing, merge_entries, read_list, split_names, split_path
+from psmt_viz.data.layout import Entry, Listing, merge_entries, split_names, split_path
 from psmt_viz.data.layouts import Layout
-from psmt_viz.data.rasters import read_image, read_mask, unknown_ids
+from psmt_viz.data.rasters import read_image, read_mask
 from psmt_viz.data.voc import class_lut, require_both_lists
 from psmt_viz.metrics import IGNORE
 from psmt_viz.progress import progress
@@ -79,7 +79,7 @@ def check(
             ]
             advance("")
     faults += _absent_classes(lists, presence, kept)
-    faults += _unlisted(layout.unlisted(root, entries.values()))
+    faults += _unlisted(layout, root, entries.values())
     return _table(faults)
 
 
@@ -111,14 +111,14 @@ class _Lists:
 def _read_lists(
     layout: Layout, root: Path, labeled_list: Path | None, unlabeled_list: Path | None, val_list: Path | None
 ) -> _Lists:
-    val = read_list(val_list, root) if val_list else layout.listing(root, "val")
+    val = layout.read_list(val_list, root) if val_list else layout.listing(root, "val")
     if labeled_list is not None and unlabeled_list is not None:
-        given = read_list(labeled_list, root), read_list(unlabeled_list, root)
+        given = layout.read_list(labeled_list, root), layout.read_list(unlabeled_list, root)
         return _Lists(train=given, val=val, splits={_GIVEN: given})
     splits = {
         name: (
-            read_list(split_path(root, name, "labeled"), root),
-            read_list(split_path(root, name, "unlabeled"), root, may_be_empty=name == "full"),
+            layout.read_list(split_path(root, name, "labeled"), root),
+            layout.read_list(split_path(root, name, "unlabeled"), root, may_be_empty=name == "full"),
         )
         for name in split_names(root)
     }
@@ -195,8 +195,8 @@ def _inspect(entry: Entry, *, layout: Layout, root: Path, names: Sequence[str], 
     if isinstance(mask, Fault):
         faults.append(mask)
     else:
+        unknown = layout.unknown_ids(mask, path, root, names)
         mask = layout.class_ids(mask, path)
-        unknown = unknown_ids(mask, where, names) if names else None
         if unknown is not None:
             faults.append(unknown)
         present[table[np.where((mask >= 0) & (mask < len(table)), mask, IGNORE)]] = True
@@ -250,13 +250,14 @@ def _absent_classes(lists: _Lists, presence: Mapping[str, NDArray[np.bool_]], na
     return faults
 
 
-def _unlisted(images: Sequence[str]) -> list[Fault]:
+def _unlisted(layout: Layout, root: Path, entries: Iterable[Entry]) -> list[Fault]:
+    images = layout.unlisted(root, entries)
     if not images:
         return []
     return [
         Fault(
             kind="images in no list",
-            where=Path(images[0]).parts[0],
+            where=layout.images,
             expected="every image in a list",
             found=_some(images),
             fix="add their ids to a list to use them",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psmt_viz.data.faults import Fault
-from psmt_viz.data.layout import Entry, Listing
-from psmt_viz.data.layouts import Layout, VocLayout
+from psmt_viz.data.faults import Fault, relative
+from psmt_viz.data.layout import Entry, Listing, read_list
+from psmt_viz.data.layouts import Layout
+from psmt_viz.data.rasters import unknown_ids
 from psmt_viz.data.voc import VocFolder
 from psmt_viz.metrics import IGNORE
 
@@ -38,6 +40,8 @@ class CityscapesLayout:
     ids (..._gtFine_labelTrainIds.png) are read where there are no label ids.
     """
 
+    images = IMAGES
+
     def folder_faults(self, root: Path, *, images_listed: bool) -> list[Fault]:
         """Finds missing folders."""
         return [
@@ -58,9 +62,10 @@ class CityscapesLayout:
 
     def listing(self, root: Path, part: str) -> Listing:
         """Lists leftImg8bit/PART in the order of the names."""
-        folder = root / IMAGES / part
-        entries = tuple(Entry(id=id) for id in self._ids(root, folder))
-        where = f"{IMAGES}/{part}"
+        folder, where = root / IMAGES / part, f"{IMAGES}/{part}"
+        paths = [path for path in folder.glob(f"*/*{_IMAGE}") if not path.name.startswith(".")]
+        ids = sorted(relative(path, root / IMAGES).removesuffix(_IMAGE) for path in paths)
+        entries = tuple(Entry(id=id) for id in ids)
         if entries:
             return Listing(where=where, entries=entries)
         fault = Fault(
@@ -71,6 +76,10 @@ class CityscapesLayout:
             fix=f"unpack {where} of Cityscapes",
         )
         return Listing(where=where, faults=(fault,))
+
+    def read_list(self, path: Path, root: Path, *, may_be_empty: bool = False) -> Listing:
+        """Reads a list file: ids, their last part alone (CITY_SEQUENCE_FRAME), or paths."""
+        return read_list(path, root, may_be_empty=may_be_empty, resolve=partial(_with_id, root))
 
     def image_path(self, root: Path, entry: Entry) -> Path:
         """Returns the image of an id, or the path that a list gives."""
@@ -90,24 +99,40 @@ class CityscapesLayout:
         known = (mask >= 0) & (mask < _KINDS)
         return np.where(known, _TRAIN_ID[np.where(known, mask, 0)], mask)
 
+    def unknown_ids(self, mask: NDArray[Any], path: Path, root: Path, names: Sequence[str]) -> Fault | None:
+        """Finds numbers that are no label id, or in a mask with training ids no training id."""
+        count = len(names) if path.name.endswith(_TRAIN_IDS) else _KINDS
+        fix = f"take *{_LABEL_IDS} as Cityscapes has it, or set the pixels to {IGNORE}"
+        return unknown_ids(mask, relative(path, root), count, fix)
+
     def unlisted(self, root: Path, entries: Iterable[Entry]) -> list[str]:
         """Returns nothing: all images of a part belong to it."""
         return []
 
-    def _ids(self, root: Path, folder: Path) -> list[str]:
-        images = root / IMAGES
-        return sorted(path.relative_to(images).as_posix().removesuffix(_IMAGE) for path in folder.glob(f"*/*{_IMAGE}"))
+
+def _with_id(root: Path, entry: Entry) -> Entry:
+    """Gives an entry the id by which the folder's own listing knows the image, so overlaps are seen."""
+    if entry.image:
+        if not (entry.image.startswith(f"{IMAGES}/") and entry.image.endswith(_IMAGE)):
+            return entry
+        return Entry(id=entry.image.removeprefix(f"{IMAGES}/").removesuffix(_IMAGE), mask=entry.mask)
+    name = entry.id.removesuffix(_IMAGE.removesuffix(".png"))
+    if "/" in name:
+        return Entry(id=name)
+    ids = [f"{part}/{name.split('_')[0]}/{name}" for part in ("train", "val")]
+    return Entry(id=next((id for id in ids if (root / IMAGES / f"{id}{_IMAGE}").is_file()), ids[0]))
 
 
 class CityscapesFolder(VocFolder):
     """A data set in Cityscapes' layout, with the options of `VocFolder`; nothing is ever written there.
 
-    Lists, where they are given, hold an image's and a mask's path a line, relative to the folder.
+    Lists, where they are given, hold an id a line (PART/CITY/CITY_SEQUENCE_FRAME, or its last part alone), or an
+    image's and a mask's path a line, relative to the folder.
     """
 
-    layout = CityscapesLayout()
+    layout: ClassVar[Layout] = CityscapesLayout()
 
 
 def layout_of(root: Path) -> Layout:
     """Returns the layout of a folder: Cityscapes' if it has leftImg8bit, else Pascal VOC's."""
-    return CityscapesFolder.layout if (root / IMAGES).is_dir() else VocLayout()
+    return CityscapesFolder.layout if (root / IMAGES).is_dir() else VocFolder.layout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -71,14 +72,15 @@ def folder_faults(root: Path, *, images_listed: bool = False) -> list[Fault]:
     """
     if not root.is_dir():
         found = "a file" if root.exists() else "nothing there"
-        fix = "give the path of a VOC-layout folder, or scenes for the embedded data set"
+        fix = "give the path of a VOC-layout folder or of Cityscapes, or scenes for the embedded data set"
         return [Fault(kind="missing folder", where=str(root), expected=f"a folder {root}", found=found, fix=fix)]
     if images_listed:
         return []
     faults = []
     for names in ((IMAGES,), MASKS):
         if not any((root / name).is_dir() for name in names):
-            inner = next(root.glob(f"*/{IMAGES}"), None) or next(root.glob(f"*/*/{IMAGES}"), None)
+            patterns = [f"{above}/{name}" for name in (IMAGES, "leftImg8bit") for above in ("*", "*/*")]
+            inner = next((path for pattern in patterns for path in root.glob(pattern)), None)
             fix = f"give {inner.parent} instead" if inner else f"add the folder {names[0]}, as VOC has it"
             expected = f"a folder {' or '.join(names)} in {root}"
             faults.append(
@@ -118,10 +120,22 @@ def read_classes(root: Path) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
     return names, tuple(faults)
 
 
-def read_list(path: Path, root: Path, *, may_be_empty: bool = False) -> Listing:
+def read_list(
+    path: Path,
+    root: Path,
+    *,
+    may_be_empty: bool = False,
+    resolve: Callable[[Entry], Entry] = lambda entry: entry,
+) -> Listing:
     """Reads a list file: a line holds an id, or the paths of an image and a mask relative to the data set's folder.
 
     Blank lines, CRLF and a byte order mark are tolerated; ids that come twice are kept once.
+
+    Args:
+        path: The list file.
+        root: The data set's folder.
+        may_be_empty: An empty list is no fault.
+        resolve: Gives an entry the id that its image has in this layout, so that the same image is known in any list.
     """
     where = relative(path, root)
     if not path.is_file():
@@ -142,10 +156,12 @@ def read_list(path: Path, root: Path, *, may_be_empty: bool = False) -> Listing:
         if not line.strip():
             continue
         place = f"{where}:{number}"
-        entry = _read_line(line, place)
-        if isinstance(entry, Fault):
-            faults.append(entry)
-        elif (earlier := entries.get(entry.id)) is None:
+        found = _read_line(line, place)
+        if isinstance(found, Fault):
+            faults.append(found)
+            continue
+        entry = resolve(found)
+        if (earlier := entries.get(entry.id)) is None:
             entries[entry.id] = entry
         elif isinstance(merged := _merge(earlier, entry, place), Fault):
             faults.append(merged)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +63,9 @@ def read_mask(path: Path, root: Path) -> NDArray[Any] | Fault:
     return values.astype(np.uint8) if values.dtype == np.bool_ else values
 
 
-def unknown_ids(mask: NDArray[Any], where: str, classes: Sequence[str]) -> Fault | None:
-    """Finds ids in a mask that name no class and are not 255."""
-    unknown = (mask >= len(classes)) & (mask != IGNORE) | (mask < 0)
+def unknown_ids(mask: NDArray[Any], where: str, count: int, fix: str) -> Fault | None:
+    """Finds ids in a mask that are neither 0 to count - 1 nor 255."""
+    unknown = (mask >= count) & (mask != IGNORE) | (mask < 0)
     if not unknown.any():
         return None
     ids, share = np.unique(mask[unknown]), float(unknown.mean())
@@ -74,9 +73,9 @@ def unknown_ids(mask: NDArray[Any], where: str, classes: Sequence[str]) -> Fault
     return Fault(
         kind="unknown ids in mask",
         where=where,
-        expected=f"ids 0 to {len(classes) - 1} and {IGNORE}",
+        expected=f"ids 0 to {count - 1} and {IGNORE}",
         found=f"{shown} on {share:.2%} of the pixels",
-        fix="name every class in classes.txt, or set the pixels to 255",
+        fix=fix,
     )
 
 

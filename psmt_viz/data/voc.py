@@ -22,12 +22,11 @@ from psmt_viz.data.layout import (
     image_path,
     list_path,
     merge_entries,
-    read_list,
     split_names,
     split_path,
 )
 from psmt_viz.data.layouts import Layout, VocLayout
-from psmt_viz.data.rasters import read_image, read_mask, unknown_ids
+from psmt_viz.data.rasters import read_image, read_mask
 from psmt_viz.data.splits import nested_split
 from psmt_viz.errors import UserError
 from psmt_viz.files import whole, write_text
@@ -135,10 +134,10 @@ class VocFolder:
             UserError: if the id is unknown or the mask is missing, unreadable, in colours or holds unknown ids.
         """
         path = self.layout.mask_path(self.root, self._entry(id))
-        mask = self.layout.class_ids(self._sound(read_mask(path, self.root)), path)
-        if (fault := unknown_ids(mask, relative(path, self.root), self._names)) is not None:
+        mask = self._sound(read_mask(path, self.root))
+        if (fault := self.layout.unknown_ids(mask, path, self.root, self._names)) is not None:
             raise fault.error(self.root)
-        return self._lut[mask]
+        return self._lut[self.layout.class_ids(mask, path)]
 
     def fingerprint(self) -> dict[str, Any]:
         """Returns counts, class names and a hash over the sorted paths and sizes of all listed images and masks."""
@@ -159,7 +158,7 @@ class VocFolder:
         return self._entries[id]
 
     def _read(self, path: Path, *, may_be_empty: bool = False) -> Listing:
-        return self._known(read_list(path, self.root, may_be_empty=may_be_empty))
+        return self._known(self.layout.read_list(path, self.root, may_be_empty=may_be_empty))
 
     def _known(self, listing: Listing) -> Listing:
         self._raise_first([*listing.faults, *merge_entries(self._entries, listing)])

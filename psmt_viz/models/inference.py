@@ -54,18 +54,17 @@ def sliding_logits(network: DeepLabV3Plus, images: Tensor, *, window: int, strid
         stride: Step between two windows, as a share of the side.
     """
     step, (height, width) = max(1, round(window * stride)), images.shape[-2:]
-    total, seen = None, torch.zeros(height, width, device=images.device)
+    total, seen = images.new_zeros(()), images.new_zeros(height, width)
     for top in _starts(height, window, step):
         for left in _starts(width, window, step):
             place = (..., slice(top, top + window), slice(left, left + window))
             view = images[place]
             logits = decode_whole(network.decode, encode_whole(network, view), view.shape[-2:])
-            if total is None:
+            if total.ndim == 0:
                 total = logits.new_zeros(*logits.shape[:2], height, width)
             total[place] += logits
             seen[place] += 1
-    assert total is not None
-    return total / seen
+    return total.div_(seen)
 
 
 def _starts(length: int, window: int, step: int) -> list[int]:

@@ -48,8 +48,7 @@ def evaluate(
     matrices = {role: torch.zeros(classes, classes, dtype=torch.int64, device=device) for role in bundle.roles}
     ids = data.ids(part) if ids is None else tuple(ids)
     with progress("evaluate", len(ids)) as advance:
-        # Images that need a window are too large to be held eight at a time.
-        for batch in labeled_images(data, ids, batch=8 if window is None else 1, device=device):
+        for batch in labeled_images(data, ids, device=device):
             logits = whole_logits(bundle, batch.images, window=window, window_stride=window_stride)
             for role, values in logits.items():
                 matrices[role] += confusion(batch.labels, values.argmax(dim=1), classes)

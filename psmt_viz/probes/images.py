@@ -13,6 +13,9 @@ from torch import Tensor
 from psmt_viz.data.dataset import SegmentationData, read_pair
 from psmt_viz.models.inference import as_images
 
+# Eight images of 512 x 512; of 2048 x 1024, eight would take 5 GB for the roles' logits alone.
+_PIXELS = 8 * 512**2
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabeledImages:
@@ -39,13 +42,14 @@ def labeled_images(
     Args:
         data: The data set.
         ids: Which images.
-        batch: Images at a time, at most.
+        batch: Images at a time, at most; fewer of them if they are large.
         device: Where they go.
     """
     held: list[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]] = []
     for id in ids:
         image, label = read_pair(data, id)
-        if held and (len(held) == batch or held[0][1].shape != image.shape):
+        most = min(batch, _PIXELS // label.size)
+        if held and (len(held) >= most or held[0][1].shape != image.shape):
             yield _stack(held, device)
             held = []
         held.append((id, image, label))

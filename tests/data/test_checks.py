@@ -78,7 +78,7 @@ EXPECTED = {
         {f"ImageSets/Segmentation/{name}.txt" for name in ("train", "val", "semi/1_4/labeled")},
         "road",
     ),
-    "images in no list": ("warning", {"JPEGImages"}, "2: JPEGImages/spare1.jpg, JPEGImages/spare2.png"),
+    "images in no list": ("warning", {"JPEGImages"}, "2: spare1.jpg, spare2.png"),
 }
 
 

@@ -137,6 +137,55 @@ def test_the_ensemble_is_the_mean_of_the_teachers_logits(bundle: PSMT, blocks: A
     assert tuple(logits["ensemble"].shape[-2:]) == image.shape[:2]
 
 
+def windowed_logits(network: Any, image: np.ndarray, window: int, step: int) -> Tensor:
+    """The mean over windows at every step, the last of them moved back to the border, pixel by pixel counted."""
+    height, width = image.shape[:2]
+    total, seen = torch.zeros(0), np.zeros((height, width))
+    for top in sorted({min(top, max(0, height - window)) for top in range(0, height, step)}):
+        for left in sorted({min(left, max(0, width - window)) for left in range(0, width, step)}):
+            logits = slow_logits(network, image[top : top + window, left : left + window])
+            total = total if len(total) else torch.zeros(len(logits), height, width)
+            for row, column in np.ndindex(*logits.shape[1:]):
+                total[:, top + row, left + column] += logits[:, row, column]
+                seen[top + row, left + column] += 1
+    return total / torch.from_numpy(seen).float()
+
+
+def test_a_sliding_window_scores_every_role(bundle: PSMT, blocks: Any) -> None:
+    id = blocks.ids("val")[0]
+    image, truth = blocks.image(id), blocks.label(id)
+    window = min(image.shape[:2]) // 2 + 3
+    found = evaluate(bundle, blocks, ids=[id], window=window, window_stride=0.5).confusion
+    networks = {"student": bundle.student, "teacher1": bundle.teachers[0], "teacher2": bundle.teachers[1]}
+    with torch.no_grad():
+        logits = {role: windowed_logits(net, image, window, round(window / 2)) for role, net in networks.items()}
+    logits["ensemble"] = (logits["teacher1"] + logits["teacher2"]) / 2
+    assert list(found) == list(logits)
+    for role, values in logits.items():
+        expected = confusion_matrix(
+            truth[truth != 255], values.argmax(0).numpy()[truth != 255], labels=range(len(bundle.classes))
+        )
+        assert apart(found[role], expected) <= 2
+    whole = evaluate(bundle, blocks, ids=[id]).confusion
+    assert any(apart(found[role], whole[role]) > 2 for role in whole)
+    covered = evaluate(bundle, blocks, ids=[id], window=max(image.shape)).confusion
+    assert all(np.array_equal(covered[role], whole[role]) for role in whole)
+
+
+def test_large_images_come_fewer_at_a_time() -> None:
+    class Wide:
+        def image(self, id: str) -> np.ndarray:
+            return np.zeros((512, 1024 if id.startswith("wide") else 2048 * 4, 3), np.uint8)
+
+        def label(self, id: str) -> np.ndarray:
+            return np.zeros(self.image(id).shape[:2], np.uint8)
+
+    ids = [*(f"wide{i}" for i in range(6)), "huge1", "huge2"]
+    found = [batch.ids for batch in labeled_images(Wide(), ids)]  # type: ignore[arg-type]
+    assert [len(batch) for batch in found] == [4, 2, 1, 1]
+    assert [id for batch in found for id in batch] == ids
+
+
 def test_a_run_without_teachers_has_one_role(supervised_run: Any, blocks: Any) -> None:
     from psmt_viz import load_run
 
