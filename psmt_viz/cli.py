@@ -183,6 +183,52 @@ def train(
         _say(run.folder)
 
 
+@app.command(name="import")
+def import_(
+    official: Annotated[Path, Parameter(help="A checkpoint of the PS-MT authors, a .pth file.")],
+    *,
+    out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/import.")] = None,
+    classes: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Class names in the order of their ids; left out, those of --data, of Pascal VOC or of Cityscapes.",
+            consume_multiple=True,
+            negative_iterable="",
+        ),
+    ] = (),
+    data: Annotated[
+        str | None, Parameter(help="The data set to look at it with; left out, other verbs want their own --data.")
+    ] = None,
+) -> None:
+    """Turn a checkpoint of the PS-MT authors into a run folder, for every verb that looks at networks."""
+    from psmt_viz.models.exchange import import_official
+
+    if data is not None and data != "scenes":
+        data = str(Path(data).expanduser().resolve())
+    run, found = import_official(official, out, classes=classes, data=data)
+    facts = ", ".join(f"{name} {value}" for name, value in found.facts.items())
+    print(f"{found.config.backbone}, {found.classes} classes: {', '.join(run.classes)}{f'; {facts}' * bool(facts)}")
+    if found.dropped:
+        modules = dict.fromkeys(".".join(key.split(".")[:3]) for key in found.dropped)
+        print(f"dropped {len(found.dropped)} tensors that its networks never use: {', '.join(modules)}")
+    _say(run.folder)
+
+
+@app.command
+def export(
+    run: RunFolder = None,
+    *,
+    out: Annotated[Path, Parameter(help="The file to write, for example official.pth.")],
+    weights: Weights = "last",
+) -> None:
+    """Write a run of --arch psmt-deeplabv3plus as a checkpoint that the PS-MT authors' code loads."""
+    from psmt_viz.models.exchange import export_official
+    from psmt_viz.runs import Run
+
+    export_official(Run.open(run), out, weights=weights)
+    _say(out)
+
+
 @app.command
 def evaluate(
     run: RunFolder = None,

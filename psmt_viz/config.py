@@ -107,6 +107,10 @@ class ModelConfig(_Group):
         self._require(self.output_stride in (8, 16, 32), "output_stride", "8, 16 or 32")
         self._positive("aspp_channels", "low_channels", "decoder_channels")
         self._require(all(rate > 0 for rate in self.aspp_rates), "aspp_rates", "above 0")
+        if self.arch == "psmt-deeplabv3plus":
+            for setting in fields(self)[-5:]:
+                expected = f"{setting.default} with --arch {self.arch}"
+                self._require(getattr(self, setting.name) == setting.default, setting.name, expected)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,6 +111,11 @@ class Run:
         return path
 
     @property
+    def imported(self) -> bool:
+        """Whether the run was made from weights that were trained elsewhere."""
+        return not any(self.plan.values())
+
+    @property
     def measured(self) -> bool:
         """Whether the run was trained here; an imported one has no metrics.csv."""
         return (self.folder / "metrics.csv").is_file()

@@ -5,16 +5,12 @@ import math
 import docstring_parser
 import pytest
 
-from psmt_viz.config import FIELDS, GROUPS, PRESETS, Config, configure
+from psmt_viz.config import FIELDS, GROUPS, PRESETS, RECIPES, SPLIT_SETTINGS, Config, configure, decisive
 from psmt_viz.errors import UserError
 
 
 def resolve(preset, **values):
     return configure(preset, {"data": "a folder", **values})
-
-
-def flat(config):
-    return {name: getattr(getattr(config, group), name) for group in GROUPS for name in config.as_dict()[group]}
 
 
 def test_flat_names_are_unique_over_the_groups():
@@ -39,11 +35,11 @@ def test_every_field_says_what_it_means(group):
 def test_presets_resolve_and_set_what_they_say(preset):
     config = resolve(preset)
     assert config.preset == preset
-    got = flat(config)
+    got = config.flat()
     assert set(got) == set(FIELDS)
     for name, value in {**PRESETS[preset], "data": "a folder"}.items():
         assert got[name] == value, name
-    untouched = flat(Config())
+    untouched = Config().flat()
     for name in set(FIELDS) - set(PRESETS[preset]) - {"data"}:
         assert got[name] == untouched[name], name
 
@@ -58,7 +54,7 @@ def test_given_values_win_over_the_preset():
 def test_replacing_leaves_the_original_and_everything_else():
     before = configure("scenes", {})
     after = before.replace({"eps": 7.0, "seed": 4})
-    changed = {name for name in FIELDS if flat(before)[name] != flat(after)[name]}
+    changed = {name for name in FIELDS if before.flat()[name] != after.flat()[name]}
     assert changed == {"eps", "seed"}
     assert (after.method.eps, after.system.seed, after.preset) == (7.0, 4, "scenes")
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -90,7 +86,145 @@ def test_presets_of_real_data_ask_for_it(preset):
         configure(preset, {})
 
 
+def test_flat_gives_every_setting_of_every_group():
+    config = configure("scenes", {})
+    groups = {name: values for name, values in config.as_dict().items() if name in GROUPS}
+    merged = {name: value for values in groups.values() for name, value in values.items()}
+    assert config.flat() == merged
+    assert list(config.flat()) == list(FIELDS)
+    assert Config(preset="scenes").replace(config.flat()) == config
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_recipe_sets_its_switches_whatever_the_preset(preset, recipe):
+    config = configure(preset, {"data": "a folder"}, recipe=recipe)
+    assert config.recipe == recipe
+    got, sound = config.flat(), resolve(preset).flat()
+    assert {name: got[name] for name in RECIPES[recipe]} == RECIPES[recipe]
+    assert {name for name in got if got[name] != sound[name]} <= set(RECIPES[recipe])
+
+
+def test_the_recipes_set_the_same_switches_and_differ_in_each():
+    supplement, published = RECIPES["supplement"], RECIPES["official-code"]
+    assert set(RECIPES) == {"supplement", "official-code"}
+    assert supplement.keys() == published.keys()
+    assert all(supplement[name] != published[name] for name in supplement)
+    assert {name: Config().flat()[name] for name in supplement} == supplement
+
+
+@pytest.mark.parametrize("name", RECIPES["supplement"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_switch_set_alone_wins_over_the_recipe(recipe, name):
+    (other,) = set(RECIPES) - {recipe}
+    value = RECIPES[other][name]
+    config = configure("scenes", {name: value}, recipe=recipe)
+    assert config.flat() == configure("scenes", {}, recipe=recipe).flat() | {name: value}
+    assert config.flat()[name] != RECIPES[recipe][name]
+
+
+def test_unknown_recipes_are_refused():
+    with pytest.raises(UserError, match=r"--recipe one of supplement, official-code, got 'paper'; choose one"):
+        configure("scenes", {}, recipe="paper")
+
+
+@pytest.mark.parametrize(
+    ("preset", "split", "expected"),
+    [
+        ("voc", "1_16", {"epochs": 80, "unsup_weight": 1.5}),
+        ("voc", "1_8", {"epochs": 80}),
+        ("voc", "1_4", {"epochs": 200}),
+        ("voc", "1_2", {"epochs": 300, "unsup_weight": 1.5}),
+        ("voc-classic", None, {"split": "732", "epochs": 80, "unsup_weight": 0.6}),
+        ("voc-classic", "92", {"epochs": 80, "unsup_weight": 0.06}),
+        ("voc-classic", "183", {"epochs": 80, "unsup_weight": 0.6}),
+        ("voc-classic", "1464", {"epochs": 80, "unsup_weight": 0.6}),
+        ("cityscapes", "1_8", {"epochs": 320, "unsup_weight": 3.0, "cutmix": "three", "window": 800}),
+        ("cityscapes", "1_4", {"epochs": 450}),
+        ("cityscapes", "1_2", {"epochs": 550}),
+        ("scenes", "1_2", {"epochs": PRESETS["scenes"]["epochs"]}),
+    ],
+)
+def test_a_split_has_the_papers_settings(preset, split, expected):
+    values = {} if split is None else {"split": split}
+    got = resolve(preset, **values).flat()
+    assert {name: got[name] for name in expected} == expected
+    changed = {name for name in got if got[name] != resolve(preset).flat()[name]}
+    assert changed <= {"split", *SPLIT_SETTINGS.get(preset, {}).get(split, {})}
+
+
+def test_given_values_win_over_the_splits():
+    assert resolve("voc", split="1_2", epochs=7).method.epochs == 7
+    assert resolve("voc-classic", split="92", unsup_weight=1.0).method.unsup_weight == 1.0
+
+
+@pytest.mark.parametrize("preset", ["voc", "voc-classic", "cityscapes"])
+def test_the_papers_presets_are_the_papers(preset):
+    config = resolve(preset)
+    assert (config.model.arch, config.model.backbone) == ("psmt-deeplabv3plus", "resnet50s")
+    method, optim = config.method, config.optim
+    assert (method.warmup_epochs, method.ramp_epochs, method.ema, method.eps) == (5, 12, 0.996, 2.0)
+    assert (method.confidence, method.assist_top) == (0.6, 7)
+    assert (optim.momentum, optim.weight_decay, optim.power, optim.head_lr_factor) == (0.9, 1e-4, 0.9, 1.0)
+    views = (800, (1024, 4096)) if preset == "cityscapes" else (512, (300, 1200))
+    assert (config.views.crop, config.views.long_side) == views
+
+
+@pytest.mark.parametrize(
+    ("preset", "batch", "rate"),
+    [
+        ("voc", None, 1e-2),
+        ("voc", 32, 1e-2),
+        ("voc", 8, 2.5e-3),
+        ("voc", 4, 1.25e-3),
+        ("voc-classic", None, 1e-2),
+        ("cityscapes", None, 4.5e-3),
+        ("cityscapes", 2, 4.5e-3),
+        ("scenes", 3, 0.06),
+    ],
+)
+def test_the_rate_follows_the_batch_where_the_paper_lets_it(preset, batch, rate):
+    config = resolve(preset, **({} if batch is None else {"batch_labeled": batch}))
+    assert config.learning_rate == pytest.approx(rate, rel=1e-12)
+    # The batch of unlabelled images has no part in it.
+    assert config.replace({"batch_unlabeled": 64}).learning_rate == config.learning_rate
+
+
+OTHERS = {
+    **{"data": "another", "split": "1_2", "classes": ("a", "b"), "labeled_list": "l", "unlabeled_list": "u"},
+    **{"val_list": "v", "arch": "psmt-deeplabv3plus", "backbone": "resnet18", "pretrained": False, "output_stride": 8},
+    **{"aspp_channels": 7, "aspp_rates": (1,), "low_channels": 7, "decoder_channels": 7, "crop": 64},
+    **{"long_side": (50, 60), "jitter": (0, 0, 0, 0), "window": 64, "window_stride": 0.5, "method": "supervised"},
+    **{"warmup_epochs": 3, "epochs": 3, "steps_per_epoch": 3, "batch_labeled": 3, "batch_unlabeled": 3},
+    **{"labeled_stream": "replay", "teacher_start": "random", "pseudo_labels": "train", "count_padding": True},
+    **{"sup_loss": "ohem", "ohem_threshold": 0.5, "ohem_kept": 3, "unsup_weight": 3.0, "ramp": "cosine"},
+    **{"ramp_epochs": 3, "confidence": 0.5, "assist_top": 3, "cutmix": "three", "perturbation": "vat", "eps": 3.0},
+    **{"noise": "uniform", "xi": 0.1, "norm_floor": 0.1, "ema": 0.5, "lr": 0.3, "lr_batch": 3, "head_lr_factor": 3.0},
+    **{"momentum": 0.3, "weight_decay": 0.3, "power": 0.3, "seed": 3, "channels_last": True, "precision": "bf16"},
+    **{"sync_batchnorm": False, "val_every": 3},
+}
+"""A value for each setting that decides a run's numbers or its tables, other than the default."""
+NEUTRAL = {
+    **{"workers": 3, "accumulate": 3, "compile": True, "checkpoint_steps": 3, "checkpoint_minutes": 3.0},
+    **{"keep_last": 3, "tensorboard": True, "log_every": 3},
+}
+
+
+def test_every_setting_decides_or_is_neutral():
+    assert sorted([*OTHERS, *NEUTRAL]) == sorted(FIELDS)
+
+
+@pytest.mark.parametrize(("name", "value"), [*OTHERS.items(), *NEUTRAL.items()])
+def test_a_run_may_go_on_with_other_neutral_settings_alone(name, value):
+    before = Config()
+    after = before.replace({name: value})
+    assert after != before
+    assert (decisive(after) != decisive(before)) == (name in OTHERS)
+    assert after.as_dict()["system"].keys() == before.as_dict()["system"].keys()  # nothing is taken from the record
+
+
 WRONG = {
+    "arch": ["unet"],
     "output_stride": [4, 0],
     "aspp_channels": [0],
     "aspp_rates": [(6, 0)],
@@ -99,35 +233,54 @@ WRONG = {
     "crop": [31],
     "long_side": [(200, 100), (0, 100)],
     "jitter": [(1.1, 0, 0, 0), (0, -0.1, 0, 0), (0, 0, 0, 0.6)],
+    "window": [31, 0],
+    "window_stride": [0, 1.1, math.nan],
     "method": ["ps-mt"],
     "warmup_epochs": [-1],
     "epochs": [0],
     "steps_per_epoch": [0],
     "batch_labeled": [0],
     "batch_unlabeled": [0],
+    "labeled_stream": ["again"],
+    "teacher_start": ["imagenet"],
+    "pseudo_labels": ["both"],
+    "sup_loss": ["dice"],
+    "ohem_threshold": [0, 1.1, math.nan],
+    "ohem_kept": [0],
     "unsup_weight": [-0.1, math.nan, math.inf],
     "ramp": ["linear"],
-    "ramp_epochs": [-1],
+    "ramp_epochs": [-1, math.nan],
     "confidence": [-0.1, 1, math.nan],
     "assist_top": [0],
+    "cutmix": ["two"],
     "perturbation": ["random"],
     "eps": [0, math.inf],
+    "noise": ["normal"],
+    "xi": [0, -1, math.nan, math.inf],
+    "norm_floor": [-1e-8, math.nan],
     "ema": [-0.1, 1, math.nan],
     "lr": [0, math.nan],
+    "lr_batch": [0],
     "head_lr_factor": [0],
     "momentum": [-0.1],
     "weight_decay": [-1e-4],
     "power": [0],
     "seed": [-1],
     "workers": [-1],
+    "precision": ["fp64"],
+    "accumulate": [0],
     "val_every": [0],
+    "checkpoint_steps": [0],
+    "checkpoint_minutes": [0, math.nan, math.inf],
+    "keep_last": [-1],
+    "log_every": [0],
 }
 # Judged by the data set or the network that they name.
 TEXTS = {"data", "split", "classes", "labeled_list", "unlabeled_list", "val_list", "backbone"}
 
 
 def test_every_number_and_choice_has_a_bound():
-    switches = {name for name, value in flat(Config()).items() if isinstance(value, bool)}
+    switches = {name for name, value in Config().flat().items() if isinstance(value, bool)}
     assert sorted([*WRONG, *TEXTS, *switches]) == sorted(FIELDS)
 
 
@@ -146,6 +299,18 @@ def test_bounds_name_the_flag_and_the_value(name, value):
         ("output_stride", 8),
         ("output_stride", 32),
         ("crop", 32),
+        ("window", 32),
+        ("window", None),
+        ("window_stride", 1),
+        ("ohem_threshold", 1),
+        ("ohem_kept", 1),
+        ("xi", None),
+        ("xi", 1e-6),
+        ("norm_floor", 0),
+        ("lr_batch", None),
+        ("accumulate", 1),
+        ("checkpoint_steps", 1),
+        ("keep_last", 0),
         ("long_side", (100, 100)),
         ("jitter", (1, 1, 1, 0.5)),
         ("jitter", (0, 0, 0, 0)),
@@ -160,7 +325,7 @@ def test_bounds_name_the_flag_and_the_value(name, value):
     ],
 )
 def test_the_bounds_themselves_are_allowed(name, value):
-    assert flat(configure("scenes", {name: value}))[name] == value
+    assert configure("scenes", {name: value}).flat()[name] == value
 
 
 @pytest.mark.parametrize(

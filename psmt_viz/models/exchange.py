@@ -6,7 +6,7 @@ import argparse
 import math
 import pickle
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from psmt_viz.config import Config, ModelConfig, configure
+from psmt_viz.config import Arch, Config, ModelConfig, configure
 from psmt_viz.data import open_data
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
 from psmt_viz.data.layout import VOC_CLASSES
@@ -23,9 +23,9 @@ from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, sha256, whole
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.psmt import PSMT, load_run
-from psmt_viz.runs import PLAN, Run, versions
+from psmt_viz.runs import Run, versions
 
-_ARCH = "psmt-deeplabv3plus"
+_ARCH: Arch = "psmt-deeplabv3plus"
 _ROLES = {"teacher1": "1", "teacher2": "2", "student": "_s"}
 """Role -> what their keys call it."""
 _LAST_CONV = {"0.": "decoder.0.0.", "1.": "decoder.0.1.", "3.": "decoder.1.0.", "4.": "decoder.1.1."}
@@ -49,8 +49,10 @@ _SPLITS = {
     "cityscapes": {186: "1_16", 372: "1_8", 744: "1_4", 1488: "1_2"},
 }
 """Preset -> labelled images -> split."""
-_SCALAR = np.float64().__reduce__()[0]
-_HARMLESS = [
+_PLAN = ("steps_per_epoch", "warmup_steps", "ramp_steps", "total_steps", "parts")
+"""Of a training that took place elsewhere."""
+_SCALAR: Any = np.float64().__reduce__()[0]
+_HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     argparse.Namespace,
     np.dtype,
     np.dtypes.Float64DType,
@@ -158,7 +160,7 @@ def import_official(
         folder=folder,
         config=_config(official, classes, data),
         classes=tuple(names),
-        plan=dict.fromkeys(PLAN, 0),
+        plan=dict.fromkeys(_PLAN, 0),
         data_fingerprint={"imported": path.name, "sha256": sha256(path), **official.facts},
         versions=versions(),
     )
@@ -186,17 +188,12 @@ def export_official(run: Run, path: Path, *, weights: str = "last") -> None:
     arch, method = run.config.model.arch, run.config.method.method
     if arch != _ARCH or method != "psmt":
         raise UserError(f"a run of --arch {_ARCH} --method psmt", f"{arch}, {method}", "choose such a run")
-    states = {
-        role: network.state_dict() for role, network in load_run(run.folder, weights=weights).networks().items()
-    }
+    states = {role: network.state_dict() for role, network in load_run(run.folder, weights=weights).networks().items()}
     state = {key: states[role][ours] for key, (role, ours) in _layout(states["student"]).items()}
-    imported = "imported" in run.data_fingerprint
-    epoch = run.data_fingerprint.get("epoch", 0) if imported else len(run.metrics())
-    saved = {"arch": _ARCH, "epoch": epoch, "state_dict": state}
-    if "monitor_best" in run.data_fingerprint:
-        saved["monitor_best"] = run.data_fingerprint["monitor_best"]
+    told = {"epoch": len(run.metrics())} if run.measured else run.data_fingerprint
+    saved = {name: told[name] for name in ("epoch", "monitor_best") if name in told}
     with whole(path) as temporary:
-        torch.save(saved, temporary)
+        torch.save({"arch": _ARCH, "state_dict": state, **saved}, temporary)
 
 
 def _load(path: Path) -> Any:
@@ -209,7 +206,7 @@ def _load(path: Path) -> Any:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         got = f"one that wants {wanted[1]} to be run" if wanted else "something else"
         raise UserError(f"a checkpoint of weights in {path}", got, "give one that you trust") from None
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except Exception as error:  # a damaged pickle raises almost anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"a whole checkpoint {path}", reason, "download it again, or give another") from None
 

@@ -20,6 +20,7 @@ import torch
 from psmt_viz.config import Config, decisive
 from psmt_viz.data.dataset import SegmentationData, Split
 from psmt_viz.errors import UserError
+from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.progress import Advance, progress, silence
 from psmt_viz.results import Curves, Evaluation, TrainingBatch
@@ -100,14 +101,14 @@ def train(
             versions=versions(),
         )
 
-    finished = False
+    finished, watchers = False, []
     if engine.first:
         # Before other processes start, so that a mistake is told once.
         state = _begin(opened(folder), resume=resume)
-        for path in folder.iterdir():
-            if _UNFINISHED.fullmatch(path.name):
-                path.unlink()
+        _tidy(folder)
         finished = state is not None and state["step"] == plan.total_steps and not state["rows"]
+        if not finished:
+            watchers = open_trackers(config.system.tensorboard, trackers, folder, state["step"] if state else 0)
         if state is None:
             warn_before(config, data, split)
         elif not finished:
@@ -122,7 +123,6 @@ def train(
         return run
     trainer = Trainer(config, data, engine=engine)
     history = History(run, trainer, load_state(folder))
-    watchers = open_trackers(config.system.tensorboard, trackers, folder, history.step) if engine.first else []
     try:
         with StopRequest() as stop, _shown(engine, plan.total_steps, history.step) as advance, _explained(engine):
             session = _Session(run, trainer, history, stop, watchers)
@@ -253,9 +253,14 @@ def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
     if (run.folder / "config.json").exists() and not resume:
         fix = "give --resume to go on with it, or another --out"
         raise UserError(f"no run in {run.folder}", "one that was started before", fix)
+    if resume and (run.folder / "config.json").exists() and Run.open(run.folder).imported:
+        raise UserError(f"a run that was trained here in {run.folder}", "imported weights", "give another --out")
     state = load_state(run.folder)
     if state is None:
         # A start that reached no checkpoint binds nobody: data or settings may have been mended since.
+        with torch.device("meta"):
+            # A network that cannot be built is told before anything is written.
+            DeepLabV3Plus(replace(run.config.model, pretrained=False), len(run.classes))
         run.write()
         return None
     before = Run.open(run.folder)
@@ -264,6 +269,12 @@ def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
         fix = "repeat the first command with --resume, or give another --out"
         raise UserError(f"the settings and data that {run.folder} was started with", "others", fix)
     return state
+
+
+def _tidy(folder: Path) -> None:
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            path.unlink()
 
 
 def _compare_versions(before: dict[str, str], now: dict[str, str]) -> None:

@@ -1,113 +1,161 @@
-"""Experiment trackers: TensorBoard, and any other through one small class.
+"""Experiment trackers: what a run tells while it trains, TensorBoard, and the hook for other trackers.
 
-A tracker is a class that is made with the run folder and has the methods of `Tracker`; `psmt-viz train --tracker
-my_module:MyTracker` imports and uses it. Only the first of several processes has trackers.
+A tracker of one's own is a class in a module that can be imported, or that lies in the working directory, named on the
+command line as `--tracker my_module:MyTracker`. It is called with the run folder and has the methods of `Tracker`.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
-from collections.abc import Mapping, Sequence
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psmt_viz.data.voc import voc_palette
 from psmt_viz.errors import UserError
+from psmt_viz.metrics import IGNORE
 from psmt_viz.results import TrainingBatch
 
 
 class Tracker(Protocol):
-    """What a tracker must be able to do."""
+    """Takes a run's numbers and pictures, in the engine's first process; a step is the number of steps taken so far."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Takes numbers by name, after a step (losses, rates) or an epoch (also the row of metrics.csv)."""
+        """Takes finite numbers by name.
+
+        Args:
+            step: Steps taken.
+            values: Every `log_every` steps the losses, rates and shares of that step; after an epoch its row of
+                metrics.csv.
+        """
         ...
 
     def images(self, step: int, batch: TrainingBatch) -> None:
-        """Takes a batch as the networks saw it, after an epoch."""
+        """Takes some images of a batch as the networks see them, after an epoch."""
         ...
 
     def close(self) -> None:
-        """Ends the record; called however training ends."""
+        """Writes what is left; called once, also after an error or a request to stop."""
         ...
 
 
+METHODS = ("scalars", "images", "close")
+"""What makes an object a tracker."""
+
+
 class TensorBoard:
-    """Writes TensorBoard events to RUN/tensorboard.
+    """Writes TensorBoard events to the folder `tensorboard` of a run.
 
     Args:
         folder: The run folder.
-        purge_step: The step that training goes on from; what a stopped run wrote after it is hidden.
+        purge_step: The step from which the run goes on; what a stopped sitting wrote after it is no longer shown.
 
     Raises:
         UserError: if TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path, *, purge_step: int = 0) -> None:
+    def __init__(self, folder: Path, *, purge_step: int) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            fix = "pip install psmt-viz[tracking], or leave out --tensorboard"
-            raise UserError("TensorBoard for --tensorboard", "not installed", fix) from None
-        # An event at the step itself belongs to what was kept.
-        self._writer: Any = SummaryWriter(
-            str(folder / "tensorboard"), purge_step=purge_step + 1 if purge_step else None
-        )
+        except ImportError as error:
+            fix = "pip install psmt-viz[tracking], or leave --tensorboard out"
+            raise UserError("TensorBoard for --tensorboard", str(error), fix) from None
+        # The writer's own purge begins with the step that it is given.
+        self._writer = SummaryWriter(folder / "tensorboard", purge_step=purge_step + 1)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes each number under its name."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+        # A killed run goes on after its checkpoint and tells nothing twice, so what came before must be on disk.
         self._writer.flush()
 
     def images(self, step: int, batch: TrainingBatch) -> None:
-        """Writes each column of the batch as one picture, its images beside each other."""
-        for title, values in batch.columns.items():
-            colours = values if values.ndim == 4 else voc_palette()[values]
-            self._writer.add_image(title, _beside(colours), step, dataformats="HWC")
+        """Writes one grid of images a column, under `batch/` and its title.
+
+        Class ids are in VOC's colours, ids of none in the palette's cream; confidence is grey from 0 (black) to 1
+        (white), and cream where there is none.
+        """
+        pictures = {title: _colored(values) for title, values in batch.columns.items()}
         if batch.confidence is not None:
-            grey = (np.nan_to_num(batch.confidence) * 255).round().astype(np.uint8)
-            self._writer.add_image(
-                "confidence", _beside(np.repeat(grey[..., None], 3, axis=-1)), step, dataformats="HWC"
-            )
+            pictures["confidence"] = _grey(batch.confidence)
+        for title, values in pictures.items():
+            self._writer.add_images(f"batch/{title}", values, step, dataformats="NHWC")
+        self._writer.flush()
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes what is left and closes the file."""
         self._writer.close()
 
 
 def open_trackers(tensorboard: bool, names: Sequence[str], folder: Path, purge_step: int) -> list[Tracker]:
-    """Returns the trackers of a run.
+    """Opens the trackers of a run.
 
     Args:
-        tensorboard: Whether TensorBoard is one of them.
-        names: Others, each `module:Class`; the class is made with the run folder.
-        folder: The run folder.
-        purge_step: The step that training goes on from.
+        tensorboard: Whether to write TensorBoard events.
+        names: The user's own trackers, each `module:Class`; the working directory is searched after everything else.
+        folder: The run folder, with which each class is called.
+        purge_step: The step from which the run goes on.
 
     Raises:
-        UserError: if a name is malformed, leads nowhere, or to something that is no tracker.
+        UserError: if a name cannot be found, or names no tracker.
     """
-    trackers: list[Tracker] = [TensorBoard(folder, purge_step=purge_step)] if tensorboard else []
-    return trackers + [_imported(name)(folder) for name in names]
-
-
-def _imported(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        raise UserError("--tracker as module:Class", repr(name), "name the module and the class in it")
+    makers = {name: _find(name) for name in names}
+    opened: list[Tracker] = []
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"--tracker {name} to be importable", str(error), "check its spelling and PYTHONPATH") from None
-    if missing := [each for each in ("scalars", "images", "close") if not callable(getattr(found, each, None))]:
-        fix = "see psmt_viz.train.tracking.Tracker"
-        raise UserError(f"--tracker {name} with scalars, images and close", f"no {', '.join(missing)}", fix)
-    return found
+        if tensorboard:
+            opened.append(TensorBoard(folder, purge_step=purge_step))
+        for name, make in makers.items():
+            tracker = make(folder)
+            if missing := [each for each in METHODS if not callable(getattr(tracker, each, None))]:
+                fix = f"define {', '.join(missing)} (see psmt_viz.train.tracking.Tracker)"
+                raise UserError(f"--tracker {name} with {', '.join(METHODS)}", f"none of {', '.join(missing)}", fix)
+            opened.append(tracker)
+    except BaseException:
+        for tracker in opened:
+            tracker.close()
+        raise
+    return opened
 
 
-def _beside(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.concatenate(list(images), axis=1)
+def _find(name: str) -> Callable[[Path], Tracker]:
+    module_name, _, class_name = name.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
+        raise UserError("--tracker module:Class", repr(name), "write it like my_module:MyTracker")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # for good: a tracker may import its own helpers later
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        fix = "check the spelling, and that the module is installed or in the working directory"
+        raise UserError(f"a module {module_name} for --tracker {name}", str(error), fix) from None
+    make = getattr(module, class_name, None)
+    if make is None:
+        near = difflib.get_close_matches(class_name, vars(module), 1)
+        fix = f"did you mean {module_name}:{near[0]}?" if near else "check the spelling"
+        raise UserError(f"a class {class_name} for --tracker {name}", f"none in {module.__file__}", fix)
+    try:
+        inspect.signature(make).bind(Path())
+    except (TypeError, ValueError) as error:
+        fix = f"make it callable as {class_name}(folder)"
+        raise UserError(f"--tracker {name} to take the run folder", str(error), fix) from None
+    return make
+
+
+def _colored(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Maps class ids (N, H, W) to colours (N, H, W, 3); leaves images as they are."""
+    return values if values.ndim == 4 else voc_palette()[values]
+
+
+def _grey(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Maps probabilities (N, H, W), NaN where there is none, to grey (N, H, W, 3)."""
+    known = np.isfinite(confidence)
+    shade = np.where(known, confidence * 255, 0).round().astype(np.uint8)
+    return np.where(known[..., None], shade[..., None], voc_palette()[IGNORE])

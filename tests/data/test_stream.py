@@ -35,10 +35,9 @@ class Numbers:
         return np.full((40, 40), int(id[1:]), np.uint8)
 
 
-def stream(data, *, batch=2, labeled=True, seed=0, name="labeled", workers=0, views=VIEWS):
-    return Stream(
-        data, data.ids("train"), labeled=labeled, views=views, batch=batch, seed=seed, name=name, workers=workers
-    )
+def stream(data, **values):
+    given = {"labeled": True, "views": VIEWS, "batch": 2, "seed": 0, "name": "labeled", **values}
+    return Stream(data, data.ids("train"), **given)
 
 
 def equal(first, second):
@@ -58,6 +57,98 @@ def test_every_image_comes_once_before_any_comes_again(batch):
     assert len(rounds) >= 3
     assert all(sorted(turn) == sorted(data.ids("train")) for turn in rounds)
     assert len({tuple(turn) for turn in rounds}) > 1  # each round has its own order
+
+
+def drawn(data, steps, *, batch, round_steps=None, replay=False):
+    """The numbers of the draws of each step, by going through the rounds one after the other."""
+    count, rounds = len(data.ids("train")), []
+    for start in range(0, 10_000, count):
+        if round_steps is None:
+            rounds += range(start, start + count)
+            if len(rounds) >= steps * batch:
+                return [rounds[step * batch : (step + 1) * batch] for step in range(steps)]
+            continue
+        used = start
+        for _ in range(round_steps):
+            if replay and used + batch > start + count and used > start:
+                used = start
+            rounds.append(list(range(used, used + batch)))
+            used += batch
+        if len(rounds) >= steps:
+            return rounds[:steps]
+    raise AssertionError("too many steps")
+
+
+def names(data, numbers):
+    """The images of some draws, from an endless stream of batches of one."""
+    single = stream(data, batch=1)
+    return tuple(single.ids(number)[0] for number in numbers)
+
+
+WAYS = [
+    # Batch, steps of a round, replayed?
+    (2, None, False),
+    (10, None, False),
+    (2, 3, False),  # 6 of 7 images an epoch, then a new round
+    (3, 2, False),
+    (7, 1, False),
+    (2, 8, True),  # 3 batches, replayed to 8 steps
+    (2, 2, True),
+    (7, 3, True),
+    (4, 5, True),
+    (10, 2, True),  # more than there are: one batch, which goes into the next round
+]
+
+
+@pytest.mark.parametrize(("batch", "round_steps", "replay"), WAYS)
+@pytest.mark.parametrize("world", [1, 2, 5])
+def test_rounds_replays_and_shares_against_counting(batch, round_steps, replay, world):
+    if batch % world:
+        world = batch
+    data = Numbers(7)
+    given = {"batch": batch, "round_steps": round_steps, "replay": replay, "world": world}
+    ranks = [stream(data, rank=rank, **given) for rank in range(world)]
+    for step, numbers in enumerate(drawn(data, 12, batch=batch, round_steps=round_steps, replay=replay)):
+        shares = [reader.ids(step) for reader in ranks]
+        assert {len(share) for share in shares} == {batch // world}
+        assert sum(shares, ()) == names(data, numbers)
+
+
+def test_a_round_that_leaves_out_images_begins_anew():
+    data = Numbers(7)
+    reader = stream(data, batch=2, round_steps=3)
+    rounds = [sum((reader.ids(step) for step in range(3 * turn, 3 * turn + 3)), ()) for turn in range(6)]
+    assert all(len(set(turn)) == 6 for turn in rounds)
+    assert len(set(rounds)) > 1
+    assert len({next(iter(set(data.ids("train")) - set(turn))) for turn in rounds}) > 1  # not always the same one
+
+
+def test_replayed_batches_come_with_their_views_and_new_rounds_with_others():
+    data = Scenes(train=5, val=1, size=32)
+    every = list(stream(data, round_steps=4, replay=True).batches(0, 8))
+    assert [equal(every[i], every[i + 2]) for i in (0, 1, 4, 5)] == [True] * 4
+    assert not any(equal(every[i], every[j]) for i, j in ((0, 1), (0, 4), (1, 5), (0, 5)))
+
+
+def test_shares_of_several_processes_are_the_whole_batch():
+    data = Scenes(train=6, val=1, size=32)
+    whole = list(stream(data, batch=4).batches(0, 3))
+    halves = [list(stream(data, batch=4, rank=rank, world=2).batches(0, 3)) for rank in (0, 1)]
+    for batch, *parts in zip(whole, *halves, strict=True):
+        for name in ("weak", "strong", "label"):
+            assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_parts_of_a_batch_are_equal_and_in_order(count):
+    (batch,) = stream(Numbers(6), batch=6).batches(0, 1)
+    parts = batch.parts(count)
+    assert [shown(part) for part in parts] == [
+        shown(batch)[i * 6 // count : (i + 1) * 6 // count] for i in range(count)
+    ]
+    for name in ("weak", "strong", "label"):
+        assert {len(getattr(part, name)) for part in parts} == {6 // count}
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
 
 
 def test_batches_show_the_images_that_they_name():

@@ -63,6 +63,21 @@ def test_teachers_share_the_backbones_start_but_no_head(config):
             assert abs(torch.corrcoef(pair)[0, 1]) < 5 / pair.shape[1] ** 0.5, name
 
 
+def test_teachers_that_start_at_random_have_their_own_backbones_and_the_same_heads(config):
+    first, *own = (
+        copied(network) for network in PSMT(config, CLASSES, teacher_start="random", seed=0).networks().values()
+    )
+    _, *shared = (copied(network) for network in PSMT(config, CLASSES, seed=0).networks().values())
+    drawn = [name for name, values in first.items() if values.ndim == 4 and name.startswith("backbone.body.")]
+    assert len(drawn) > 5
+    for name in drawn:
+        for a, b in ((first, own[0]), (first, own[1]), (own[0], own[1])):
+            pair = torch.stack([a[name].flatten(), b[name].flatten()])
+            assert abs(torch.corrcoef(pair)[0, 1]) < 5 / pair.shape[1] ** 0.5, name
+    for ours, theirs in zip(own, shared, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours if not name.startswith("backbone."))
+
+
 def test_networks_share_no_memory(bundle):
     places = [values.data_ptr() for network in bundle.networks().values() for values in network.state_dict().values()]
     assert len(set(places)) == len(places)

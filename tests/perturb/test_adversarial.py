@@ -150,6 +150,38 @@ def test_literal_noise_starts_unscaled() -> None:
     assert not torch.allclose(literal.delta, small.delta, rtol=1e-2)
 
 
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "uniform", "literal"])
+@pytest.mark.parametrize("eps", [2.0, 0.5])
+def test_an_image_with_its_own_generator_is_perturbed_alike_in_any_batch(noise, eps: float) -> None:
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
+    given = {"eps": eps, "noise": noise}
+    together = adversarial_perturbation(predict, z, generator=generators(3, 1, 2), **given)
+    assert not torch.allclose(together.start[0], together.start[1])
+    for order in ([1], [0], [2, 0], [2, 1, 0], [1, 1]):
+        found = adversarial_perturbation(
+            predict, z[order], generator=generators(*((3, 1, 2)[i] for i in order)), **given
+        )
+        assert torch.equal(found.start, together.start[order])
+        torch.testing.assert_close(found.delta, together.delta[order], rtol=1e-6, atol=1e-9)
+    # With one generator for all, its place in the batch decides.
+    shared = [adversarial_perturbation(predict, z[order], generator=generator(), **given) for order in ([0, 1], [1, 0])]
+    assert not torch.allclose(shared[0].start[0], shared[1].start[1])
+
+
+def test_a_generator_for_each_image_is_drawn_from_once() -> None:
+    sources = generators(3, 1, 2)
+    found = adversarial_perturbation(small_decoder(), features(), generator=sources)
+    for source, seed, start in zip(sources, (3, 1, 2), found.start, strict=True):
+        (fresh,) = generators(seed)
+        noise = torch.randn(6, 5, 7, generator=fresh)
+        torch.testing.assert_close(start, noise / noise.norm(), rtol=1e-6, atol=0)
+        assert torch.equal(source.get_state(), fresh.get_state())
+
+
 @pytest.mark.parametrize(("eps", "match"), [(0.0, "eps above 0"), (-1.0, "eps above 0"), (math.nan, "eps above 0")])
 def test_a_bad_eps_is_refused(eps: float, match: str) -> None:
     with pytest.raises(UserError, match=match):

@@ -34,7 +34,7 @@ def scenes():
 @pytest.fixture(scope="session")
 def tiny():
     """Makes the settings of a run of seconds: 2 steps an epoch, 1 epoch of warm-up and 3 more."""
-    return lambda **values: configure("scenes", {**TINY, **values})
+    return lambda recipe="supplement", **values: configure("scenes", {**TINY, **values}, recipe=recipe)
 
 
 @pytest.fixture(scope="session")

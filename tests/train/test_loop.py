@@ -4,159 +4,129 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional as F
+from by_hand import (
+    ROLE_STREAMS,
+    assert_close,
+    averaged,
+    batch,
+    copied,
+    fix_statistics,
+    labeled_reference,
+    psmt_reference,
+    same,
+    sharpen,
+    spied,
+    states,
+)
 
-from psmt_viz.data.cutmix import draw_box
-from psmt_viz.seeds import derived_seed
+from psmt_viz.config import RECIPES
 from psmt_viz.train import loop
-from psmt_viz.train.loop import Trainer, updated_teacher
+from psmt_viz.train.loop import MEASURED, Trainer, updated_teacher
 
 
-def copied(network):
-    return {name: values.clone() for name, values in network.state_dict().items()}
-
-
-def same(first, second):
-    return all(torch.equal(first[name], second[name]) for name in first)
-
-
-def states(trainer):
-    return {role: copied(network) for role, network in trainer.bundle.networks().items()}
-
-
-def batch(trainer, name, step):
-    return next(trainer.streams[name].batches(step, step + 1))
-
-
-def sharpen(trainer):
-    """Gives the teachers the statistics and the confidence that training would: probabilities from a third to 1."""
-    images = batch(trainer, "unlabeled", 0).weak / 255
-    for teacher in trainer.bundle.teachers:
-        norms = [module for module in teacher.modules() if isinstance(module, nn.BatchNorm2d)]
-        for module in norms:
-            module.momentum = 1.0
-        with torch.no_grad():
-            teacher.train()(images)
-        for module in norms:
-            module.momentum = 0.1
-        teacher.classifier.weight.data *= 6
-
-
-def cross_entropy(logits, label):
-    return F.cross_entropy(logits, label.long(), ignore_index=255)
-
-
-def descended(network, loss, lr, optim):
-    """The first step of SGD: no momentum yet, decay on convolution weights."""
-    loss.backward()
-    for name, parameter in network.named_parameters():
-        factor = 1.0 if name.startswith("backbone.") else optim.head_lr_factor
-        decay = optim.weight_decay if parameter.ndim == 4 else 0.0
-        parameter.data -= lr * factor * (parameter.grad + decay * parameter.data)
-    return network.state_dict()
-
-
-def averaged(teacher, student, keep):
-    return {
-        name: (keep * values + (1 - keep) * student[name]) if values.is_floating_point() else student[name]
-        for name, values in teacher.items()
-    }
-
-
-def assert_close(found, expected):
-    for name, values in expected.items():
-        torch.testing.assert_close(found[name], values, rtol=2e-5, atol=2e-6, msg=lambda m, name=name: f"{name}: {m}")
+def measured(log):
+    return dict(zip(MEASURED, log.measured.tolist(), strict=True))
 
 
 def test_the_updated_teacher_takes_turns():
     assert [updated_teacher(epoch) for epoch in range(5)] == [0, 1, 0, 1, 0]
 
 
-def test_the_first_step_of_the_warm_up_written_out(tiny, scenes):
-    config = tiny(head_lr_factor=2.0, weight_decay=0.1)
-    trainer = Trainer(config, scenes, device="cpu")
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_first_step_of_the_warm_up_written_out(tiny, scenes, accumulate):
+    config = tiny(head_lr_factor=2.0, weight_decay=0.1, batch_labeled=4, accumulate=accumulate, long_side=(30, 46))
+    trainer = Trainer(config, scenes)
     batches = {role: batch(trainer, name, 0) for role, name in ROLE_STREAMS.items()}
     assert len({b.label.numpy().tobytes() for b in batches.values()}) == 3  # everyone has an order of its own
+    known = [int((half != 255).sum()) for half in batches["student"].label.chunk(2)]
+    assert abs(known[0] - known[1]) > 100  # parts of unequal weight
     expected, losses = {}, {}
-    for role, network in copy.deepcopy(trainer.bundle).train().networks().items():
+    for role, network in trainer.bundle.networks().items():
         images = batches[role].strong if role == "student" else batches[role].weak
-        losses[role] = cross_entropy(network(images / 255), batches[role].label)
-        expected[role] = descended(network, losses[role], 0.02, config.optim)
+        expected[role], losses[role] = labeled_reference(network, images, batches[role].label, 0.02, config)
     before = states(trainer)
     log = next(trainer.steps(0, 2))
     for role, network in trainer.bundle.networks().items():
         assert not same(before[role], network.state_dict())
         assert_close(network.state_dict(), expected[role])
-    assert float(log.loss_sup) == pytest.approx(float(losses["student"].detach()), rel=1e-6)
+    assert measured(log)["loss_sup"] == pytest.approx(losses["student"], rel=1e-6)
     assert log.unsup_weight == 0
-    assert torch.stack([log.loss_unsup, log.confident_fraction]).isnan().all()
+    assert log.measured[1:].isnan().all()
 
 
-ROLE_STREAMS = {"student": "labeled", "teacher1": "teacher1", "teacher2": "teacher2"}
+ONE_STEP = {"warmup_epochs": 0, "ramp_epochs": 0, "perturbation": "none", "confidence": 0.6, "long_side": (30, 46)}
+"""Settings under which a first step is all of the method but the noise; images are smaller than the crop."""
+PARTS = {"batch_labeled": 4, "batch_unlabeled": 4}
 
 
-def psmt_reference(trainer, config, step, lr, updated):
-    """Weights after one step as the supplement has it (final weight 1.5, EMA 0.9), without noise on the features."""
-    bundle = copy.deepcopy(trainer.bundle)
-    labeled, unlabeled = batch(trainer, "labeled", step), batch(trainer, "unlabeled", step)
-    with torch.no_grad():
-        mine, other = (bundle.teachers[i].eval()(unlabeled.weak / 255) for i in (updated, 1 - updated))
-    least = other.sort(dim=1, descending=True).values[:, config.method.assist_top - 1, None]
-    pseudo = (mine + torch.where(other >= least, other, mine)) / 2
-    mixed, valid = unlabeled.strong / 255, unlabeled.label != 255
-    if config.method.cutmix:
-        source = torch.Generator().manual_seed(derived_seed(config.system.seed, "cutmix", step))
-        box = draw_box(2, 48, 48, generator=source)
-        assert 0 < box.mask.float().mean() < 1
-        assert not torch.equal(valid[box.partner] & box.mask, valid & box.mask)
-        mixed, pseudo, valid = (torch.where(box.mask, v[box.partner], v) for v in (mixed, pseudo, valid))
-    confidence, target = pseudo.softmax(1).max(1)
-    passing = (confidence >= config.method.confidence) & valid
-    assert 0.05 < passing.float().mean() < 0.95
-    student = bundle.student.train()
-    logits = student(torch.cat([labeled.strong / 255, mixed]))
-    sup = cross_entropy(logits[:2], labeled.label)
-    wrong = -logits[2:].log_softmax(1).gather(1, target[:, None])[:, 0]
-    unsup = (confidence * wrong)[passing].sum() / passing.sum()
-    after = descended(student, sup + 1.5 * unsup, lr, config.optim)
-    teacher = averaged(bundle.teachers[updated].state_dict(), after, 0.9)
-    share = float(passing.sum() / valid.sum())
-    return after, teacher, (float(sup.detach()), float(unsup.detach()), share)
-
-
-@pytest.mark.parametrize("cutmix", [True, False])
-@pytest.mark.parametrize("epoch", [0, 1])
-def test_a_step_of_psmt_written_out(tiny, scenes, cutmix, epoch):
-    config = tiny(
-        warmup_epochs=0,
-        ramp_epochs=0,
-        perturbation="none",
-        cutmix=cutmix,
-        head_lr_factor=2.0,
-        confidence=0.6,
-        seed=3,  # its draws paste another image's box over padding, which the reference asks for
-        long_side=(30, 46),
-    )
-    trainer = Trainer(config, scenes, device="cpu")
+@pytest.mark.parametrize(
+    ("epoch", "values"),
+    [
+        (0, {}),
+        (1, {"cutmix": "none"}),
+        (0, {"cutmix": "three", **PARTS}),
+        (1, {"accumulate": 2, **PARTS}),
+        (0, {"accumulate": 2, "cutmix": "none", **PARTS}),
+        (0, {"accumulate": 2, "cutmix": "none", **PARTS, **RECIPES["official-code"]}),
+        (1, RECIPES["official-code"]),
+    ],
+)
+def test_a_step_of_psmt_written_out(tiny, scenes, epoch, values):
+    trainer = Trainer(tiny(**ONE_STEP, head_lr_factor=2.0, seed=3, **values), scenes)
     sharpen(trainer)
     step = 2 * epoch
-    lr = 0.02 * (1 - step / 6) ** 0.9
-    student, teacher, numbers = psmt_reference(trainer, config, step, lr, epoch)
-    resting = copied(trainer.bundle.teachers[1 - epoch])
+    before = [copied(teacher) for teacher in trainer.bundle.teachers]
+    student, teachers, numbers = psmt_reference(trainer, step, 0.02 * (1 - step / 6) ** 0.9, epoch)
+    assert 0.05 < numbers[2] < 0.95 and 0 < numbers[3] < 1 and numbers[1] > 0.01
     log = next(trainer.steps(step, step + 1))
     assert_close(trainer.bundle.student.state_dict(), student)
-    assert_close(trainer.bundle.teachers[epoch].state_dict(), teacher)
-    assert same(trainer.bundle.teachers[1 - epoch].state_dict(), resting)
-    assert (float(log.loss_sup), float(log.loss_unsup), float(log.confident_fraction)) == pytest.approx(
-        numbers, rel=1e-4
-    )
-    assert numbers[1] > 0.01
+    for teacher, expected in zip(trainer.bundle.teachers, teachers, strict=True):
+        assert_close(teacher.state_dict(), expected)
+    assert log.measured.tolist() == pytest.approx(numbers, rel=1e-4)
+    # Looking at images in train mode moves the statistics of the teacher at rest, and nothing else of it.
+    resting = trainer.bundle.teachers[1 - epoch].state_dict()
+    moved = {name.rpartition(".")[2] for name in resting if not torch.equal(resting[name], before[1 - epoch][name])}
+    drift = {"running_mean", "running_var", "num_batches_tracked"}
+    assert moved == (drift if trainer.config.method.pseudo_labels == "train" else set())
+
+
+def gradients(trainer):
+    return torch.cat([parameter.grad.flatten() for parameter in trainer.bundle.student.parameters()])
+
+
+def test_parts_without_batch_statistics_give_the_gradients_of_the_whole_batch(tiny, scenes, monkeypatch):
+    found = {}
+    for accumulate in (1, 2, 4):
+        trainer = Trainer(tiny(**ONE_STEP, **PARTS, cutmix="none", accumulate=accumulate), scenes)
+        sharpen(trainer)
+        fix_statistics(trainer)
+        targets = spied(monkeypatch, trainer, "_target")
+        log = next(trainer.steps(0, 1))
+        counts = [int(target.pseudo.passing.sum()) for _, target in targets]
+        assert len(set(counts)) == len(counts) == accumulate  # parts of unequal weight
+        found[accumulate] = gradients(trainer), log.measured
+    whole, numbers = found[1]
+    for accumulate in (2, 4):
+        torch.testing.assert_close(found[accumulate][0], whole, rtol=0, atol=1e-5 * float(whole.abs().max()))
+        torch.testing.assert_close(found[accumulate][1], numbers, rtol=1e-5, atol=0)
+
+
+def test_noise_belongs_to_an_image_wherever_it_is_computed(tiny, scenes, monkeypatch):
+    orders = {}
+    for accumulate in (1, 2, 4):
+        with monkeypatch.context() as patch:
+            searches = spied(patch, loop, "adversarial_perturbation")
+            next(Trainer(tiny(warmup_epochs=0, accumulate=accumulate, **PARTS), scenes).steps(0, 1))
+        assert len(searches) == accumulate
+        halves = [found.start.chunk(2) for _, found in searches]
+        orders[accumulate] = torch.cat([half[0] for half in halves] + [half[1] for half in halves])
+    assert torch.equal(orders[1], orders[2]) and torch.equal(orders[1], orders[4])
+    assert len({start.numpy().tobytes() for start in orders[1]}) == 8
 
 
 def test_a_whole_run_step_by_step(tiny, scenes):
     """Who moves when, by how much, and that looking at pseudo-labels moves nobody's statistics."""
-    trainer = Trainer(tiny(), scenes, device="cpu")
+    trainer = Trainer(tiny(), scenes)
     before, turns, weights, rates = states(trainer), [], [], []
     for first in range(0, 8, 2):
         for log in trainer.steps(first, first + 2):
@@ -172,7 +142,7 @@ def test_a_whole_run_step_by_step(tiny, scenes):
             weights.append(log.unsup_weight)
             rates.append(log.learning_rate)
             for role in moved if first < 2 else {"student"}:
-                groups = trainer.optimizers[role].param_groups
+                groups = trainer.learners[role].optimizer.param_groups
                 assert {group["lr"] / group["lr_factor"] for group in groups} == {log.learning_rate}
             before = after
     # Epochs 1 (warm-up), 2, 3, 4: in the first after the warm-up teacher 1 learns.
@@ -184,7 +154,7 @@ def test_a_whole_run_step_by_step(tiny, scenes):
 
 @pytest.mark.parametrize(("perturbation", "role"), [("tvat", "ensemble"), ("vat", "student")])
 def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, scenes, monkeypatch, perturbation, role):
-    trainer = Trainer(tiny(perturbation=perturbation, eps=3.0), scenes, device="cpu")
+    trainer = Trainer(tiny(perturbation=perturbation, eps=3.0), scenes)
     search, found, decoded = loop.adversarial_perturbation, [], []
 
     def spy(predict, z, **given):
@@ -215,15 +185,46 @@ def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, s
 def test_noise_of_another_seed_or_kind_changes_the_step(tiny, scenes):
     losses = {}
     for kind in ("tvat", "vat", "none"):
-        trainer = Trainer(tiny(perturbation=kind, warmup_epochs=0, eps=50.0), scenes, device="cpu")
-        losses[kind] = float(next(trainer.steps(0, 1)).loss_sup)
+        trainer = Trainer(tiny(perturbation=kind, warmup_epochs=0, eps=50.0), scenes)
+        losses[kind] = measured(next(trainer.steps(0, 1)))["loss_sup"]
     assert len(set(losses.values())) == 3
 
 
+def backbone(network):
+    return network.backbone.state_dict()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_decides_starts_streams_ramp_and_noise(tiny, scenes, monkeypatch, recipe):
+    searches = spied(monkeypatch, loop, "adversarial_perturbation")
+    # 4 labelled images in batches of 2: the second half of an epoch of 4 steps goes through them again.
+    trainer = Trainer(tiny(recipe, warmup_epochs=0, steps_per_epoch=4, long_side=(30, 70)), scenes)
+    published = recipe == "official-code"
+    first, second = trainer.bundle.teachers
+    assert same(backbone(first), backbone(trainer.bundle.student)) == (not published)
+    assert same(backbone(first), backbone(second)) == (not published)
+    assert not same(copied(first.classifier), copied(second.classifier))
+
+    for name in ("labeled", "teacher1", "teacher2"):
+        seen = [each.strong.numpy().tobytes() for each in trainer.streams[name].batches(0, 8)]
+        if published:
+            assert (seen[:2], seen[4:6]) == (seen[2:4], seen[6:])
+        assert len(set(seen)) == (4 if published else 8)
+
+    # Past half of the ramp of 8 steps the two curves lie far apart.
+    (log,) = trainer.steps(5, 6)
+    share = (1 - math.cos(math.pi * 5 / 8)) / 2 if published else math.exp(-5 * (3 / 8) ** 2)
+    assert log.unsup_weight == pytest.approx(1.5 * share)
+    ((given, _),) = searches
+    asked = {name: given[name] for name in ("noise", "xi", "floor")}
+    sound, rounded = {"noise": "gaussian", "xi": None, "floor": 0.0}, {"noise": "uniform", "xi": 1e-6, "floor": 1e-8}
+    assert asked == (rounded if published else sound)
+
+
 def test_the_control_has_no_teachers_and_the_same_warm_up(tiny, scenes):
-    control = Trainer(tiny(method="supervised"), scenes, device="cpu")
-    full = Trainer(tiny(), scenes, device="cpu")
-    assert set(control.bundle.networks()) == set(control.optimizers) == {"student"}
+    control = Trainer(tiny(method="supervised"), scenes)
+    full = Trainer(tiny(), scenes)
+    assert set(control.bundle.networks()) == set(control.learners) == {"student"}
     assert set(control.streams) == {"labeled"}
     assert control.plan == full.plan
     logs = list(control.steps(0, 2))
@@ -234,13 +235,13 @@ def test_the_control_has_no_teachers_and_the_same_warm_up(tiny, scenes):
         [0.02, 0.02, *(0.02 * (1 - k / 6) ** 0.9 for k in range(6))]
     )
     assert {log.unsup_weight for log in logs} == {0.0}
-    assert all(log.loss_unsup.isnan() for log in logs)
-    assert len({float(log.loss_sup) for log in logs}) == 8
+    assert all(log.measured[1:].isnan().all() for log in logs)
+    assert len({measured(log)["loss_sup"] for log in logs}) == 8
 
 
 def test_the_picture_shows_a_step_and_changes_nothing(tiny, scenes):
-    config = tiny(cutmix=False, assist_top=7, confidence=0.6)
-    looked, blind = (Trainer(config, scenes, device="cpu") for _ in range(2))
+    config = tiny(cutmix="none", assist_top=7, confidence=0.6)
+    looked, blind = (Trainer(config, scenes) for _ in range(2))
     for trainer in (looked, blind):
         list(trainer.steps(0, 2))
         sharpen(trainer)

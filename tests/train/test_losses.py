@@ -1,9 +1,17 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from psmt_viz.train.losses import assisted_mean, confident_cross_entropy, labeled_cross_entropy
+from psmt_viz.train.losses import (
+    assisted_mean,
+    confident_cross_entropy,
+    labeled_cross_entropy,
+    labeled_pixels,
+    ohem_cross_entropy,
+    pseudo_label,
+)
 
 B, K, H, W = 2, 5, 8, 6
 
@@ -37,6 +45,66 @@ def test_labeled_loss_against_a_loop():
     assert float(labeled_cross_entropy(logits, label)) == pytest.approx(expected, rel=1e-12)
 
 
+def test_parts_weighted_by_the_whole_batch_add_up_to_it():
+    logits, teacher = draw(B, K, H, W), draw(B, K, H, W, seed=1)
+    label = torch.randint(0, K, (B, H, W), generator=torch.Generator().manual_seed(1))
+    label[0, :5] = 255
+    valid = label != 255
+    known = labeled_pixels(label)
+    assert known == (label != 255).sum() and labeled_pixels(label[:1]) < known / 2
+    parts = [labeled_cross_entropy(logits[i : i + 1], label[i : i + 1], known) for i in range(B)]
+    assert float(sum(parts)) == pytest.approx(float(labeled_cross_entropy(logits, label)), rel=1e-12)
+    pseudo = [pseudo_label(teacher[i : i + 1], valid[i : i + 1], threshold=0.6) for i in range(B)]
+    passing = sum(each.passing.sum() for each in pseudo)
+    parts = [confident_cross_entropy(logits[i : i + 1], each, passing) for i, each in enumerate(pseudo)]
+    whole = confident_cross_entropy(logits, pseudo_label(teacher, valid, threshold=0.6))
+    assert float(sum(parts)) == pytest.approx(float(whole), rel=1e-12)
+
+
+def hard_pixels(logits, label, threshold, kept):
+    """The hard pixels and their losses, by sorting all labelled ones."""
+    chances = {place: softmax(at(logits, place))[label[place]] for place in pixels() if label[place] != 255}
+    hardest = sorted(chances, key=chances.get)
+    below = [place for place in hardest if chances[place] < threshold]
+    chosen = below if len(below) >= kept else hardest[:kept]
+    return {place: -math.log(chances[place]) for place in chosen}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "kept", "regime"),
+    [(0.3, 20, "more"), (0.3, 70, "fewer"), (1.0, 1, "all"), (1e-6, 1, "fewer"), (0.3, 500, "all"), (0.7, 40, "more")],
+)
+def test_hard_example_mining_against_a_loop(threshold, kept, regime):
+    logits = draw(B, K, H, W).requires_grad_()
+    label = torch.randint(0, K, (B, H, W), generator=torch.Generator().manual_seed(1))
+    label[0, 0], label[1, 2, 1] = 255, 255
+    hard = hard_pixels(logits.detach(), label, threshold, kept)
+    known = int((label != 255).sum())
+    assert {"more": kept < len(hard) < known, "fewer": len(hard) == kept, "all": len(hard) == known}[regime]
+    loss = ohem_cross_entropy(logits, label, threshold=threshold, kept=kept)
+    assert float(loss.detach()) == pytest.approx(sum(hard.values()) / len(hard), rel=1e-12)
+    loss.backward()
+    for place in pixels():
+        assert any(at(logits.grad, place)) == (place in hard)
+
+
+def test_exactly_as_many_hard_pixels_as_are_kept():
+    logits = draw(B, K, H, W)
+    label = torch.randint(0, K, (B, H, W), generator=torch.Generator().manual_seed(1))
+    below = len(hard_pixels(logits, label, 0.4, 1))
+    found = [float(ohem_cross_entropy(logits, label, threshold=0.4, kept=below + more)) for more in (-1, 0, 1)]
+    assert found[0] == found[1]
+    assert found[2] < found[1]  # one pixel more, and an easier one
+
+
+def test_mining_without_a_label_is_zero_with_a_graph():
+    logits = draw(B, K, H, W).requires_grad_()
+    loss = ohem_cross_entropy(logits, torch.full((B, H, W), 255), threshold=0.7, kept=5)
+    assert loss == 0
+    loss.backward()
+    assert (logits.grad == 0).all()
+
+
 def test_void_pixels_have_no_gradient():
     logits = draw(B, K, H, W).requires_grad_()
     label = torch.zeros(B, H, W, dtype=torch.int64)
@@ -66,12 +134,19 @@ def slow_confident(logits, teacher, valid, threshold):
     return total / max(passing, 1), passing / max(int(valid.sum()), 1)
 
 
+def confident(logits, teacher, valid, *, threshold):
+    """The loss and the share of the valid pixels that pass."""
+    pseudo = pseudo_label(teacher, valid, threshold=threshold)
+    assert torch.equal(pseudo.valid, valid)
+    return confident_cross_entropy(logits, pseudo), pseudo.passing.sum() / valid.sum().clamp(min=1)
+
+
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 0.6, 0.9])
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_confident_loss_against_a_loop(threshold, share):
     logits, teacher = draw(B, K, H, W), draw(B, K, H, W, seed=1)
     valid = torch.rand(B, H, W, generator=torch.Generator().manual_seed(2)) <= share
-    loss, fraction = confident_cross_entropy(logits, teacher, valid, threshold=threshold)
+    loss, fraction = confident(logits, teacher, valid, threshold=threshold)
     expected = slow_confident(logits, teacher, valid, threshold)
     assert (float(loss), float(fraction)) == pytest.approx(expected, rel=1e-6)
     assert 0 < expected[1] <= 1
@@ -80,16 +155,28 @@ def test_confident_loss_against_a_loop(threshold, share):
 
 def test_a_confidence_at_the_threshold_passes():
     teacher = torch.zeros(1, 2, 1, 1)
-    for threshold, share in ((0.5, 1), (math.nextafter(0.5, 1), 0)):
-        _, fraction = confident_cross_entropy(teacher, teacher.double(), torch.tensor([[[True]]]), threshold=threshold)
+    for threshold, share in ((0.5, 1), (float(np.nextafter(np.float32(0.5), np.float32(1))), 0)):
+        _, fraction = confident(teacher, teacher, torch.tensor([[[True]]]), threshold=threshold)
         assert fraction == share
+
+
+def test_pseudo_labels_against_a_loop():
+    teacher, valid = draw(B, K, H, W, seed=1), torch.ones(B, H, W, dtype=torch.bool)
+    valid[0, :3] = False
+    found = pseudo_label(teacher, valid, threshold=0.6)
+    assert found.target.dtype == torch.uint8 and not found.confidence.requires_grad
+    for place in pixels():
+        chances = softmax(at(teacher, place))
+        assert found.target[place] == chances.index(max(chances))
+        assert float(found.confidence[place]) == pytest.approx(max(chances), rel=1e-6)
+        assert found.passing[place] == (bool(valid[place]) and max(chances) >= 0.6)
 
 
 def test_only_passing_pixels_and_only_the_student_learn():
     logits, teacher = draw(B, K, H, W).requires_grad_(), draw(B, K, H, W, seed=1)
     valid = torch.ones(B, H, W, dtype=torch.bool)
     valid[0, 0] = False
-    loss, fraction = confident_cross_entropy(logits, teacher, valid, threshold=0.7)
+    loss, fraction = confident(logits, teacher, valid, threshold=0.7)
     loss.backward()
     for place in pixels():
         passes = bool(valid[place]) and max(softmax(at(teacher, place))) >= 0.7
@@ -102,7 +189,7 @@ def test_only_passing_pixels_and_only_the_student_learn():
 def test_nobody_passes(nobody):
     logits, teacher = draw(B, K, H, W).requires_grad_(), draw(B, K, H, W, seed=1, scale=0.01)
     valid = torch.full((B, H, W), nobody == "sure")
-    loss, fraction = confident_cross_entropy(logits, teacher, valid, threshold=0.9 if nobody == "sure" else 0.0)
+    loss, fraction = confident(logits, teacher, valid, threshold=0.9 if nobody == "sure" else 0.0)
     assert loss == 0
     assert fraction == 0
     loss.backward()

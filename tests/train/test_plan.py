@@ -15,8 +15,8 @@ def config(**values):
     return configure("scenes", {**lengths, "steps_per_epoch": None, **values})
 
 
-def plan(steps, warmup, ramp, total):
-    return Plan(steps_per_epoch=steps, warmup_steps=warmup, ramp_steps=ramp, total_steps=total)
+def plan(steps, warmup, ramp, total, parts=1):
+    return Plan(steps_per_epoch=steps, warmup_steps=warmup, ramp_steps=ramp, total_steps=total, parts=parts)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,27 @@ def test_data_sets_that_cannot_be_trained_on():
 def test_the_batch_that_is_too_large_is_the_one_named():
     with pytest.raises(UserError, match="at least one batch an epoch, got 2 images at batch 3"):
         resolve(config(method="supervised"), split(2, 0))
+
+
+@pytest.mark.parametrize(("devices", "accumulate"), [(1, 4), (4, 1), (2, 2)])
+def test_a_batch_is_cut_over_devices_and_parts_and_takes_the_same_steps(devices, accumulate):
+    values = {"batch_labeled": 8, "batch_unlabeled": 4, "accumulate": accumulate}
+    assert resolve(config(**values), split(10, 23), devices=devices) == plan(5, 10, 15, 45, parts=4)
+
+
+@pytest.mark.parametrize(
+    ("values", "devices", "words"),
+    [
+        (
+            {"batch_labeled": 3},
+            2,
+            r"--batch-labeled that 2 devices x --accumulate 1 can share equally, got 3; .* of 2$",
+        ),
+        ({"batch_unlabeled": 6, "accumulate": 4, "batch_labeled": 4}, 1, "--batch-unlabeled that 1 devices x .* 4 can"),
+        ({"batch_labeled": 6, "accumulate": 2, "batch_unlabeled": 6}, 2, "--batch-labeled .* got 6; .* of 4$"),
+        ({"batch_labeled": 2, "batch_unlabeled": 4}, 4, "--batch-labeled .* got 2; .* of 4$"),
+    ],
+)
+def test_a_batch_that_cannot_be_shared_is_refused(values, devices, words):
+    with pytest.raises(UserError, match=words):
+        resolve(config(**values), split(10, 23), devices=devices)

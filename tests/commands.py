@@ -1,0 +1,96 @@
+"""Commands run inside the test's own process, and what every one of them is held to; for the tests of the verbs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from psmt_viz.cli import main
+
+VERBS = ("checks", "data", "train", "evaluate", "perturb", "tsne", "gradcam", "curves", "table", "figures")
+PROGRESS = re.compile(r"^[a-z ]+ \d+/\d+, .*/s, ETA ")
+QUICK = {
+    "split": "1_2",
+    "crop": "48",
+    "long-side": "48 64",
+    "warmup-epochs": "1",
+    "epochs": "2",
+    "steps-per-epoch": "2",
+    "batch-labeled": "2",
+    "batch-unlabeled": "2",
+    "aspp-channels": "8",
+    "low-channels": "8",
+    "decoder-channels": "8",
+    # So early no pixel would pass, of which a warning tells.
+    "confidence": "0",
+}
+
+
+def flags(**changed: str) -> list[str]:
+    """The flags of a training of seconds, some changed."""
+    values = QUICK | {name.replace("_", "-"): value for name, value in changed.items()}
+    return [word for name, value in values.items() for word in (f"--{name}", *value.split())]
+
+
+@dataclass
+class Outcome:
+    """What a command left behind for the user."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+"""Runs a verb in a folder of the test's own."""
+
+
+def runner(monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Returns what runs verbs in a folder."""
+    monkeypatch.chdir(folder)
+
+    def call(*arguments: Any) -> Outcome:
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        seen = capsys.readouterr()
+        return Outcome(status, seen.out, seen.err)
+
+    return call
+
+
+@contextmanager
+def coarse_figures() -> Iterator[None]:
+    """Figures of few pixels, which the tests of the figures look at; here they only cost time."""
+    from psmt_viz.figures import export
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[export.__module__], "DPI", 40)
+        yield
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(found: Outcome, *words: str) -> None:
+    """One line that starts with `error: ` and says each of the words; no results are announced."""
+    assert found.status == 2
+    lines = [line for line in found.err.splitlines() if not PROGRESS.search(line)]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    assert "Traceback" not in found.err + found.out
+    assert "results:" not in found.out
+    for word in words:
+        assert re.search(word, lines[0]), (word, lines[0])
+
+
+def halve(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])

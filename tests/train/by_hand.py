@@ -1,0 +1,171 @@
+"""Steps of training written out in plain tensors, and what tests of training share."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from psmt_viz.data.cutmix import draw_mix
+from psmt_viz.seeds import derived_seed
+
+ROLE_STREAMS = {"student": "labeled", "teacher1": "teacher1", "teacher2": "teacher2"}
+
+
+def copied(network):
+    return {name: values.clone() for name, values in network.state_dict().items()}
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def states(trainer):
+    return {role: copied(network) for role, network in trainer.bundle.networks().items()}
+
+
+def batch(trainer, name, step):
+    return next(trainer.streams[name].batches(step, step + 1))
+
+
+def spied(patch, owner, name):
+    """Returns a list that fills with the keyword arguments and the result of each call of a function."""
+    calls, original = [], getattr(owner, name)
+
+    def spy(*args, **given):
+        result = original(*args, **given)
+        calls.append((given, result))
+        return result
+
+    patch.setattr(owner, name, spy)
+    return calls
+
+
+def norms(network):
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def sharpen(trainer):
+    """Gives the teachers the statistics and the confidence that training would: probabilities from a third to 1."""
+    # Not the stream's images, of which several processes read one share each.
+    pixels = [torch.from_numpy(trainer.data.image(id))[:48, :48] for id in trainer.data.ids("train")[:4]]
+    images = torch.stack(pixels).permute(0, 3, 1, 2) / 255
+    for teacher in trainer.bundle.teachers:
+        for module in norms(teacher):
+            module.momentum = 1.0
+        with torch.no_grad():
+            teacher.train()(images)
+        for module in norms(teacher):
+            module.momentum = 0.1
+        teacher.classifier.weight.data *= 6
+
+
+def fix_statistics(trainer):
+    """Takes BatchNorm's batch statistics away for good, so that an image's result depends on no other image."""
+    for module in norms(trainer.bundle.eval()):
+        module.train = lambda mode=True, module=module: module
+
+
+def cross_entropy(logits, label, count=None):
+    total = F.cross_entropy(logits, label.long(), ignore_index=255, reduction="sum")
+    return total / ((label != 255).sum() if count is None else count)
+
+
+def descended(network, lr, optim):
+    """The first step of SGD along the network's gradients: no momentum yet, decay on convolution weights."""
+    for name, parameter in network.named_parameters():
+        factor = 1.0 if name.startswith("backbone.") else optim.head_lr_factor
+        decay = optim.weight_decay if parameter.ndim == 4 else 0.0
+        parameter.data -= lr * factor * (parameter.grad + decay * parameter.data)
+    return network.state_dict()
+
+
+def joined(network, copies):
+    """The network with the sum of its copies' gradients and the mean of their running statistics."""
+    for parameter, *others in zip(network.parameters(), *(each.parameters() for each in copies), strict=True):
+        parameter.grad = sum(other.grad for other in others) if others[0].grad is not None else None
+    for buffer, *others in zip(network.buffers(), *(each.buffers() for each in copies), strict=True):
+        buffer.copy_(torch.stack([other.double() for other in others]).mean(0))
+    return network
+
+
+def averaged(teacher, student, keep):
+    return {
+        name: (keep * values + (1 - keep) * student[name]) if values.is_floating_point() else student[name]
+        for name, values in teacher.items()
+    }
+
+
+def assert_close(found, expected):
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values, rtol=2e-5, atol=2e-6, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def labeled_reference(network, images, label, lr, config):
+    """Weights and loss of a network after a first step on labelled images, part after part on copies of it."""
+    copies, total = [], 0.0
+    for part, truth in zip(*(each.chunk(config.system.accumulate) for each in (images, label)), strict=True):
+        copies.append(copy.deepcopy(network).train())
+        loss = cross_entropy(copies[-1](part / 255), truth, count=(label != 255).sum())
+        loss.backward()
+        total += float(loss.detach())
+    return descended(joined(copy.deepcopy(network), copies), lr, config.optim), total
+
+
+def target_reference(teachers, unlabeled, config, *, step, part, updated):
+    """Mixed images, confidence, target and who passes of one part; (passing, valid, differing) pixels are counted."""
+    method = config.method
+    valid = torch.ones_like(unlabeled.label, dtype=torch.bool) if method.count_padding else unlabeled.label != 255
+    with torch.no_grad():
+        mine, other = (teachers[i](unlabeled.weak / 255) for i in (updated, 1 - updated))
+    differing = int(((mine.argmax(1) != other.argmax(1)) & valid).sum())
+    least = other.sort(dim=1, descending=True).values[:, method.assist_top - 1, None]
+    pseudo, mixed = (mine + torch.where(other >= least, other, mine)) / 2, unlabeled.strong / 255
+    if method.cutmix != "none":
+        seeds = derived_seed(config.system.seed, "cutmix", step), derived_seed(config.system.seed, "cutmix", step, part)
+        boxes, partners = (torch.Generator().manual_seed(seed) for seed in seeds)
+        sources = torch.arange(len(mixed))[:, None, None].expand(-1, 48, 48)
+        for box in draw_mix(method.cutmix, len(mixed), 48, 48, boxes=boxes, partners=partners).boxes:
+            assert 0 < box.mask.float().mean() < 1
+            sources = sources.where(~box.mask, box.partner[:, None, None])
+        # Another image's box lies over padding, or the other way round.
+        assert method.count_padding or not torch.equal(pasted(valid, sources), valid)
+        mixed, pseudo, valid = (pasted(values, sources) for values in (mixed, pseudo, valid))
+    confidence, target = pseudo.softmax(1).max(1)
+    passing = (confidence >= method.confidence) & valid
+    return (mixed, confidence, target, passing), (int(passing.sum()), int(valid.sum()), differing)
+
+
+def pasted(values, sources):
+    """Values (B, ..., H, W), each pixel from the image that `sources` (B, H, W) names there."""
+    rows, columns = torch.meshgrid(*(torch.arange(length) for length in sources.shape[1:]), indexing="ij")
+    return values.movedim((-2, -1), (1, 2))[sources, rows, columns].movedim((1, 2), (-2, -1))
+
+
+def psmt_reference(trainer, step, lr, updated):
+    """Student, both teachers and numbers after one step (final weight 1.5, EMA 0.9), without noise on the features."""
+    config, bundle = trainer.config, copy.deepcopy(trainer.bundle)
+    parts = config.system.accumulate
+    labeled, unlabeled = (batch(trainer, name, step).parts(parts) for name in ("labeled", "unlabeled"))
+    teachers, drifted, targets, counts = bundle.teachers, [], [], []
+    for part, views in enumerate(unlabeled):
+        drifted.append(copy.deepcopy(teachers).train(config.method.pseudo_labels == "train"))
+        target, count = target_reference(drifted[-1], views, config, step=step, part=part, updated=updated)
+        targets.append(target)
+        counts.append(count)
+    joined(teachers, drifted)
+    passing, valid, differing = (sum(each) for each in zip(*counts, strict=True))
+    known = sum((part.label != 255).sum() for part in labeled)
+    copies, losses = [], [0.0, 0.0]
+    for views, (mixed, confidence, target, passes) in zip(labeled, targets, strict=True):
+        copies.append(copy.deepcopy(bundle.student).train())
+        logits = copies[-1](torch.cat([views.strong / 255, mixed]))
+        sup = cross_entropy(logits[: len(mixed)], views.label, known)
+        wrong = -logits[len(mixed) :].log_softmax(1).gather(1, target[:, None])[:, 0]
+        unsup = (confidence * wrong)[passes].sum() / passing
+        (sup + 1.5 * unsup).backward()
+        losses = [losses[0] + float(sup.detach()), losses[1] + float(unsup.detach())]
+    after = descended(joined(bundle.student, copies), lr, config.optim)
+    ends = [teacher.state_dict() for teacher in teachers]
+    ends[updated] = averaged(ends[updated], after, 0.9)
+    return after, ends, (*losses, passing / valid, differing / valid)
