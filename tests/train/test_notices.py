@@ -1,0 +1,63 @@
+import math
+import warnings
+
+import pytest
+
+from psmt_viz.data.dataset import Split
+from psmt_viz.train.notices import warn_before, warn_of_epoch
+
+
+@pytest.fixture
+def told(recwarn):
+    return lambda: [str(each.message) for each in recwarn]
+
+
+def split_of(scenes, count):
+    ids = scenes.ids("train")
+    return Split(ids[:count], ids[count:])
+
+
+def test_a_sound_run_is_not_warned_of(tiny, scenes):
+    row = {"epoch": 3, "confident_fraction": 0.4, "teacher_disagreement": 0.01}
+    warm_up = {"epoch": 1, "confident_fraction": math.nan, "teacher_disagreement": math.nan}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_before(tiny(), scenes, split_of(scenes, 16))
+        for each in (row, warm_up):
+            warn_of_epoch(each, tiny())
+
+
+def test_an_unsupervised_weight_of_0(tiny, scenes, told):
+    warn_before(tiny(unsup_weight=0.0), scenes, split_of(scenes, 16))
+    assert told() == ["--unsup-weight is 0, so the unlabelled images teach nothing"]
+    warn_before(tiny(unsup_weight=0.0, method="supervised"), scenes, split_of(scenes, 16))
+    assert len(told()) == 1
+
+
+def test_more_images_in_a_batch_than_labelled_ones(tiny, scenes, told):
+    warn_before(tiny(batch_labeled=18), scenes, split_of(scenes, 16))
+    (words,) = told()
+    assert words.startswith("--batch-labeled 18 is more than the 16 labelled images")
+
+
+def test_classes_without_a_labelled_pixel_are_named(tiny, scenes, told):
+    split = split_of(scenes, 1)
+    present = {int(value) for value in scenes.label(split.labeled[0]).ravel()} - {255}
+    missing = [name for index, name in enumerate(scenes.classes) if index not in present]
+    assert 0 < len(missing) < len(scenes.classes)
+    warn_before(tiny(batch_labeled=1), scenes, split)
+    (words,) = told()
+    assert words.startswith(f"no labelled pixel of {', '.join(missing)} in split 1_4")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"confident_fraction": 0.0}, "epoch 3: no pixel's pseudo-label reaches --confidence 0"),
+        ({"teacher_disagreement": 0.0}, "epoch 3: the two teachers agree on every pixel"),
+    ],
+)
+def test_epochs_that_taught_nothing(tiny, told, change, words):
+    warn_of_epoch({"epoch": 3, "confident_fraction": 0.4, "teacher_disagreement": 0.1, **change}, tiny())
+    (found,) = told()
+    assert found.startswith(words)
