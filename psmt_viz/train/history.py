@@ -136,6 +136,8 @@ class History:
             names.append("loss_unsup")
         for name in names:
             if not math.isfinite(row[name]):
+                if not self._trainer.engine.first:
+                    raise SystemExit(2)  # the first process has the same number and tells it
                 got = f"{name} {row[name]} at step {step}"
                 raise UserError("a finite loss", got, "lower --lr; the last checkpoint is kept")
 

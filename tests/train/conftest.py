@@ -1,29 +1,9 @@
 import pytest
+from by_hand import TINY
 
 from psmt_viz.config import configure
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.train.session import train
-
-TINY = {
-    "split": "1_4",
-    "crop": 48,
-    "long_side": (40, 72),
-    "batch_labeled": 2,
-    "batch_unlabeled": 2,
-    "steps_per_epoch": 2,
-    "epochs": 3,
-    "warmup_epochs": 1,
-    "ramp_epochs": 2,
-    "aspp_channels": 8,
-    "aspp_rates": (1, 2),
-    "low_channels": 4,
-    "decoder_channels": 8,
-    # After so few steps every probability is near 1/7; all of them shall count.
-    "confidence": 0.0,
-    "assist_top": 2,
-    "ema": 0.9,
-    "lr": 0.02,
-}
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +25,19 @@ def finished(tiny, scenes, tmp_path_factory):
     reports = []
     train(tiny(), scenes, folder, on_epoch=reports.append)
     return folder, reports
+
+
+@pytest.fixture(scope="session")
+def control(tiny, scenes, tmp_path_factory):
+    """The settings and the folder of an uninterrupted supervised run; to be read only."""
+    config, made = tiny(method="supervised"), tmp_path_factory.mktemp("control") / "run"
+    made.mkdir()
+    train(config, scenes, made)
+    return config, made
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "run"
+    made.mkdir()
+    return made

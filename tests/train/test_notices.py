@@ -4,7 +4,10 @@ import warnings
 import pytest
 
 from psmt_viz.data.dataset import Split
+from psmt_viz.models.psmt import PSMT
+from psmt_viz.train import loop
 from psmt_viz.train.notices import warn_before, warn_of_epoch
+from psmt_viz.train.session import train
 
 
 @pytest.fixture
@@ -61,3 +64,51 @@ def test_epochs_that_taught_nothing(tiny, told, change, words):
     warn_of_epoch({"epoch": 3, "confident_fraction": 0.4, "teacher_disagreement": 0.1, **change}, tiny())
     (found,) = told()
     assert found.startswith(words)
+
+
+def test_a_split_that_shows_every_class_is_not_warned_of(tiny, blocks):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_before(tiny(), blocks, blocks.split("1_4"))
+
+
+SHORT = {"split": "1_2", "warmup_epochs": 0, "steps_per_epoch": 1, "epochs": 2, "ema": 0.999, "seed": 2}
+"""Teachers whose first heads favour different classes, and that hardly move, so that they disagree."""
+
+
+def test_a_sound_run_says_nothing(tiny, blocks, folder, told):
+    train(tiny(**SHORT), blocks, folder)
+    assert told() == []
+
+
+@pytest.mark.parametrize(
+    "case",
+    [  # Settings, words of the warning, how often it comes
+        ({"confidence": 0.999}, "no pixel's pseudo-label reaches --confidence 0.999", 2),
+        ({"confidence": 0.999, "method": "supervised"}, "no pixel", 0),
+        ({"unsup_weight": 0.0}, "--unsup-weight is 0", 1),
+        ({"batch_labeled": 9}, "--batch-labeled 9 is more than the 8 labelled images", 1),
+    ],
+)
+def test_a_run_goes_on_under_its_warnings(tiny, blocks, folder, told, case):
+    values, words, times = case
+    train(tiny(**SHORT, **values), blocks, folder)
+    assert len([each for each in told() if words in each]) == len(told()) == times
+    assert (folder / "evaluation.csv").exists()
+
+
+class Alike(PSMT):
+    """Teachers that see one class everywhere."""
+
+    def __init__(self, *args, **given):
+        super().__init__(*args, **given)
+        for teacher in self.teachers:
+            teacher.classifier.bias.data[0] = 1000
+
+
+def test_teachers_that_agree_are_told_of_in_each_epoch(tiny, blocks, folder, told, monkeypatch):
+    monkeypatch.setattr(loop, "PSMT", Alike)
+    train(tiny(**SHORT, perturbation="none"), blocks, folder)
+    assert [each.split(",", maxsplit=1)[0] for each in told()] == [
+        f"epoch {epoch}: the two teachers agree on every pixel" for epoch in (1, 2)
+    ]

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from psmt_viz.config import configure
@@ -42,3 +44,21 @@ def test_smaller_parts_need_less_memory():
 def test_a_plan_that_cannot_be():
     with pytest.raises(UserError, match=r"--batch-labeled that 3 devices x --accumulate 1 can share equally, got 8"):
         told(configure("scenes", {}), devices=3)
+
+
+def test_every_file_of_a_run_is_announced(tiny, scenes, finished):
+    folder, _ = finished
+    config = tiny()
+    lines = preview(config, scenes, Engine(system=config.system), folder).splitlines()
+    words = dict(line.split(": ", 1) for line in lines)["files"]
+    assert words.startswith(f"{folder}: ")
+    stems = {name.partition(".")[0] for name in re.findall(r"[\w-]+\.[\w.]+", words.removeprefix(f"{folder}: "))}
+    assert {path.stem for path in folder.iterdir()} <= stems
+
+
+def test_nothing_is_started_or_written(tiny, scenes, tmp_path):
+    config = tiny()
+    engine = Engine(system=config.system, devices=2)
+    engine.launch = None
+    preview(config, scenes, engine, tmp_path / "run")
+    assert not list(tmp_path.iterdir())

@@ -1,51 +1,22 @@
+import contextlib
 import math
+import re
 import shutil
+from typing import ClassVar
 
 import pandas as pd
 import pytest
 import torch
+from by_hand import spied
+from run_folders import COLUMNS, LASTING, OF_TEACHERS, Breaking, contents, during_step, failing, lasting, state
 
 import psmt_viz
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.results import Evaluation
-from psmt_viz.train import loop, session
+from psmt_viz.train import history, loop, session
 from psmt_viz.train.session import train
-
-COLUMNS = [
-    *("epoch", "step", "learning_rate", "unsup_weight", "loss_sup", "loss_unsup", "confident_fraction"),
-    *("miou_student", "miou_teacher1", "miou_teacher2", "miou_ensemble", "pixel_accuracy_ensemble"),
-]
-LASTING = {
-    *("config.json", "metrics.csv", "last.safetensors", "best.safetensors"),
-    *("evaluation.csv", "confusion.csv", "evaluation.json"),
-}
-"""What a finished folder holds, byte for byte the same however the run came to its end."""
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def lasting(folder):
-    return {name: data for name, data in contents(folder).items() if name in LASTING}
-
-
-@pytest.fixture
-def folder(tmp_path):
-    made = tmp_path / "run"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture(scope="module")
-def control(tiny, scenes, tmp_path_factory):
-    """The settings and the folder of an uninterrupted supervised run; to be read only."""
-    config, made = tiny(method="supervised"), tmp_path_factory.mktemp("control") / "run"
-    made.mkdir()
-    train(config, scenes, made)
-    return config, made
 
 
 def test_the_folder_holds_what_the_contract_says(finished):
@@ -65,30 +36,35 @@ def test_the_folder_holds_what_the_contract_says(finished):
 def test_the_numbers_of_an_epoch(finished):
     metrics = pd.read_csv(finished[0] / "metrics.csv")
     measured = metrics.notna()
-    assert not measured.loc[0, ["loss_unsup", "confident_fraction"]].any()  # the warm-up has none
-    assert measured.drop(columns=["loss_unsup", "confident_fraction"]).all(axis=None) and measured[1:].all(axis=None)
+    assert not measured.loc[0, OF_TEACHERS].any()  # the warm-up has none
+    assert measured.drop(columns=OF_TEACHERS).all(axis=None) and measured[1:].all(axis=None)
     # The last step of each epoch: one of the warm-up, then k = 1, 3, 5 of 6, the ramp ending at 4.
     assert metrics["unsup_weight"].tolist() == pytest.approx(
         [0, 1.5 * math.exp(-5 * 0.75**2), 1.5 * math.exp(-5 * 0.25**2), 1.5]
     )
     assert metrics["learning_rate"].tolist() == pytest.approx([0.02, *(0.02 * (1 - k / 6) ** 0.9 for k in (1, 3, 5))])
     assert (metrics["loss_unsup"][1:] > 0).all()
-    scores = metrics[[name for name in COLUMNS if name.startswith(("miou", "pixel", "confident"))]]
+    scores = metrics[[name for name in COLUMNS if name.startswith(("miou", "pixel", "confident", "teacher"))]]
     assert (((scores >= 0) & (scores <= 1)) | scores.isna()).all(axis=None)
 
 
-def test_losses_are_means_over_the_epochs_steps(tiny, scenes, folder, monkeypatch):
-    losses, original = [], loop.Trainer.steps
+def test_measurements_are_means_over_the_epochs_steps(tiny, scenes, folder, monkeypatch):
+    seen, original = [], loop.Trainer.steps
 
     def spy(self, first, last):
         for log in original(self, first, last):
-            losses.append(float(log.loss_sup))
+            seen.append([*log.measured.tolist(), log.unsup_weight, log.learning_rate])
             yield log
 
     monkeypatch.setattr(loop.Trainer, "steps", spy)
-    train(tiny(method="supervised", epochs=1), scenes, folder)
-    found = pd.read_csv(folder / "metrics.csv")["loss_sup"].tolist()
-    assert found == pytest.approx([sum(losses[:2]) / 2, sum(losses[2:]) / 2], rel=1e-6)
+    train(tiny(epochs=2), scenes, folder)
+    found = pd.read_csv(folder / "metrics.csv")
+    for epoch, (first, last) in enumerate([seen[0:2], seen[2:4], seen[4:6]]):
+        for place, name in enumerate(("loss_sup", "loss_unsup", "confident_fraction", "teacher_disagreement")):
+            mean = (first[place] + last[place]) / 2
+            assert found[name][epoch] == pytest.approx(mean, rel=1e-6, nan_ok=True), name
+        assert found.loc[epoch, ["unsup_weight", "learning_rate"]].tolist() == pytest.approx(last[4:])
+    assert not found.loc[1:, "teacher_disagreement"].isna().any()
 
 
 def test_the_callback_sees_every_epoch(finished):
@@ -142,17 +118,22 @@ def interrupt(report):
     raise KeyboardInterrupt
 
 
+def interrupt_in_the_second(report):
+    if len(report.curves.metrics) == 2:
+        interrupt(report)
+
+
 def test_interrupted_after_every_epoch_and_resumed(tiny, scenes, finished, folder):
     for stop in range(1, 5):
 
-        def interrupt_in_the_second(report, *, stop=stop):
+        def interrupt_after(report, *, stop=stop):
             # An epoch counts once its pictures are drawn, so stopping there repeats it.
             if len(report.curves.metrics) > min(stop, 3):
                 interrupt(report)
 
         with pytest.raises(KeyboardInterrupt):
-            train(tiny(), scenes, folder, resume=stop > 1, on_epoch=interrupt_in_the_second)
-        assert torch.load(folder / "state.pt", weights_only=True)["epoch"] == min(stop, 3)
+            train(tiny(), scenes, folder, resume=stop > 1, on_epoch=interrupt_after)
+        assert (state(folder)["step"], state(folder)["rows"]) == (2 * min(stop, 3), [])
     train(tiny(), scenes, folder, resume=True)
     assert lasting(folder) == lasting(finished[0])
 
@@ -170,25 +151,12 @@ def test_channels_last_resumes_too_and_means_the_same(tiny, scenes, finished, fo
     assert ours.tolist() == pytest.approx(plain[:2].tolist(), rel=1e-3)
 
 
-class Breaking:
-    """Calls a function, and stops the program before the n-th call."""
-
-    def __init__(self, function, n):
-        self.function, self.left = function, n
-
-    def __call__(self, *args, **kwargs):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-        return self.function(*args, **kwargs)
-
-
 @pytest.mark.parametrize(
     "stop",
     [
-        (session, "save_state", 1),  # everything of epoch 1 written but the checkpoint
-        (session, "save_state", 3),
-        (session, "write_csv", 6),  # between metrics.csv and timing.csv
+        (history, "save_state", 1),  # everything of epoch 1 written but the checkpoint
+        (history, "save_state", 3),
+        (history, "write_csv", 6),  # between metrics.csv and timing.csv
         (session, "evaluate", 2),
         (loop, "labeled_cross_entropy", 6),  # in the middle of an epoch
         (session, "Run", 1),  # before the folder holds anything
@@ -231,6 +199,8 @@ def test_folders_that_hold_another_run(tiny, scenes, finished, folder):
     for config, data in (
         (tiny(eps=3.0), scenes),
         (tiny(epochs=4), scenes),
+        (tiny(accumulate=2), scenes),  # other parts, so other statistics
+        (tiny("official-code"), scenes),
         (tiny(), Scenes(train=16, val=4, size=64, seed=1)),
     ):
         with pytest.raises(UserError, match=r"the settings and data that .*run was started with, got others; repeat"):
@@ -241,20 +211,20 @@ def test_folders_that_hold_another_run(tiny, scenes, finished, folder):
 def test_a_loss_that_stops_being_finite_keeps_the_last_checkpoint(tiny, scenes, folder, monkeypatch):
     honest, calls, kept = loop.labeled_cross_entropy, [], []
 
-    def turning(logits, label):
+    def turning(logits, label, count):
         calls.append(None)
-        return honest(logits, label) * (1 if len(calls) <= 4 else math.nan)
+        return honest(logits, label, count) * (1 if len(calls) <= 4 else math.nan)
 
     monkeypatch.setattr(loop, "labeled_cross_entropy", turning)
-    with pytest.raises(UserError, match=r"finite loss, got nan in epoch 3; lower --lr; .* is kept"):
+    with pytest.raises(UserError, match=r"finite loss, got loss_sup nan at step 4; lower --lr; .* is kept"):
         train(tiny(method="supervised"), scenes, folder, on_epoch=lambda _: kept.append(contents(folder)))
     assert len(kept) == 2
     left = contents(folder)
     assert left.keys() == kept[-1].keys()
     assert {name for name in left if left[name] != kept[-1][name]} == {"state.pt"}  # written after the callback
-    state = torch.load(folder / "state.pt", weights_only=True)
-    assert state["epoch"] == 2
-    assert all(torch.isfinite(values).all() for values in state["networks"].values())
+    last = state(folder)
+    assert (last["step"], last["rows"]) == (4, [])
+    assert all(torch.isfinite(values).all() for values in last["networks"].values())
 
 
 @pytest.mark.parametrize(
@@ -282,7 +252,7 @@ def test_the_control_leaves_the_teachers_columns_empty(control):
     metrics = pd.read_csv(folder / "metrics.csv")
     assert list(metrics.columns) == COLUMNS
     empty = {"miou_teacher1", "miou_teacher2", "miou_ensemble", "pixel_accuracy_ensemble"}
-    empty |= {"loss_unsup", "confident_fraction"}
+    empty |= set(OF_TEACHERS)
     assert set(metrics.columns[metrics.isna().all()]) == empty
     assert not metrics[sorted(set(COLUMNS) - empty)].isna().any(axis=None)
     assert psmt_viz.load_run(folder).roles == ("student",)
@@ -297,3 +267,139 @@ def test_validation_comes_as_often_as_asked_and_at_the_end(tiny, scenes, folder,
     assert metrics["epoch"][metrics["miou_student"].notna()].tolist() == validated
     assert [i for i, report in enumerate(reports, start=1) if report.evaluation is not None] == validated
     assert (folder / "best.safetensors").is_file()
+
+
+def test_an_unsupervised_loss_that_is_not_finite_is_named_at_the_next_entry(tiny, scenes, folder, monkeypatch):
+    honest = loop.confident_cross_entropy
+    monkeypatch.setattr(loop, "confident_cross_entropy", lambda *given: honest(*given) * math.inf)
+    monkeypatch.setattr(session, "evaluate", None)  # the epoch's second step is never taken
+    with pytest.raises(UserError, match=r"finite loss, got loss_unsup inf at step 0; lower --lr"):
+        train(tiny(warmup_epochs=0, log_every=1), scenes, folder)
+    assert not (folder / "state.pt").exists()
+
+
+def test_settings_without_influence_may_change_on_the_way(scenes, control, folder):
+    config, uninterrupted = control
+    with pytest.raises(KeyboardInterrupt):
+        train(config, scenes, folder, on_epoch=interrupt_in_the_second)
+    others = {"checkpoint_steps": 1, "checkpoint_minutes": 1.0, "log_every": 1, "workers": 1}
+    train(config.replace(others), scenes, folder, resume=True)
+    assert lasting(folder) == lasting(uninterrupted)
+
+
+def test_other_versions_are_told_and_do_not_stop_a_run(scenes, control, folder, monkeypatch):
+    config, uninterrupted = control
+    with pytest.raises(KeyboardInterrupt):
+        train(config, scenes, folder, on_epoch=interrupt_in_the_second)
+    now = session.versions()
+    monkeypatch.setattr(session, "versions", lambda: now | {"torch": "9.9"})
+    words = rf"other versions than the run began with: torch {re.escape(now['torch'])} -> 9\.9$"
+    with pytest.warns(UserWarning, match=words):
+        train(config, scenes, folder, resume=True)
+    assert lasting(folder) == lasting(uninterrupted)
+
+
+def test_what_a_killed_run_left_half_written_goes_and_nothing_else(scenes, control, folder):
+    config, uninterrupted = control
+    left = {
+        ".state-abc123_z.pt",
+        ".last-abcdefgh.safetensors",
+        ".epoch-0003-abcdefgh.safetensors",
+        ".metrics-a2345678.csv",
+    }
+    kept = {".state-abc.pt", "notes.txt", ".gitignore", "state-abcdefgh.pt", ".mine-abcdefgh.csv"}
+    for name in left | kept:
+        (folder / name).write_text("")
+    train(config, scenes, folder)
+    assert set(contents(folder)) == set(contents(uninterrupted)) | kept
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            torch.OutOfMemoryError("no 3 GiB left"),
+            r"fits into .* memory, got no 3 GiB left; raise --accumulate, .*--resume",
+        ),
+        (
+            ValueError("Expected more than 1 value per channel when training, got input size [1, 8, 1, 1]"),
+            "several values for BatchNorm, got one image .* of one pixel; raise --crop",
+        ),
+    ],
+)
+def test_failures_with_a_known_cause_are_explained(control, folder, monkeypatch, error, words):
+    during_step(monkeypatch, 4, failing(error))
+    with pytest.raises(UserError, match=words) as caught:
+        train(control[0], Scenes(train=16, val=4, size=64), folder)
+    assert "\n" not in str(caught.value)
+    assert state(folder)["step"] == 2
+
+
+@pytest.mark.parametrize("error", [ValueError("another"), RuntimeError("connection closed"), ZeroDivisionError()])
+def test_other_failures_are_left_as_they_are(scenes, control, folder, monkeypatch, error):
+    during_step(monkeypatch, 1, failing(error))
+    with pytest.raises(type(error)) as caught:
+        train(control[0], scenes, folder)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("method", ["psmt", "supervised"])
+@pytest.mark.parametrize("pseudo_labels", ["eval", "train"])
+def test_one_image_a_step_is_enough(tiny, scenes, folder, method, pseudo_labels):
+    train(
+        tiny(method=method, pseudo_labels=pseudo_labels, batch_labeled=1, batch_unlabeled=1, epochs=2), scenes, folder
+    )
+    metrics = pd.read_csv(folder / "metrics.csv")
+    assert len(metrics) == 3 and metrics["loss_sup"].notna().all()
+    assert metrics["loss_unsup"][1:].notna().all() == (method == "psmt")
+
+
+def test_the_window_of_validation_is_the_settings(tiny, scenes, folder, monkeypatch):
+    given = spied(monkeypatch, session, "evaluate")
+    train(tiny(method="supervised", epochs=1, warmup_epochs=0, window=48, window_stride=0.5), scenes, folder)
+    ((asked, _),) = given
+    assert (asked["window"], asked["window_stride"], asked["ids"]) == (48, 0.5, scenes.ids("val"))
+
+
+class Recorder:
+    """A tracker that keeps what it is told."""
+
+    made: ClassVar[list["Recorder"]] = []
+
+    def __init__(self, folder):
+        self.folder, self.told, self.closed = folder, [], 0
+        self.made.append(self)
+
+    def scalars(self, step, values):
+        self.told.append((step, dict(values)))
+
+    def images(self, step, batch):
+        self.told.append((step, batch))
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_tracker_hears_of_steps_and_epochs_and_is_closed(tiny, scenes, folder, monkeypatch, stopped):
+    monkeypatch.setattr(Recorder, "made", [])
+    if stopped:
+        during_step(monkeypatch, 6, failing(KeyboardInterrupt()))
+    config = tiny(steps_per_epoch=3, epochs=2, log_every=2)
+    with pytest.raises(KeyboardInterrupt) if stopped else contextlib.nullcontext():
+        train(config, scenes, folder, trackers=[f"{__name__}:Recorder"])
+    (tracker,) = Recorder.made
+    assert (tracker.folder, tracker.closed) == (folder, 1)
+    steps = [(step, type(values).__name__) for step, values in tracker.told]
+    scalars, images = "dict", "TrainingBatch"
+    every = [*((2, scalars), (3, scalars), (3, images), (4, scalars), (6, scalars))]
+    every += [(6, scalars), (6, images), (8, scalars), (9, scalars), (9, images)]
+    assert steps == (every[:4] if stopped else every)
+    metrics = pd.read_csv(folder / "metrics.csv").set_index("step")
+    first = {"loss_sup", "unsup_weight", "learning_rate"}
+    assert tracker.told[0][1].keys() == first  # what a warm-up does not measure is left out
+    assert tracker.told[3][1].keys() == first | {"loss_unsup", "confident_fraction", "teacher_disagreement"}
+    rows = [(step, told) for step, told in tracker.told if isinstance(told, dict) and "epoch" in told]
+    assert [step for step, _ in rows] == ([3] if stopped else [3, 6, 9])
+    for step, row in rows:
+        assert row == pytest.approx(metrics.loc[step].dropna().to_dict() | {"step": step}, rel=1e-12)

@@ -5,6 +5,7 @@ import threading
 import pandas as pd
 import pytest
 import torch
+from run_folders import asking, contents, during_step, lasting
 
 from psmt_viz.train import session
 from psmt_viz.train.loop import Trainer
@@ -173,3 +174,55 @@ def test_tables_are_cut_to_the_checkpoint(tiny, scenes, finished, folder):
         assert seen == [epoch]
     train(tiny(), scenes, folder, resume=True)
     assert weights(folder) == weights(finished[0])
+
+
+def test_stopped_in_the_last_step_and_resumed(scenes, control, folder, monkeypatch):
+    """The run is at its end but for the validation, which a finished run has behind it."""
+    config, uninterrupted = control
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        during_step(patch, 8, asking(signal.SIGTERM))
+        train(config, scenes, folder)
+    assert (kept(folder)["step"], len(kept(folder)["rows"])) == (8, 2)
+    train(config, scenes, folder, resume=True)
+    assert lasting(folder) == lasting(uninterrupted)
+
+
+def test_stopped_in_the_first_validation_and_over_and_over(scenes, control, folder, monkeypatch):
+    config, uninterrupted = control
+    honest = session.evaluate
+    for epoch in range(1, 5):
+        left = [None] if epoch > 1 else []  # a resumed run first repeats the validation that was stopped
+
+        def stopping(*arguments, left=left, **settings):
+            if not left:
+                ask(signal.SIGINT)
+            left.clear()
+            return honest(*arguments, **settings)
+
+        with monkeypatch.context() as patch, pytest.raises(Stopped):
+            patch.setattr(session, "evaluate", stopping)
+            train(config, scenes, folder, resume=True)
+        assert (kept(folder)["step"], len(kept(folder)["rows"])) == (2 * epoch, 2)
+    train(config, scenes, folder, resume=True)
+    assert lasting(folder) == lasting(uninterrupted)
+
+
+def test_a_second_ctrl_c_leaves_a_run_at_its_last_checkpoint(scenes, control, folder, monkeypatch):
+    config, uninterrupted = control
+    before = [signal.getsignal(each) for each in SIGNALS]
+    left = {}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as raised:
+        during_step(patch, 4, lambda: (left.update(contents(folder)), asking(*2 * [signal.SIGINT])()))
+        train(config, scenes, folder)
+    assert not isinstance(raised.value, Stopped)
+    assert [signal.getsignal(each) for each in SIGNALS] == before
+    assert contents(folder) == left and kept(folder)["step"] == 2
+    train(config, scenes, folder, resume=True)
+    assert lasting(folder) == lasting(uninterrupted)
+    assert [signal.getsignal(each) for each in SIGNALS] == before
+
+
+def test_a_request_after_the_last_step_finishes_the_run(scenes, control, folder):
+    config, uninterrupted = control
+    train(config, scenes, folder, on_epoch=lambda report: ask(signal.SIGTERM) if report.finished else None)
+    assert lasting(folder) == lasting(uninterrupted)

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from by_hand import fix_statistics, sharpen
-from conftest import TINY
+from by_hand import TINY, fix_statistics, sharpen
 
 from psmt_viz.config import configure
 from psmt_viz.data.scenes import Scenes
