@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import warnings
@@ -167,6 +168,7 @@ def train(
     from psmt_viz.train.engine import Engine
     from psmt_viz.train.session import train as run_training
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its banners tell users nothing
     opened = open_config_data(resolved.data)
     engine = Engine(resolve_device(device), devices=_devices(devices), nodes=nodes, system=resolved.system)
     if dry_run:
