@@ -335,3 +335,11 @@ def test_the_bounds_themselves_are_allowed(name, value):
 def test_values_of_another_kind_in_a_config_file(name, value):
     with pytest.raises(UserError, match="--" + name.replace("_", "-")):
         configure("scenes", {name: value})
+
+
+def test_the_authors_network_has_the_authors_widths():
+    assert resolve("voc").model.aspp_channels == 256
+    for name, value in {"aspp_channels": 64, "aspp_rates": (2, 4, 6), "low_channels": 16, "output_stride": 8}.items():
+        flag = name.replace("_", "-")
+        with pytest.raises(UserError, match=rf"--{flag} .* with --arch psmt-deeplabv3plus, got"):
+            resolve("voc", **{name: value})

@@ -346,16 +346,16 @@ def test_files_of_another_kind(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "got"),
+    ("preset", "method", "got"),
     [
-        ({"method": "psmt"}, "deeplabv3plus, psmt"),
-        ({"arch": "psmt-deeplabv3plus", "method": "supervised"}, "psmt-deeplabv3plus, supervised"),
+        ("scenes", "psmt", "deeplabv3plus, psmt"),
+        ("voc", "supervised", "psmt-deeplabv3plus, supervised"),
     ],
 )
-def test_runs_that_cannot_be_exported(tmp_path, settings, got):
+def test_runs_that_cannot_be_exported(tmp_path, preset, method, got):
     run = Run(
         folder=tmp_path,
-        config=configure("scenes", settings),
+        config=configure(preset, {"data": "scenes", "method": method}),
         classes=("a", "b"),
         plan={},
         data_fingerprint={},
