@@ -1,0 +1,27 @@
+"""The waist of the hourglass: what probes write and figures read.
+
+Every result keeps the parameters that were asked for and those that were used, loads without torch, and is made of
+files that open in pandas or NumPy.
+"""
+
+from psmt_viz.results.cams import Cam, Cams
+from psmt_viz.results.closeup import CloseUp
+from psmt_viz.results.embedding import PixelEmbedding
+from psmt_viz.results.evaluation import ROLES, Evaluation
+from psmt_viz.results.flips import Flips
+from psmt_viz.results.tables import read_csv, write_csv
+from psmt_viz.results.training import Curves, TrainingBatch
+
+__all__ = [
+    "ROLES",
+    "Cam",
+    "Cams",
+    "CloseUp",
+    "Curves",
+    "Evaluation",
+    "Flips",
+    "PixelEmbedding",
+    "TrainingBatch",
+    "read_csv",
+    "write_csv",
+]

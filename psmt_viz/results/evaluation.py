@@ -1,0 +1,68 @@
+"""Scores of each role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from psmt_viz.files import read_json, write_json
+from psmt_viz.metrics import iou, mean_iou, pixel_accuracy
+from psmt_viz.results.tables import read_csv, write_csv
+
+ROLES = ("student", "teacher1", "teacher2", "ensemble")
+"""Who can predict, in the order of every table; the ensemble is the mean of the two teachers' logits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Scores of each role on one set of images, from one confusion matrix a role."""
+
+    classes: tuple[str, ...]
+    confusion: Mapping[str, NDArray[np.int64]]
+    """Role -> (K, K) pixel counts, rows = truth, columns = prediction; only the roles that the run has."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def table(self) -> pd.DataFrame:
+        """Returns one row a role: role, miou, pixel_accuracy, iou_<class>; shares in [0, 1]."""
+        rows = []
+        for role, matrix in self.confusion.items():
+            row: dict[str, Any] = {
+                "role": role,
+                "miou": mean_iou(matrix),
+                "pixel_accuracy": pixel_accuracy(matrix),
+            }
+            row |= {f"iou_{name}": value for name, value in zip(self.classes, iou(matrix), strict=True)}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Writes evaluation.csv, confusion.csv and evaluation.json."""
+        cells = [
+            {"role": role, "truth": truth, "prediction": prediction, "pixels": int(matrix[i, j])}
+            for role, matrix in self.confusion.items()
+            for i, truth in enumerate(self.classes)
+            for j, prediction in enumerate(self.classes)
+        ]
+        paths = [folder / "evaluation.csv", folder / "confusion.csv", folder / "evaluation.json"]
+        write_csv(paths[0], self.table())
+        write_csv(paths[1], pd.DataFrame(cells))
+        write_json(paths[2], {"classes": list(self.classes), "parameters": self.parameters})
+        return paths
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote."""
+        facts = read_json(folder / "evaluation.json")
+        classes, cells = tuple(facts["classes"]), read_csv(folder / "confusion.csv")
+        size = len(classes)
+        confusion = {
+            str(role): rows["pixels"].to_numpy(np.int64).reshape(size, size)
+            for role, rows in cells.groupby("role", sort=False)
+        }
+        return cls(classes=classes, confusion=confusion, parameters=facts["parameters"])

@@ -1,0 +1,36 @@
+"""Tables as CSV files that read back as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from psmt_viz.errors import UserError
+from psmt_viz.files import whole
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Writes a table as CSV, whole, with enough digits to read the same floats back."""
+    with whole(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+_NAMES = ("role", "truth", "prediction", "kind", "against", "judge", "norm", "class", "image")
+"""Columns of names, which stay text even where they look like numbers (`0016`) or like nothing (`NA`)."""
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Reads a table that `write_csv` wrote.
+
+    Raises:
+        UserError: if the file is missing or is not a table.
+    """
+    try:
+        return pd.read_csv(path, converters=dict.fromkeys(_NAMES, str))
+    except FileNotFoundError:
+        raise UserError(f"a table {path}", "nothing there", "check the path") from None
+    except OSError as error:
+        raise UserError(f"a readable file {path}", (error.strerror or str(error)).lower(), "check the path") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"a CSV table in {path}", str(error), "restore the file or make it again") from None
