@@ -16,9 +16,15 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 from psmt_viz.errors import UserError
 from psmt_viz.schedules import Ramp
 
+PAPER_EPS = 2.0
+"""Norm of the perturbation that the paper uses; every sweep contains it."""
+
 Method = Literal["psmt", "supervised"]
 Perturbation = Literal["tvat", "vat", "none"]
 Noise = Literal["gaussian", "uniform", "literal"]
+Norm = Literal["image", "pixel"]
+Search = Literal["finite-difference", "exact"]
+Objective = Literal["kl", "cross-entropy"]
 CutMix = Literal["one", "three", "none"]
 Arch = Literal["deeplabv3plus", "psmt-deeplabv3plus"]
 Precision = Literal["fp32", "bf16", "fp16"]

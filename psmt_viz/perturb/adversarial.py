@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from psmt_viz.config import Noise
+from psmt_viz.config import Noise, Norm, Objective, Search
 from psmt_viz.errors import UserError
+from psmt_viz.perturb.norms import mean_norm, norm_per_image, scaled
+from psmt_viz.perturb.objectives import (
+    Predict,
+    Value,
+    cross_entropy_objective,
+    curvature_product,
+    gradient,
+    kl_objective,
+    no_gradient,
+)
 
-Predict = Callable[[Tensor], Tensor]
-"""Maps z (B, C, H, W) to logits (B, K, H', W')."""
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """Source of a batch's random numbers: one for all images, one for each, or torch's global one."""
 
@@ -24,11 +31,12 @@ class Health:
     """Numbers that tell whether a search worked, one value an image."""
 
     norm: Tensor
-    """(B,) norm of the perturbation; eps if all is well."""
+    """(B,) norm of the perturbation, for norm `pixel` the root mean square over the pixels; eps if all is well."""
     relative_norm: Tensor
-    """(B,) norm of the perturbation over the norm of z."""
+    """(B,) norm of the perturbation over the norm of z, both over the whole image."""
     unchanged: Tensor
-    """(B,) share of z's elements that the search's small step leaves as they are; near 1 it sees only rounding."""
+    """(B,) share of z's elements that the search's small step leaves as they are; near 1 it sees only rounding. 0 where
+    no small step is taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +48,31 @@ class Perturbed:
     start: Tensor
     """(B, C, H, W) the unit direction from which the search began."""
     health: Health
+    gain: Tensor | None = None
+    """(B,) objective reached over the objective at the start, of an ascent."""
+    own_norm: Tensor | None = None
+    """(B,) norm over the image at which a feature perturbation's authors apply it."""
 
 
-def norm_per_image(values: Tensor) -> Tensor:
-    """Returns the Euclidean norm over all but the first dimension, (B, 1, 1, 1), in float32 or better."""
-    exact = values.dtype if values.dtype == torch.float64 else torch.float32
-    return torch.linalg.vector_norm(values, dim=(1, 2, 3), keepdim=True, dtype=exact)
+def perturbed(
+    z: Tensor,
+    direction: Tensor,
+    *,
+    eps: float,
+    start: Tensor,
+    norm: Norm = "image",
+    unchanged: Tensor | None = None,
+    gain: Tensor | None = None,
+    own_norm: Tensor | None = None,
+) -> Perturbed:
+    """Returns eps times a direction, with its sizes."""
+    delta = eps * direction
+    health = Health(
+        norm=mean_norm(delta, norm),
+        relative_norm=(norm_per_image(delta) / norm_per_image(z)).flatten(),
+        unchanged=torch.zeros(len(z), device=z.device) if unchanged is None else unchanged,
+    )
+    return Perturbed(delta=delta, start=start, health=health, gain=gain, own_norm=own_norm)
 
 
 def random_like(z: Tensor, generator: Generators = None, *, uniform: bool = False) -> Tensor:
@@ -68,6 +95,11 @@ def adversarial_perturbation(
     iterations: int = 1,
     noise: Noise = "gaussian",
     floor: float = 0.0,
+    norm: Norm = "image",
+    search: Search = "finite-difference",
+    objective: Objective = "kl",
+    labels: Tensor | None = None,
+    start: Tensor | None = None,
     generator: Generators = None,
 ) -> Perturbed:
     """Finds the perturbation of norm eps that changes a prediction most, by power iteration.
@@ -78,112 +110,105 @@ def adversarial_perturbation(
     Args:
         predict: Maps z to logits (B, K, H', W'); differentiable in z.
         z: (B, C, H, W) features; not changed.
-        eps: Norm of the perturbation over all of C * H * W, for each image.
-        xi: Norm of the small step of the finite difference. Left out, it is sqrt(machine epsilon) * ||z||, which
-            balances the rounding of z + step against the curvature; the epsilon is that of z, or of autocast.
+        eps: Norm of the perturbation, for each image or pixel (see `norm`).
+        xi: Norm of the small step of the finite difference, over the image. Left out, it is
+            sqrt(machine epsilon) * ||z||, which balances the rounding of z + step against the curvature; the epsilon is
+            that of z, or of autocast.
         iterations: Power iterations.
         noise: The start: a `gaussian` or `uniform` direction scaled to norm xi, or, `literal`, the unscaled N(0, I) of
             the supplement's equation 1.
         floor: Added to each norm before dividing. The published code adds 1e-8, which swallows small gradients; 0
             makes every perturbation have norm eps exactly.
+        norm: What eps bounds: the norm over all of C * H * W of an `image` (the paper), or that of each `pixel`'s
+            feature vector; a pixel whose gradient is zero then stays as it is.
+        search: `finite-difference`: the objective's gradient a small step away from z; `exact`: the Hessian of KL at z
+            times the direction (a forward-mode and a reverse-mode product), or the gradient of cross-entropy at z.
+        objective: What the perturbation shall raise: `kl`, the change of the prediction (the paper), or
+            `cross-entropy` to the labels.
+        labels: (B, H', W') class ids, 255 where there is none, for cross-entropy.
+        start: (B, C, H, W) where the search begins, in place of a draw.
         generator: Source of the start, on z's device; with one for each image, an image's start does not depend on the
             batch that it is in.
 
     Returns:
-        The perturbation, the start direction and the search's health. KL is in nats, summed over pixels.
+        The perturbation, the start direction and the search's health.
 
     Raises:
-        UserError: if eps or xi is not above 0 and finite, z is not finite, or the gradient is zero or not finite.
+        UserError: if eps or xi is not above 0 and finite, z is not finite, the gradient is zero or not finite, labels
+            are missing, or the inputs are on several devices.
 
     Virtual Adversarial Training (Miyato et al., 2018), eq. 11-12; Perturbed and Strict Mean Teachers for
     Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement eq. 1-2.
     """
-    _check(z, eps=eps, xi=xi, iterations=iterations)
+    check_inputs(z, eps=eps, xi=xi, iterations=iterations, generator=generator)
     z = z.detach()
     z_norm = norm_per_image(z)
     step = math.sqrt(_epsilon(z)) * z_norm if xi is None else torch.full_like(z_norm, xi)
     step = step.to(z.dtype)
-    draw = random_like(z, generator, uniform=noise == "uniform")
-    start = _scaled(draw, floor)
-    with torch.no_grad():
-        clean = F.log_softmax(predict(z), dim=1)
+    draw = random_like(z, generator, uniform=noise == "uniform") if start is None else start.to(z)
+    start = scaled(draw, floor=floor)
     offset = draw if noise == "literal" else step * start
-    unchanged = (z + offset == z).flatten(1).float().mean(dim=1)
+    exact = search == "exact"
+    # At r = 0 the gradient of KL vanishes and its Hessian takes its place; cross-entropy has a gradient there.
+    value = None if exact and objective == "kl" else objective_of(predict, z, objective, labels)
+    unchanged = None if exact else (z + offset == z).flatten(1).float().mean(dim=1)
     for _ in range(iterations):
-        gradient = _kl_gradient(predict, z, offset, clean)
-        direction = _scaled(gradient, floor)
-        offset = step * direction
+        if value is None:
+            found = curvature_product(predict, z, offset)
+        else:
+            _, found = gradient(value, torch.zeros_like(offset) if exact else offset)
+        offset = step * scaled(found, floor=floor)
     if floor == 0:
-        _check_gradient(gradient)
-    delta = eps * direction
-    health = Health(
-        norm=norm_per_image(delta).flatten(),
-        relative_norm=(norm_per_image(delta) / z_norm).flatten(),
-        unchanged=unchanged,
-    )
-    return Perturbed(delta=delta, start=start, health=health)
+        check_gradient(found)
+    return perturbed(z, scaled(found, norm=norm, floor=floor), eps=eps, start=start, norm=norm, unchanged=unchanged)
 
 
-def kl_per_image(predict: Predict, z: Tensor, delta: Tensor) -> Tensor:
-    """Returns KL(p(z) || p(z + delta)) of each image, (B,), in nats, summed over pixels; carries no graph."""
-    with torch.no_grad():
-        return kl_of_logits(predict(z), predict(z + delta))
+def objective_of(predict: Predict, z: Tensor, objective: Objective, labels: Tensor | None) -> Value:
+    """Returns the objective as a function of the offset from z."""
+    return kl_objective(predict, z) if objective == "kl" else cross_entropy_objective(predict, z, labels)
 
 
-def kl_of_logits(clean: Tensor, moved: Tensor) -> Tensor:
-    """Returns KL(softmax(clean) || softmax(moved)) of each image, (B,), in nats, summed over pixels.
+def check_inputs(
+    z: Tensor, *, eps: float, xi: float | None = None, iterations: int = 1, generator: Generators = None
+) -> None:
+    """Checks what every perturbation asks of its inputs.
 
-    Args:
-        clean: (B, K, H, W) logits.
-        moved: (B, K, H, W) logits.
+    Raises:
+        UserError: if one of them is out of bounds, not finite, of a wrong shape or on another device.
     """
-    log_p, log_q = F.log_softmax(clean, dim=1), F.log_softmax(moved, dim=1)
-    return F.kl_div(log_q, log_p, reduction="none", log_target=True).flatten(1).sum(dim=1)
+    for name, value in (("eps", eps), ("xi", xi)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UserError(f"{name} above 0 and finite", f"{value}", f"choose another {name}")
+    if iterations < 1:
+        raise UserError("at least 1 power iteration", f"{iterations}", "raise iterations")
+    if not isinstance(z, Tensor):
+        fix = "stack maps of one size; images of several sizes go one by one"
+        raise UserError("z as one tensor (B, C, H, W)", type(z).__name__, fix)
+    if z.ndim != 4 or not z.is_floating_point():
+        raise UserError("z of shape (B, C, H, W), floating point", f"{tuple(z.shape)} {z.dtype}", "pass feature maps")
+    each = generator if isinstance(generator, Sequence) else [generator]
+    for one in each:
+        if one is not None and one.device.type != z.device.type:
+            fix = "make the generator with torch.Generator(z.device)"
+            raise UserError("z and its generator on one device", f"{z.device} and {one.device}", fix)
+    if not torch.isfinite(z).all():
+        raise UserError("finite features z", "NaN or infinity", "check the weights and the images")
 
 
-def _kl_gradient(predict: Predict, z: Tensor, offset: Tensor, clean: Tensor) -> Tensor:
-    with torch.enable_grad():
-        leaf = offset.detach().requires_grad_()
-        moved = F.log_softmax(predict(z + leaf), dim=1)
-        kl = F.kl_div(moved, clean, reduction="sum", log_target=True)
-        if not kl.requires_grad:
-            raise _no_gradient("zero")
-        (gradient,) = torch.autograd.grad(kl, leaf, allow_unused=True)
-    if gradient is None:
-        raise _no_gradient("zero")
-    return gradient.detach()
+def check_gradient(found: Tensor) -> None:
+    """Checks that a gradient tells a direction.
 
-
-def _scaled(values: Tensor, floor: float) -> Tensor:
-    return (values / (norm_per_image(values) + floor)).to(values.dtype)
+    Raises:
+        UserError: if that of an image is zero or not finite.
+    """
+    norm = norm_per_image(found).flatten()
+    if not torch.isfinite(norm).all():
+        raise no_gradient("NaN or infinite")
+    if (norm == 0).any():
+        raise no_gradient("zero")
 
 
 def _epsilon(z: Tensor) -> float:
     device = z.device.type
     arithmetic = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else z.dtype
     return max(torch.finfo(arithmetic).eps, torch.finfo(z.dtype).eps)
-
-
-def _check(z: Tensor, *, eps: float, xi: float | None, iterations: int) -> None:
-    for name, value in (("eps", eps), ("xi", xi)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise UserError(f"{name} above 0 and finite", f"{value}", f"choose another {name}")
-    if iterations < 1:
-        raise UserError("at least 1 power iteration", f"{iterations}", "raise iterations")
-    if z.ndim != 4 or not z.is_floating_point():
-        raise UserError("z of shape (B, C, H, W), floating point", f"{tuple(z.shape)} {z.dtype}", "pass feature maps")
-    if not torch.isfinite(z).all():
-        raise UserError("finite features z", "NaN or infinity", "check the weights and the images")
-
-
-def _check_gradient(gradient: Tensor) -> None:
-    norm = norm_per_image(gradient).flatten()
-    if not torch.isfinite(norm).all():
-        raise _no_gradient("NaN or infinite")
-    if (norm == 0).any():
-        raise _no_gradient("zero")
-
-
-def _no_gradient(kind: str) -> UserError:
-    fix = "check that the prediction depends on z, and its weights and precision"
-    return UserError("a gradient of KL with respect to z", f"a {kind} one", fix)

@@ -1,0 +1,76 @@
+"""The upper bound that a search can be held against: many steps of ascent on the sphere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from psmt_viz.config import Norm, Objective
+from psmt_viz.errors import UserError
+from psmt_viz.perturb.adversarial import Perturbed, check_gradient, check_inputs, objective_of, perturbed
+from psmt_viz.perturb.norms import scaled
+from psmt_viz.perturb.objectives import Predict, gradient
+
+_FIRST_STEP = 0.5
+"""Length of the first step on the sphere of radius 1; the steps shrink linearly to a tenth of it."""
+
+
+def projected_ascent(
+    predict: Predict,
+    z: Tensor,
+    *,
+    start: Tensor,
+    eps: float = 2.0,
+    steps: int = 10,
+    norm: Norm = "image",
+    objective: Objective = "kl",
+    labels: Tensor | None = None,
+) -> Perturbed:
+    """Raises an objective by gradient steps on the sphere of radius eps, and keeps each image's best point.
+
+    Unlike a power iteration, which knows the objective's curvature at z alone, it follows the objective at distance
+    eps, so it depends on eps.
+
+    Args:
+        predict: Maps z to logits (B, K, H', W'); differentiable in z.
+        z: (B, C, H, W) features; not changed.
+        start: (B, C, H, W) the direction to begin with, for example that of VAT; the result is never below it.
+        eps: Norm of the perturbation.
+        steps: Gradient steps, each a pass through the network and back.
+        norm: What eps bounds (see `adversarial_perturbation`).
+        objective: What to raise: `kl` or `cross-entropy`.
+        labels: (B, H', W') class ids for cross-entropy.
+
+    Returns:
+        The perturbation; `gain` is the objective reached over that of the start.
+
+    Raises:
+        UserError: as `adversarial_perturbation`, or if steps is below 1.
+
+    Towards Deep Learning Models Resistant to Adversarial Attacks (Madry et al., 2018), section 2.1, on a sphere.
+    """
+    check_inputs(z, eps=eps)
+    if steps < 1:
+        raise UserError("at least 1 step of ascent", f"{steps}", "raise steps")
+    z = z.detach()
+    value = objective_of(predict, z, objective, labels)
+    first = scaled(start.to(z), norm=norm)
+    direction = best = first
+    # The first value seen is the start's; `reached` begins below everything.
+    reached = torch.full((len(z),), -torch.inf, device=z.device)
+    at_start = reached
+    for step in range(steps + 1):
+        if step == steps:
+            with torch.no_grad():
+                values = value(eps * direction)
+        else:
+            values, found = gradient(value, eps * direction)
+            check_gradient(found)
+        at_start = values if step == 0 else at_start
+        better = values > reached
+        best = torch.where(better[:, None, None, None], direction, best)
+        reached = torch.where(better, values, reached)
+        if step < steps:
+            length = _FIRST_STEP * (1 - 0.9 * step / steps)
+            direction = scaled(direction + length * scaled(found, norm=norm), norm=norm)
+    return perturbed(z, best, eps=eps, start=first, norm=norm, gain=reached / at_start)

@@ -1,0 +1,136 @@
+"""Every kind of perturbation behind one call, all of equal norm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from psmt_viz.config import Norm, Objective, Search
+from psmt_viz.errors import UserError
+from psmt_viz.perturb.adversarial import Perturbed, adversarial_perturbation
+from psmt_viz.perturb.ascent import projected_ascent
+from psmt_viz.perturb.baselines import FEATURE_KINDS, feature_perturbation, random_perturbation
+from psmt_viz.perturb.norms import cosine_per_image
+from psmt_viz.perturb.objectives import Predict
+
+OFFICIAL: Mapping[str, Any] = MappingProxyType({"xi": 1e-6, "floor": 1e-8, "noise": "uniform"})
+"""The search as the authors' code calls it; in float32 its step is below the spacing of z (see `Health.unchanged`)."""
+
+MAKERS: Mapping[str, str | None] = MappingProxyType(
+    {
+        "vat": "student",
+        "tvat": "ensemble",
+        "teacher1": "teacher1",
+        "teacher2": "teacher2",
+        "pgd": "student",
+        "tvat-official": "ensemble",
+        "random": None,
+        **dict.fromkeys(FEATURE_KINDS),
+        "cutout": "student",
+    }
+)
+"""Kind -> the role whose prediction makes it, or None where nobody's does."""
+KINDS = tuple(MAKERS)
+SEARCHES = tuple(kind for kind in KINDS if kind in ("vat", "tvat", "teacher1", "teacher2", "tvat-official"))
+"""The kinds whose direction is that of a power iteration, which has an exact one to be held against."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How perturbations are found, alike for all kinds that search."""
+
+    search: Search = "finite-difference"
+    """`finite-difference`, or `exact`; the published search is a finite difference always."""
+    iterations: int = 1
+    """Power iterations."""
+    norm: Norm = "image"
+    """What eps bounds: the norm over an `image` (the paper), or over each `pixel`'s feature vector."""
+    objective: Objective = "kl"
+    """What is raised: `kl` (the paper), or `cross-entropy` to the labels."""
+    ascent_steps: int = 10
+    """Gradient steps of `pgd`."""
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "ascent_steps"):
+            if getattr(self, name) < 1:
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(f"{flag} of at least 1", f"{getattr(self, name)}", "raise it")
+
+
+def make(
+    kind: str,
+    predict: Predict | None,
+    z: Tensor,
+    *,
+    eps: float = 2.0,
+    settings: Settings | None = None,
+    labels: Tensor | None = None,
+    generator: Sequence[torch.Generator],
+) -> Perturbed:
+    """Makes one kind of perturbation of norm eps.
+
+    Args:
+        kind: One of `KINDS`.
+        predict: The prediction of the kind's maker (see `MAKERS`), where it has one; belongs in `frozen(...)`.
+        z: (B, C, H, W) features; not changed.
+        eps: Norm of the perturbation.
+        settings: How it is found; left out, as the paper does.
+        labels: (B, H, W) class ids for the objective cross-entropy.
+        generator: Source of the random numbers, on z's device, one for each image. Kinds that get equal generators
+            start alike.
+
+    Raises:
+        UserError: if the kind is unknown, or as `adversarial_perturbation`.
+    """
+    how = settings or Settings()
+    if kind not in MAKERS:
+        raise UserError(f"kinds among {', '.join(KINDS)}", kind, "choose some of them")
+    if kind == "random":
+        return random_perturbation(z, eps=eps, norm=how.norm, generator=generator)
+    if kind in FEATURE_KINDS:
+        return feature_perturbation(kind, z, predict=predict, eps=eps, norm=how.norm, generator=generator)
+    assert predict is not None
+    goal: dict[str, Any] = {"norm": how.norm, "objective": how.objective, "labels": labels}
+    found = adversarial_perturbation(
+        predict,
+        z,
+        eps=eps,
+        iterations=how.iterations,
+        generator=generator,
+        **goal,
+        **(OFFICIAL if kind == "tvat-official" else {"search": how.search}),
+    )
+    if kind != "pgd":
+        return found
+    return projected_ascent(predict, z, start=found.delta, eps=eps, steps=how.ascent_steps, **goal)
+
+
+def exact_cosine(
+    predict: Predict, z: Tensor, found: Perturbed, *, settings: Settings | None = None, labels: Tensor | None = None
+) -> Tensor:
+    """Returns the cosine between a perturbation and the one that the exact search finds from the same start, (B,).
+
+    Args:
+        predict: The maker's prediction, in the precision of the reference (float64).
+        z: (B, C, H, W) features, in that precision.
+        found: What was found, in any precision.
+        settings: How it was found.
+        labels: (B, H, W) class ids for the objective cross-entropy.
+    """
+    how = settings or Settings()
+    exact = adversarial_perturbation(
+        predict,
+        z,
+        search="exact",
+        iterations=how.iterations,
+        norm=how.norm,
+        objective=how.objective,
+        labels=labels,
+        start=found.start.to(z),
+    )
+    return cosine_per_image(exact.delta, found.delta.to(z))

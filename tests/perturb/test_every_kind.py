@@ -1,0 +1,142 @@
+"""Every kind through the one call: sizes, makers, settings, and the exact search it is held against."""
+
+import math
+
+import pytest
+import torch
+from perturb.small import explicit_hessian_product, features, small_decoder
+from torch.nn import functional as F
+
+from psmt_viz.errors import UserError
+from psmt_viz.perturb import (
+    FEATURE_KINDS,
+    KINDS,
+    MAKERS,
+    SEARCHES,
+    Settings,
+    adversarial_perturbation,
+    cosine_per_image,
+    exact_cosine,
+    make,
+    projected_ascent,
+)
+
+
+def generators() -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in (1, 2, 3)]
+
+
+def made(kind: str, **changed):
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
+    settings = Settings(**changed.pop("settings", {}))
+    return make(kind, predict, z, settings=settings, generator=generators(), **changed)
+
+
+@pytest.mark.parametrize("norm", ["image", "pixel"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in (*FEATURE_KINDS, "tvat-official")])
+def test_norms_are_exact(kind: str, norm) -> None:
+    found = made(kind, eps=3.0, settings={"norm": norm})
+    sizes = found.delta.norm(dim=1) if norm == "pixel" else found.delta.flatten(1).norm(dim=1)
+    torch.testing.assert_close(sizes, torch.full_like(sizes, 3.0), rtol=1e-12, atol=0)
+    torch.testing.assert_close(found.health.norm, torch.full((3,), 3.0, dtype=torch.float64))
+    whole = found.delta.flatten(1).norm(dim=1) / features(dtype=torch.float64).flatten(1).norm(dim=1)
+    torch.testing.assert_close(found.health.relative_norm, whole)
+
+
+def test_makers_and_searches_are_told_apart() -> None:
+    assert set(SEARCHES) < set(KINDS) and not set(SEARCHES) & set(FEATURE_KINDS)
+    assert {kind for kind in KINDS if MAKERS[kind] is None} == {"random", "dropout", "feature-drop", "feature-noise"}
+    for kind in ("vat", "teacher1", "tvat"):  # one function, told apart by who predicts
+        torch.testing.assert_close(made(kind).delta, made("vat").delta, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_exact_search_follows_the_explicit_hessian(iterations: int) -> None:
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
+    found = made("vat", eps=1.0, settings={"search": "exact", "iterations": iterations})
+    direction = found.start
+    for _ in range(iterations):
+        product = explicit_hessian_product(predict, z, direction)
+        direction = product / product.flatten(1).norm(dim=1)[:, None, None, None]
+    torch.testing.assert_close(found.delta, direction, rtol=1e-8, atol=1e-10)
+    near = made("vat", eps=1.0, settings={"iterations": iterations})
+    assert (cosine_per_image(near.delta, direction) > 0.999).all()
+    assert (found.health.unchanged == 0).all()
+
+
+def test_exact_search_of_a_pixel_norm_scales_each_vector() -> None:
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
+    found = made("vat", eps=1.0, settings={"search": "exact", "norm": "pixel"})
+    product = explicit_hessian_product(predict, z, found.start)
+    torch.testing.assert_close(found.delta, product / product.norm(dim=1, keepdim=True), rtol=1e-8, atol=1e-10)
+
+
+def test_cross_entropy_has_the_direction_of_its_gradient() -> None:
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64).requires_grad_()
+    labels = torch.randint(0, 4, (3, 5, 7), generator=torch.Generator().manual_seed(1))
+    (slope,) = torch.autograd.grad(F.cross_entropy(predict(z), labels, reduction="sum"), z)
+    expected = slope / slope.flatten(1).norm(dim=1)[:, None, None, None]
+    how = {"objective": "cross-entropy"}
+    exact = made("vat", eps=1.0, labels=labels, settings=how | {"search": "exact"})
+    torch.testing.assert_close(exact.delta, expected)
+    near = made("vat", eps=1.0, labels=labels, settings=how)
+    assert (cosine_per_image(near.delta, expected) > 0.999).all()
+
+
+def test_pgd_is_the_ascent_from_vat() -> None:
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
+    found = made("pgd", eps=4.0, settings={"ascent_steps": 7})
+    again = projected_ascent(predict, z, start=made("vat").delta, eps=4.0, steps=7)
+    torch.testing.assert_close(found.delta, again.delta, rtol=0, atol=0)
+    assert (found.gain > 1.01).all()
+    # Unlike the others it depends on eps by more than its size.
+    assert (cosine_per_image(found.delta, made("pgd", eps=0.1).delta) < 0.999).all()
+
+
+@pytest.mark.parametrize("norm", ["image", "pixel"])
+@pytest.mark.parametrize("objective", ["kl", "cross-entropy"])
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_exact_cosine_sees_a_sound_search_and_a_ruined_one(norm, objective, iterations: int) -> None:
+    predict, reference, z = small_decoder(), small_decoder(torch.float64), features()
+    labels = torch.randint(0, 4, (3, 5, 7), generator=torch.Generator().manual_seed(1))
+    how = Settings(norm=norm, objective=objective, iterations=iterations)
+    found = make("vat", predict, z, settings=how, labels=labels, generator=generators())
+    assert (exact_cosine(reference, z.double(), found, settings=how, labels=labels) > 0.999).all()
+    random = make("random", None, z, settings=how, generator=generators())
+    assert (exact_cosine(reference, z.double(), random, settings=how, labels=labels).abs() < 0.9).all()
+
+
+def test_the_published_search_loses_its_norm_where_gradients_are_small() -> None:
+    # The KL of a step of 1e-6 has a gradient of the order of the floor, 1e-8, or below.
+    flat = lambda v: 0.01 * small_decoder()(v)  # noqa: E731
+    z = features()
+    official = make("tvat-official", flat, z, generator=generators())
+    assert (official.health.norm < 0.5 * 2).all()
+    again = adversarial_perturbation(flat, z, xi=1e-6, floor=1e-8, noise="uniform", generator=generators())
+    assert torch.equal(official.delta, again.delta)
+    torch.testing.assert_close(make("tvat", flat, z, generator=generators()).health.norm, torch.full((3,), 2.0))
+
+
+def test_bf16_autocast_keeps_the_direction() -> None:
+    predict, reference, z = small_decoder(), small_decoder(torch.float64), features()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = make("vat", predict, z, generator=generators())
+    assert (exact_cosine(reference, z.double(), found) > 0.98).all()
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(UserError, match="kinds among vat, tvat"):
+        made("vta")
+    for name, flag in (("iterations", "--iterations"), ("ascent_steps", "--ascent-steps")):
+        with pytest.raises(UserError, match=f"{flag} of at least 1, got 0"):
+            Settings(**{name: 0})
+    for kind in KINDS:
+        for eps in (0.0, -1.0, math.nan, math.inf):
+            with pytest.raises(UserError, match="eps above 0 and finite"):
+                made(kind, eps=eps)
+    with pytest.raises(UserError, match="labels with the objective cross-entropy"):
+        made("vat", settings={"objective": "cross-entropy"})
+    with pytest.raises(UserError, match=r"z as one tensor \(B, C, H, W\), got list; stack maps of one size"):
+        make("vat", small_decoder(), [torch.zeros(6, 5, 7), torch.zeros(6, 4, 7)], generator=generators())
+    with pytest.raises(UserError, match="z and its generator on one device, got meta and cpu"):
+        make("random", None, features().to("meta"), generator=generators())
