@@ -120,6 +120,9 @@ class DeepLabV3Plus(nn.Module):
     concatenation of the up-sampled ASPP output and the reduced low-level features, where PS-MT adds its noise.
     """
 
+    multiple = 8
+    """Whole images are stretched to sides that are multiples of it."""
+
     def __init__(self, config: ModelConfig, classes: int) -> None:
         super().__init__()
         authors = config.arch == "psmt-deeplabv3plus"

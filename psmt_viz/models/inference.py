@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,38 +11,73 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.errors import UserError
 
-_MULTIPLE = 8
+
+class Encoder(Protocol):
+    """A network, or several with one student, as `encode_whole` needs it."""
+
+    @property
+    def multiple(self) -> int:
+        """It takes images whose sides are multiples of it."""
+        ...
+
+    def encode(self, images: Tensor, /) -> Tensor:
+        """Maps images (B, 3, H, W) to z."""
+        ...
+
+
+class Seam(Encoder, Protocol):
+    """A network with both sides of the seam."""
+
+    def decode(self, z: Tensor, size: Sequence[int], /) -> Tensor:
+        """Maps z to logits (B, K, *size)."""
+        ...
 
 
 def as_images(arrays: Sequence[NDArray[np.uint8]], device: str = "cpu") -> Tensor:
-    """Turns (H, W, 3) uint8 arrays of one size into images (B, 3, H, W) in [0, 1]."""
+    """Turns (H, W, 3) uint8 arrays of one size into images (B, 3, H, W) in [0, 1].
+
+    Raises:
+        UserError: if there is none, one is no such array, or their sizes differ.
+    """
+    for array in arrays:
+        if not (isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3):
+            got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            fix = "convert them, for instance with np.asarray(image.convert('RGB'))"
+            raise UserError("images as (H, W, 3) arrays of uint8", got, fix)
+    sizes = sorted({array.shape[:2] for array in arrays})
+    if len(sizes) != 1:
+        got = ", ".join(f"{height} x {width}" for height, width in sizes) or "no image"
+        raise UserError("images of one size", got, "resize or crop them, or give them one at a time")
     return torch.from_numpy(np.stack(arrays)).to(device).permute(0, 3, 1, 2).float() / 255
 
 
-def encode_whole(network: DeepLabV3Plus, images: Tensor) -> Tensor:
-    """Returns z of images of any size, after stretching each side to the next multiple of 8.
+def encode_whole(network: Encoder, images: Tensor) -> Tensor:
+    """Returns z of images of any size, after stretching each side to the network's next multiple.
 
     Args:
         network: Whose z.
         images: (B, 3, H, W) in [0, 1].
     """
-    return network.encode(_resized(images, padded_size(images.shape[-2:])))
+    return network.encode(_resized(images, padded_size(images.shape[-2:], network.multiple)))
 
 
-def decode_whole(decode: Callable[[Tensor, Sequence[int]], Tensor], z: Tensor, size: Sequence[int]) -> Tensor:
+def decode_whole(
+    decode: Callable[[Tensor, Sequence[int]], Tensor], z: Tensor, size: Sequence[int], *, multiple: int = 8
+) -> Tensor:
     """Returns logits (B, K, *size) for z of `encode_whole`.
 
     Args:
         decode: Maps z and a size to logits of that size.
         z: (B, C, h, w).
         size: Height and width of the original images.
+        multiple: Of the network that encoded.
     """
-    return _resized(decode(z, padded_size(size)), size)
+    return _resized(decode(z, padded_size(size, multiple)), size)
 
 
-def sliding_logits(network: DeepLabV3Plus, images: Tensor, *, window: int, stride: float) -> Tensor:
+def sliding_logits(network: Seam, images: Tensor, *, window: int, stride: float) -> Tensor:
     """Returns logits (B, K, H, W) as the mean over the windows that see a pixel.
 
     Windows lie a step apart; the last of a row or column is moved back to end at the border. Where an image is smaller
@@ -59,7 +95,8 @@ def sliding_logits(network: DeepLabV3Plus, images: Tensor, *, window: int, strid
         for left in _starts(width, window, step):
             place = (..., slice(top, top + window), slice(left, left + window))
             view = images[place]
-            logits = decode_whole(network.decode, encode_whole(network, view), view.shape[-2:])
+            z = encode_whole(network, view)
+            logits = decode_whole(network.decode, z, view.shape[-2:], multiple=network.multiple)
             if total.ndim == 0:
                 total = logits.new_zeros(*logits.shape[:2], height, width)
             total[place] += logits
@@ -71,9 +108,9 @@ def _starts(length: int, window: int, step: int) -> list[int]:
     return [*range(0, length - window, step), max(0, length - window)]
 
 
-def padded_size(size: Sequence[int]) -> tuple[int, int]:
-    """Returns height and width, each raised to the next multiple of 8."""
-    height, width = (-(-length // _MULTIPLE) * _MULTIPLE for length in size)
+def padded_size(size: Sequence[int], multiple: int = 8) -> tuple[int, int]:
+    """Returns height and width, each raised to the next multiple."""
+    height, width = (-(-length // multiple) * multiple for length in size)
     return height, width
 
 

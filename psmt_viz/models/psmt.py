@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.errors import UserError
 from psmt_viz.files import whole
 from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.models.roles import Roles
 from psmt_viz.runs import Run
 from psmt_viz.seeds import derived_seed
 
 
-class PSMT(nn.Module):
+class PSMT(Roles[DeepLabV3Plus]):
     """A student and, unless it was trained without them, two teachers of the same architecture.
 
     Args:
@@ -41,44 +41,19 @@ class PSMT(nn.Module):
         teacher_start: Literal["student", "random"] = "student",
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.classes = tuple(classes)
         # Construction draws from torch's global generator; the caller's stream must not notice.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(seed, "student"))
-            self.student = DeepLabV3Plus(config, len(classes))
-            self.teachers = nn.ModuleList()
+            student = DeepLabV3Plus(config, len(classes))
+            others: list[DeepLabV3Plus] = []
             for index in range(2 if teachers else 0):
                 torch.manual_seed(derived_seed(seed, "teacher", index))
                 teacher = DeepLabV3Plus(_untrained(config), len(classes))
                 if teacher_start == "student":
                     # Copies that warm up alike would stay alike; only the backbone is shared at the start.
-                    teacher.backbone.load_state_dict(self.student.backbone.state_dict())
-                self.teachers.append(teacher)
-
-    def networks(self) -> dict[str, DeepLabV3Plus]:
-        """Returns role -> network: `student` and, where there are teachers, `teacher1` and `teacher2`."""
-        named = {"student": self.student}
-        named |= {f"teacher{index + 1}": cast(DeepLabV3Plus, net) for index, net in enumerate(self.teachers)}
-        return named
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """Everyone that can predict here: the networks and, with two teachers, the `ensemble`."""
-        return (*self.networks(), *(("ensemble",) if len(self.teachers) else ()))
-
-    def decode(self, role: str, z: Tensor, size: Sequence[int]) -> Tensor:
-        """Maps one z to a role's logits (B, K, *size); the ensemble's are the mean of the two teachers' logits.
-
-        Raises:
-            UserError: if the run has no such role.
-        """
-        if role == "ensemble" and len(self.teachers):
-            first, second = (cast(DeepLabV3Plus, teacher).decode(z, size) for teacher in self.teachers)
-            return (first + second) / 2
-        if role not in self.roles:
-            raise UserError(f"a run with {role}", f"one with {', '.join(self.roles)}", "train it with --method psmt")
-        return self.networks()[role].decode(z, size)
+                    teacher.backbone.load_state_dict(student.backbone.state_dict())
+                others.append(teacher)
+        super().__init__(student, others, classes=classes)
 
     @torch.no_grad()
     def update_teacher(self, index: int, keep: float) -> None:

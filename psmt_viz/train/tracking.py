@@ -6,10 +6,7 @@ command line as `--tracker my_module:MyTracker`. It is called with the run folde
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +17,7 @@ from numpy.typing import NDArray
 from psmt_viz.data.voc import voc_palette
 from psmt_viz.errors import UserError
 from psmt_viz.metrics import IGNORE
+from psmt_viz.plugins import load_object
 from psmt_viz.results import TrainingBatch
 
 
@@ -125,26 +123,11 @@ def open_trackers(tensorboard: bool, names: Sequence[str], folder: Path, purge_s
 
 
 def _find(name: str) -> Callable[[Path], Tracker]:
-    module_name, _, class_name = name.partition(":")
-    if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
-        raise UserError("--tracker module:Class", repr(name), "write it like my_module:MyTracker")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # for good: a tracker may import its own helpers later
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        fix = "check the spelling, and that the module is installed or in the working directory"
-        raise UserError(f"a module {module_name} for --tracker {name}", str(error), fix) from None
-    make = getattr(module, class_name, None)
-    if make is None:
-        near = difflib.get_close_matches(class_name, vars(module), 1)
-        fix = f"did you mean {module_name}:{near[0]}?" if near else "check the spelling"
-        raise UserError(f"a class {class_name} for --tracker {name}", f"none in {module.__file__}", fix)
+    make = load_object(name, flag="--tracker", example="my_module:MyTracker", kind="Class")
     try:
         inspect.signature(make).bind(Path())
     except (TypeError, ValueError) as error:
-        fix = f"make it callable as {class_name}(folder)"
+        fix = f"make it callable as {name.partition(':')[2]}(folder)"
         raise UserError(f"--tracker {name} to take the run folder", str(error), fix) from None
     return make
 

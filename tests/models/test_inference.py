@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from psmt_viz.errors import UserError
 from psmt_viz.models.inference import as_images, decode_whole, encode_whole, padded_size, sliding_logits
 
 
 class Recorder:
     """A network whose z is its input."""
+
+    multiple = 8
 
     def encode(self, images):
         self.seen = images
@@ -30,6 +33,22 @@ def bilinear(values, size):
 @pytest.mark.parametrize(("size", "padded"), [((8, 16), (8, 16)), ((9, 15), (16, 16)), ((1, 24), (8, 24))])
 def test_sides_go_up_to_the_next_multiple_of_8(size, padded):
     assert padded_size(size) == padded
+
+
+@pytest.mark.parametrize(("size", "multiple", "padded"), [((8, 16), 32, (32, 32)), ((15, 28), 14, (28, 28))])
+def test_other_networks_have_multiples_of_their_own(size, multiple, padded):
+    assert padded_size(size, multiple) == padded
+    network, images = Recorder(), torch.rand(1, 3, *size)
+    network.multiple = multiple
+    assert encode_whole(network, images).shape == (1, 3, *padded)
+    asked = []
+
+    def decode(z, size):
+        asked.append(tuple(size))
+        return z.new_zeros(1, 2, *size)
+
+    assert decode_whole(decode, images, size, multiple=multiple).shape == (1, 2, *size)
+    assert asked == [padded]
 
 
 def test_images_are_stretched_before_and_logits_after():
@@ -64,8 +83,33 @@ def test_arrays_become_images():
     assert as_images([np.full((1, 1, 3), 255, np.uint8)]).max() == 1
 
 
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ([(5, 4, 3), (6, 4, 3), (5, 4, 3)], r"images of one size, got 5 x 4, 6 x 4; resize or crop them"),
+        ([], r"images of one size, got no image"),
+        ([(5, 4, 3), (5, 4)], r"\(H, W, 3\) arrays of uint8, got uint8 \(5, 4\); convert them"),
+        ([(5, 4, 4)], r"\(H, W, 3\) arrays of uint8, got uint8 \(5, 4, 4\)"),
+        ([(3, 5, 4)], r"\(H, W, 3\) arrays of uint8, got uint8 \(3, 5, 4\)"),
+    ],
+)
+def test_arrays_that_cannot_be_images(arrays, message):
+    with pytest.raises(UserError, match=message):
+        as_images([np.zeros(shape, np.uint8) for shape in arrays])
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [(np.zeros((5, 4, 3)), r"float64 \(5, 4, 3\)"), (torch.zeros(5, 4, 3), "Tensor")]
+)
+def test_values_of_another_type_are_no_images(value, got):
+    with pytest.raises(UserError, match=rf"arrays of uint8, got {got}; .*convert\('RGB'\)"):
+        as_images([value])
+
+
 class Centred:
     """A network whose logits depend on everything that it sees."""
+
+    multiple = 8
 
     def encode(self, images):
         return images * 2
@@ -110,3 +154,11 @@ def test_a_window_as_large_as_the_image_sees_it_whole():
     for window in (30, 64):
         torch.testing.assert_close(sliding_logits(Centred(), images, window=window, stride=2 / 3), whole)
     assert not torch.allclose(sliding_logits(Centred(), images, window=16, stride=0.5), whole)
+
+
+def test_windows_are_stretched_to_the_networks_own_multiple():
+    network, images = Centred(), torch.rand(1, 3, 19, 30)
+    network.multiple = 32
+    z = torch.nn.functional.interpolate(images, (32, 32), mode="bilinear", align_corners=True) * 2
+    whole = decode_whole(network.decode, z, (19, 30), multiple=32)
+    torch.testing.assert_close(sliding_logits(network, images, window=30, stride=1.0), whole)

@@ -1,0 +1,42 @@
+"""Objects of the user's own, named on the command line as `module:name`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from psmt_viz.errors import UserError
+
+
+def load_object(name: str, *, flag: str, example: str, kind: str = "name") -> Any:
+    """Imports an object from a module that is installed or lies in the working directory, which is searched last.
+
+    Args:
+        name: `module:name`.
+        flag: The flag that it was given to, for the errors.
+        example: A name of the right form, for the errors.
+        kind: What the errors call the object.
+
+    Raises:
+        UserError: if the name has another form, or the module or the object in it cannot be found.
+    """
+    module_name, _, object_name = name.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), object_name]):
+        raise UserError(f"{flag} module:{kind}", repr(name), f"write it like {example}")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # for good: the object may import its own helpers later
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        fix = "check the spelling, and that the module is installed or in the working directory"
+        raise UserError(f"a module {module_name} for {flag} {name}", str(error), fix) from None
+    found = getattr(module, object_name, None)
+    if found is None:
+        near = difflib.get_close_matches(object_name, vars(module), 1)
+        fix = f"did you mean {module_name}:{near[0]}?" if near else "check the spelling"
+        raise UserError(f"a {kind.lower()} {object_name} for {flag} {name}", f"none in {module.__file__}", fix)
+    return found
