@@ -8,13 +8,14 @@ import pytest
 from figures import synthetic
 
 from psmt_viz.errors import UserError
-from psmt_viz.results import Cam, Cams, Evaluation, Flips, PixelEmbedding, read_csv, write_csv
+from psmt_viz.results import Cam, Cams, CloseUp, Evaluation, Flips, PixelEmbedding, read_csv, write_csv
 
 RESULTS = {
     "evaluation": synthetic.evaluation,
     "flips": synthetic.flips,
     "embedding": lambda: synthetic.embedding(20, (3, 4)),
     "cams": lambda: synthetic.cams(2, (12, 16)),
+    "closeup": lambda: synthetic.closeup(("vat", "feature-drop"), (16, 24)),
 }
 
 
@@ -89,11 +90,28 @@ def test_flipped_is_relative_to_the_label():
     assert [int(result.flipped(panel).sum()) for panel in PixelEmbedding.PANELS] == [0, 3, 5]
 
 
+def test_every_table_of_flips_starts_with_its_key():
+    result = synthetic.flips()
+    for name in ("flips", "paired", "by_class", "by_distance", "by_confidence", "confusion"):
+        assert list(getattr(result, name).columns[:4]) == ["kind", "judge", "norm", "eps"]
+
+
+def test_a_pixel_is_flipped_if_it_was_right_and_is_wrong():
+    image = np.zeros((1, 4, 3), np.uint8)
+    truth, before, after = (np.array([row], np.uint8) for row in ([0, 1, 1, 255], [0, 1, 0, 1], [0, 2, 2, 0]))
+    result = CloseUp(image_id="a", classes=("a", "b", "c"), image=image, truth=truth, prediction=before,
+                     moved={"vat": after}, magnitude={})  # fmt: skip
+    assert result.flipped("vat").tolist() == [[False, True, False, False]]
+
+
 def test_empty_tables_survive(tmp_path):
-    columns = synthetic.flips(("vat",)).flips.columns
-    empty = Flips(flips=pd.DataFrame(columns=columns), by_class=pd.DataFrame(columns=["kind"]), health={})
-    empty.save(tmp_path)
-    assert list(Flips.load(tmp_path).flips.columns) == list(columns)
+    full = synthetic.flips(("vat",))
+    tables = [field.name for field in fields(full) if isinstance(getattr(full, field.name), pd.DataFrame)]
+    Flips(**{name: getattr(full, name).iloc[:0] for name in tables}, health={}).save(tmp_path)
+    assert len(tables) == 6
+    for name in tables:
+        loaded = getattr(Flips.load(tmp_path), name)
+        assert list(loaded.columns) == list(getattr(full, name).columns) and loaded.empty
     nothing = Cams(cams=(), classes=("a",), table=pd.DataFrame(columns=["image"]))
     nothing.save(tmp_path)
     assert Cams.load(tmp_path).cams == ()

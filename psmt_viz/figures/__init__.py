@@ -1,27 +1,35 @@
 """Draw results: nothing here computes, shows or needs torch."""
 
 from psmt_viz.figures.batch import draw_batch
+from psmt_viz.figures.closeup import draw_closeup
 from psmt_viz.figures.curves import draw_miou, draw_ramp_up, draw_training
 from psmt_viz.figures.evaluation import draw_class_iou, draw_confusion
 from psmt_viz.figures.export import export, export_png
-from psmt_viz.figures.flips import draw_flips
+from psmt_viz.figures.flips import draw_flips, draw_judges, draw_sweep
 from psmt_viz.figures.gradcam import draw_gradcam
 from psmt_viz.figures.style import class_colors, class_markers, style
 from psmt_viz.figures.table import score_table, write_table
+from psmt_viz.figures.transfer import draw_transfer
 from psmt_viz.figures.tsne import draw_tsne
+from psmt_viz.figures.where import draw_where
 
 __all__ = [
     "class_colors",
     "class_markers",
     "draw_batch",
     "draw_class_iou",
+    "draw_closeup",
     "draw_confusion",
     "draw_flips",
     "draw_gradcam",
+    "draw_judges",
     "draw_miou",
     "draw_ramp_up",
+    "draw_sweep",
     "draw_training",
+    "draw_transfer",
     "draw_tsne",
+    "draw_where",
     "export",
     "export_png",
     "score_table",

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from psmt_viz.figures.style import DOUBLE, class_colormap, class_colors, new_figure, plain, require, style
-from psmt_viz.metrics import IGNORE
+from psmt_viz.figures.pictures import class_handles, clear, draw_classes
+from psmt_viz.figures.style import DOUBLE, new_figure, plain, require, style
 from psmt_viz.results import TrainingBatch
 
 MOST = 8
 """Images of a batch that are drawn."""
-_NONE: dict[str, Any] = {"facecolor": "0.93", "edgecolor": "0.7", "hatch": "/////"}
 
 
 def draw_batch(batch: TrainingBatch) -> Figure:
@@ -48,42 +44,24 @@ def draw_batch(batch: TrainingBatch) -> Figure:
         if confidence is not None:
             axes[0, -1].set_title("confidence")
             for row in range(rows):
-                _clear(axes[row, -1])
+                clear(axes[row, -1])
                 picture = axes[row, -1].imshow(confidence[row], cmap="gray", vmin=0, vmax=1)
             bar = figure.colorbar(picture, ax=axes[:, -1], location="bottom", aspect=14, pad=0.02)
             bar.set_ticks([0, 0.5, 1], labels=["0", "0.5", "1"])
             bar.outline.set_visible(False)
-        if handles := _legend(batch):
+        if handles := class_handles(_present(batch), batch.classes):
             figure.legend(handles=handles, loc="outside lower center", ncols=7, columnspacing=1.2, handlelength=1.2)
     return figure
 
 
 def _draw_cell(ax: Axes, values: NDArray[np.uint8], classes: int) -> None:
-    _clear(ax)
+    clear(ax)
     if values.ndim == 3:
         ax.imshow(values)
         return
-    ax.patch.set(**_NONE)
-    ax.patch.set_linewidth(0)
-    shown = np.ma.masked_equal(values, IGNORE)
-    ax.imshow(shown, cmap=class_colormap(classes), vmin=0, vmax=max(classes - 1, 1))
+    draw_classes(ax, values, classes)
 
 
 def _present(batch: TrainingBatch) -> NDArray[np.uint8]:
     maps = [np.unique(values[:MOST]) for values in batch.columns.values() if values.ndim == 3]
     return np.unique(np.concatenate(maps)) if maps else np.empty(0, np.uint8)
-
-
-def _legend(batch: TrainingBatch) -> list[Patch]:
-    colors = class_colors(len(batch.classes))
-    present = _present(batch)
-    handles = [Patch(color=colors[i], label=plain(batch.classes[i])) for i in present if i < len(batch.classes)]
-    if IGNORE in present:
-        handles.append(Patch(**_NONE, linewidth=0, label="no class"))
-    return handles
-
-
-def _clear(ax: Axes) -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)

@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from psmt_viz.figures.style import DOUBLE, LINE_COLORS, ROLE_COLORS, drawing_on, percent, plain, require
+from psmt_viz.config import PAPER_EPS
+from psmt_viz.figures.kinds import OWN, add_warnings, judge_of, judged_by, look, ordered, ordered_judges
+from psmt_viz.figures.logzero import floor_of, label_axis, lifted
+from psmt_viz.figures.style import DOUBLE, drawing_on, new_figure, percent, plain, require, style
 from psmt_viz.results import Flips
 
-PAPER_EPS = 2.0
 
-# VAT asks the student and T-VAT the ensemble, so they have their colours.
-_LOOKS: dict[str, tuple[str, str]] = {
-    "vat": ("VAT", ROLE_COLORS["student"]),
-    "tvat": ("T-VAT", ROLE_COLORS["ensemble"]),
-    "tvat-official": ("T-VAT as published", LINE_COLORS[0]),
-    "random": ("random direction", "0.45"),
-}
-_MARKERS = ("o", "D", "s", "^", "v", "P", "X", "<", ">", "h")
-_LINES: tuple[Any, ...] = ("-", "--", (0, (4, 1, 1, 1)), (0, (1, 1)))
+class _Measure(NamedTuple):
+    column: str
+    scale: float
+    label: str
+
+    def of(self, table: pd.DataFrame, end: str = "") -> Any:
+        return self.scale * table[self.column + end].to_numpy(float)
+
+    def span(self, table: pd.DataFrame) -> tuple[float, float]:
+        """Returns where zero is drawn and where the axis ends, with room for a note above everything drawn."""
+        values = np.stack([self.of(table, end) for end in ("", "_low", "_high")])
+        floor = floor_of(values)
+        top = max(float(np.nanmax(values, initial=0)), 10 * floor)
+        return floor, top * (top / floor) ** 0.12
 
 
-def draw_flips(flips: Flips, *, ax: Axes | None = None) -> Axes:
+_FLIPS = _Measure("flip_rate", 100, "correct pixels flipped (%)")
+_KL = _Measure("kl", 1, "KL divergence (nats, sum over an image)")
+_HOLLOW: dict[str, Any] = {"linestyle": "", "markerfacecolor": "white", "markeredgewidth": 0.9, "zorder": 3}
+_OWN_SIZE = 6.5
+
+
+def draw_flips(flips: Flips, *, judge: str = "student", ax: Axes | None = None) -> Axes:
     """Draws the share of correct pixels that are flipped against eps, both on logarithmic axes, a line a kind.
 
     Bands are the interval of the table (flip_rate_low, flip_rate_high). A logarithmic axis has no zero: rates of 0
-    are drawn as hollow markers on a line of their own, labelled 0, at the bottom. A thin line marks the paper's
-    eps = 2. Where eps and relative norm are proportional a second axis on top shows the relative norm.
+    are drawn as hollow markers on a line of their own, labelled 0, at the bottom. A feature perturbation of its
+    authors' own size is one large hollow marker, joined to nothing. A thin line marks the paper's eps = 2. Where eps
+    and relative norm are proportional a second axis on top shows the relative norm.
 
     Args:
-        flips: The sweep. Rows of other judges get another line style, rows of other norms another line.
+        flips: The sweep.
+        judge: Whose predictions are counted; where there are none of this judge, the first judge's.
         ax: Axes to draw on; without, a new figure 174 mm wide.
 
     Returns:
@@ -45,56 +60,149 @@ def draw_flips(flips: Flips, *, ax: Axes | None = None) -> Axes:
     Raises:
         UserError: if there is no row with eps > 0.
     """
-    table = flips.flips[flips.flips["eps"] > 0]
-    require(len(table) > 0, "a sweep with eps > 0", "none", "run psmt-viz perturb again")
+    table = _sweep(flips)
+    judge = judge_of(table, judge)
+    rows = table[table["judge"] == judge]
     with drawing_on(ax, width=DOUBLE, height=88) as axes:
-        floor = _floor(table)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        _draw_lines(axes, table, floor)
-        _mark_paper_eps(axes, table)
-        _label_axes(axes, table, floor)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), handlelength=3.2)
+        _draw_panel(axes, rows, _FLIPS, _FLIPS.span(rows))
+        _add_top_axis(axes, rows)
+        axes.legend(handles=_handles(rows), loc="upper left", bbox_to_anchor=(1.01, 1), handlelength=3.2,
+                    title=judged_by(judge), alignment="left")  # fmt: skip
     return axes
 
 
-def _floor(table: pd.DataFrame) -> float:
-    """Returns where zero is drawn, in %: the decade below every rate and interval that is not zero."""
-    rates: NDArray[np.float64] = 100 * table[["flip_rate", "flip_rate_low", "flip_rate_high"]].to_numpy(np.float64)
-    positive = rates[np.isfinite(rates) & (rates > 0)]
-    # Without any flip the interval's upper ends are zero as well only for resampled ones; any decade will do then.
-    return float(10.0 ** (np.floor(np.log10(positive.min())) - 1)) if len(positive) else 1e-3
+def draw_sweep(flips: Flips) -> Figure:
+    """Draws flips and KL divergence against eps side by side for the student, and below what is wrong with a kind.
+
+    Args:
+        flips: The sweep; without a student, the first judge's rows are drawn.
+
+    Returns:
+        A figure 174 mm wide.
+
+    Raises:
+        UserError: if there is no row with eps > 0.
+    """
+    table = _sweep(flips)
+    judge = judge_of(table, "student")
+    rows = table[table["judge"] == judge]
+    with style():
+        figure = new_figure(DOUBLE, 88)
+        for ax, measure in zip(figure.subplots(1, 2, sharex=True), (_FLIPS, _KL), strict=True):
+            _draw_panel(ax, rows, measure, measure.span(rows))
+            _add_top_axis(ax, rows)
+        _add_legend(figure, rows, title=judged_by(judge))
+        add_warnings(figure, flips.health)
+    return figure
 
 
-def _draw_lines(ax: Axes, table: pd.DataFrame, floor: float) -> None:
-    kinds, judges, norms = (list(dict.fromkeys(table[name].astype(str))) for name in ("kind", "judge", "norm"))
-    others = [kind for kind in kinds if kind not in _LOOKS]
-    spare = dict(zip(others, cycle(LINE_COLORS[1:]), strict=False))
-    for key, rows in table.groupby(["kind", "judge", "norm"], sort=False):
-        kind, judge, norm = (str(part) for part in key)
-        title, color = _LOOKS[kind] if kind in _LOOKS else (plain(kind), spare[kind])
-        label = ", ".join(
-            [title]
-            + ([f"judged by {plain(judge)}"] if len(judges) > 1 else [])
-            + ([f"norm per {plain(norm)}"] if len(norms) > 1 else [])
+def draw_judges(flips: Flips) -> Figure:
+    """Draws flips against eps in a panel a judge, all on the same axes.
+
+    Args:
+        flips: The sweep.
+
+    Returns:
+        A figure 174 mm wide.
+
+    Raises:
+        UserError: if there is no row with eps > 0.
+    """
+    table = _sweep(flips)
+    judges = ordered_judges(table["judge"])
+    rows, columns = (1 if len(judges) < 3 else -(-len(judges) // 2)), min(len(judges), 2)
+    with style():
+        figure = new_figure(DOUBLE, 16 + 62 * rows)
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        span = _FLIPS.span(table)
+        for ax, judge in zip(axes.flat, judges, strict=False):
+            _draw_panel(ax, table[table["judge"] == judge], _FLIPS, span)
+            ax.set_title(judged_by(judge))
+            ax.label_outer()
+        if len(judges) < axes.size:
+            axes[-1, -1].set_visible(False)
+            axes[-2, -1].xaxis.set_tick_params(labelbottom=True)
+            axes[-2, -1].set_xlabel(axes[-1, 0].get_xlabel())
+        _add_legend(figure, table)
+    return figure
+
+
+def _sweep(flips: Flips) -> pd.DataFrame:
+    table = flips.flips[flips.flips["eps"] > 0]
+    require(len(table) > 0, "a sweep with eps > 0", "none", "run psmt-viz perturb again")
+    return table
+
+
+def _draw_panel(ax: Axes, table: pd.DataFrame, measure: _Measure, span: tuple[float, float]) -> None:
+    ax.set_xscale("log")
+    floor, top = span
+    zero = False
+    for kind, norm in _lines(table):
+        rows = table[(table["kind"] == kind) & (table["norm"] == norm)].sort_values("eps")
+        _draw_line(ax, rows, measure, floor, kind=kind, norm=norm)
+        zero |= bool((measure.of(rows) <= 0).any() or (measure.of(rows, "_low") <= 0).any())
+    label_axis(ax.yaxis, floor, zero=zero)
+    ax.set_ylabel(measure.label)
+    _label_eps(ax, table)
+    ax.set_ylim(top=top)
+    _mark_paper_eps(ax, table)
+
+
+def _lines(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Returns kind and norm of each line of a panel, in the order of the legend."""
+    present = list(dict.fromkeys(zip(table["kind"].astype(str), table["norm"].astype(str), strict=True)))
+    return [pair for kind in ordered(table["kind"]) for pair in present if pair[0] == kind]
+
+
+def _draw_line(ax: Axes, rows: pd.DataFrame, measure: _Measure, floor: float, *, kind: str, norm: str) -> None:
+    _, color, marker, line = look(kind)
+    eps, values = rows["eps"].to_numpy(float), measure.of(rows)
+    low, high, shown = (lifted(each, floor) for each in (measure.of(rows, "_low"), measure.of(rows, "_high"), values))
+    gid = f"{kind}/{norm}"
+    if norm == OWN:
+        ax.vlines(eps, low, high, color=color, linewidth=0.8, gid=f"interval {gid}")
+        ax.plot(eps, shown, color=color, marker=marker, markersize=_OWN_SIZE, gid=gid, **_HOLLOW)
+        return
+    ax.fill_between(eps, low, high, color=color, alpha=0.13, linewidth=0, gid=f"band {gid}")
+    ax.plot(eps, shown, color=color, linestyle=line, marker=marker, gid=gid)
+    zero = values <= 0
+    if zero.any():
+        ax.plot(eps[zero], shown[zero], color=color, marker=marker, markersize=5, gid="zero", **_HOLLOW)
+
+
+def _handles(table: pd.DataFrame) -> list[Line2D]:
+    norms = set(table["norm"].astype(str)) - {OWN}
+    handles = []
+    for kind in ordered(table["kind"]):
+        title, color, marker, line = look(kind)
+        own = set(table.loc[table["kind"] == kind, "norm"].astype(str)) - {OWN}
+        label = title if len(norms) < 2 else f"{title}, norm per {plain(' and '.join(sorted(own)))}"
+        handles.append(Line2D([], [], color=color, linestyle=line, marker=marker, label=label))
+    if (table["norm"] == OWN).any():
+        handles.append(
+            Line2D([], [], color="0.3", marker="o", markersize=_OWN_SIZE, label="authors' own size", **_HOLLOW)
         )
-        ordered = rows.sort_values("eps")
-        eps, rate = ordered["eps"].to_numpy(float), 100 * ordered["flip_rate"].to_numpy(float)
-        low, high = (100 * ordered[f"flip_rate_{end}"].to_numpy(float) for end in ("low", "high"))
-        marker = _MARKERS[kinds.index(kind) % len(_MARKERS)]
-        line = _LINES[(judges.index(judge) + norms.index(norm)) % len(_LINES)]
-        shown = np.where(rate > 0, rate, np.where(np.isnan(rate), np.nan, floor))
-        ax.fill_between(eps, np.maximum(low, floor), np.maximum(high, floor), color=color, alpha=0.15, linewidth=0)
-        ax.plot(eps, shown, color=color, linestyle=line, marker=marker, label=label, gid=f"{kind}/{judge}/{norm}")
-        zero = rate == 0
-        if zero.any():
-            hollow: dict[str, Any] = {
-                "markerfacecolor": "white",
-                "markeredgecolor": color,
-                "markersize": 5,
-                "markeredgewidth": 0.9,
-            }
-            ax.plot(eps[zero], shown[zero], linestyle="", marker=marker, zorder=3, gid="zero", **hollow)
+    return handles
+
+
+def _add_legend(figure: Figure, table: pd.DataFrame, title: str | None = None) -> None:
+    figure.legend(handles=_handles(table), loc="outside upper center", ncols=6, handlelength=3.2, columnspacing=1.2,
+                  title=title)  # fmt: skip
+
+
+def _label_eps(ax: Axes, table: pd.DataFrame) -> None:
+    ax.set_xlabel("eps (norm of the perturbation)")
+    ax.xaxis.grid(which="major")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    eps = table["eps"].to_numpy(float)
+    swept = np.unique(eps[(table["norm"] != OWN).to_numpy()])
+    if 0 < len(swept) <= 10:
+        # Own sizes are tens of times as large; of these the decades do.
+        decades = 10.0 ** np.arange(np.ceil(np.log10(1.5 * swept[-1])), np.ceil(np.log10(eps.max())) + 1)
+        ax.set_xticks([*swept, *(decades if eps.max() > swept[-1] else ())])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    span = np.log10(eps.max() / eps.min()) or 1
+    ax.set_xlim(eps.min() / 10 ** (0.03 * span), eps.max() * 10 ** (0.03 * span))
 
 
 def _mark_paper_eps(ax: Axes, table: pd.DataFrame) -> None:
@@ -117,36 +225,13 @@ def _norm_factor(table: pd.DataFrame) -> float | None:
     return middle if middle > 0 and (high - low) <= 0.05 * middle else None
 
 
-def _label_axes(ax: Axes, table: pd.DataFrame, floor: float) -> None:
-    ax.set_xlabel("eps (norm of the perturbation)")
-    ax.set_ylabel("correct pixels flipped (%)")
-    ax.grid(which="major")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    values = np.unique(table["eps"].to_numpy(float))
-    if len(values) <= 10:
-        ax.set_xticks(values)
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.margins(x=0.03)
-    rates = table["flip_rate"]
-    if (rates == 0).any() or (table["flip_rate_low"] == 0).any():
-        ax.set_ylim(bottom=floor / 1.6)
-        ax.axhline(floor, color="0.8", linewidth=0.6, zorder=0)
-    ax.yaxis.set_major_locator(LogLocator(numticks=12))
-    ax.yaxis.set_major_formatter(
-        FuncFormatter(
-            lambda value, _: (
-                "0"
-                if np.isclose(value, floor, rtol=1e-6)
-                else np.format_float_positional(float(f"{value:.6g}"), trim="-")
-            )
-        )
-    )
-    ax.yaxis.set_minor_formatter(NullFormatter())
-    if (factor := _norm_factor(table)) is not None:
-        top = ax.secondary_xaxis("top", functions=_scaled_by(100 * factor))
-        top.set_xlabel("relative norm, ‖r‖ / ‖z‖ (%)")
-        top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        top.xaxis.set_minor_formatter(NullFormatter())
+def _add_top_axis(ax: Axes, table: pd.DataFrame) -> None:
+    if (factor := _norm_factor(table)) is None:
+        return
+    top = ax.secondary_xaxis("top", functions=_scaled_by(100 * factor))
+    top.set_xlabel("relative norm, ‖r‖ / ‖z‖ (%)")
+    top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    top.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _scaled_by(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:

@@ -11,6 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from psmt_viz.figures.pictures import clear, dimmed
 from psmt_viz.figures.style import DOUBLE, class_colormap, new_figure, plain, require, style
 from psmt_viz.metrics import IGNORE
 from psmt_viz.results import Cam, Cams
@@ -54,14 +55,14 @@ def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
     wanted = cams.classes.index(cam.class_name) if cam.class_name in cams.classes else None
     titles = ["input", "truth (line), prediction", *TITLES.values()]
     for ax, title in zip(axes, titles, strict=False):
-        _clear(ax)
+        clear(ax)
         if row == 0:
             ax.set_title(title)
     axes[0].imshow(cam.image)
     axes[0].set_ylabel(f"{plain(cam.image_id)}\n{plain(cam.class_name)}")
 
-    dimmed = _dimmed(cam.image)
-    axes[1].imshow(dimmed, cmap="gray", vmin=0, vmax=1)
+    grey = dimmed(cam.image)
+    axes[1].imshow(grey, cmap="gray", vmin=0, vmax=1)
     shown = np.ma.masked_equal(cam.prediction, IGNORE)
     axes[1].imshow(shown, cmap=class_colormap(count), vmin=0, vmax=count - 1, alpha=0.6)
     for index in np.unique(cam.truth[cam.truth < count]):
@@ -71,7 +72,7 @@ def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
     high = high if math.isfinite(high) and high > 0 else 1.0  # a class without any evidence: all maps are blank
     changes = _mass_changes(cams, row)
     for ax, name in zip(axes[2:5], Cam.MAPS, strict=True):
-        ax.imshow(dimmed, cmap="gray", vmin=0, vmax=1)
+        ax.imshow(grey, cmap="gray", vmin=0, vmax=1)
         picture = ax.imshow(getattr(cam, name), cmap=COLORMAP, vmin=0, vmax=high, alpha=0.65, gid=f"map-{name}")
         if wanted is not None:
             _outline(ax, cam.truth == wanted)
@@ -83,11 +84,6 @@ def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
     bar.ax.tick_params(labelsize=5)
     bar.ax.locator_params(axis="y", nbins=4)
     bar.outline.set_visible(False)
-
-
-def _dimmed(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Returns the grey image, pale, so that only the map has colour."""
-    return 0.15 + 0.75 * (image @ np.array([0.299, 0.587, 0.114])) / 255
 
 
 def _outline(ax: Axes, mask: NDArray[np.bool_]) -> None:
@@ -111,9 +107,3 @@ def _mass_changes(cams: Cams, row: int) -> dict[str, str]:
             else "mass change not known"
         )
     return texts
-
-
-def _clear(ax: Axes) -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)

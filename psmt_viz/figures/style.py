@@ -12,6 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from psmt_viz.errors import UserError
 
@@ -144,9 +145,34 @@ def percent(share: float) -> str:
     return f"{value:.{digits}f} %"
 
 
+def text_color(background: tuple[float, ...]) -> str:
+    """Returns black or white, whichever has the higher contrast (WCAG) to an RGB or RGBA colour."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in background[:3]]
+    return "black" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179 else "white"
+
+
+def number(value: object) -> str:
+    """Returns a number of a result's parameters with three significant digits, and any other fact as text."""
+    return f"{value:.3g}" if isinstance(value, int | float) else plain(value)
+
+
+def eps_text(parameters: Mapping[str, Any]) -> str:
+    """Returns eps and, where it is known, the relative norm, for example `eps = 2 (0.32 % of ‖z‖)`."""
+    relative = parameters.get("relative_norm")
+    size = f" ({percent(relative)} of ‖z‖)" if isinstance(relative, int | float) else ""
+    return f"eps = {number(parameters.get('eps'))}{size}"
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Returns an empty figure of a size in mm that arranges its own parts; no window and no backend are touched."""
     return Figure(figsize=(width / 25.4, height / 25.4), layout="constrained")
+
+
+def keep_margin(figure: Figure) -> None:
+    """Keeps 2 mm free around a figure whose long labels reach its edge: in print they are wider than on screen."""
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(w_pad=2 / 25.4)
 
 
 @contextmanager

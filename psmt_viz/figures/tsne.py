@@ -16,7 +16,9 @@ from psmt_viz.figures.style import (
     FLIP_COLOR,
     class_colors,
     class_markers,
+    eps_text,
     new_figure,
+    number,
     percent,
     plain,
     require,
@@ -139,15 +141,9 @@ def _legend(embedding: PixelEmbedding) -> list[Line2D]:
 
 def _footer(parameters: dict[str, Any]) -> str:
     parts = []
-    if (eps := parameters.get("eps")) is not None:
-        relative = parameters.get("relative_norm")
-        size = f" ({percent(relative)} of ‖z‖)" if isinstance(relative, int | float) else ""
-        parts.append(f"eps = {_number(eps)}{size}")
+    if parameters.get("eps") is not None:
+        parts.append(eps_text(parameters))
     if (layer := parameters.get("layer")) is not None:
         parts.append(f"features: {plain(layer)}")
-    parts += [f"{key} {_number(parameters[key])}" for key in ("perplexity", "trustworthiness") if key in parameters]
+    parts += [f"{key} {number(parameters[key])}" for key in ("perplexity", "trustworthiness") if key in parameters]
     return "   ·   ".join(parts)
-
-
-def _number(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, int | float) else plain(value)

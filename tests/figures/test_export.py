@@ -7,7 +7,19 @@ import xml.etree.ElementTree as ET
 import pytest
 from PIL import Image
 
-from psmt_viz.figures import draw_batch, draw_flips, draw_gradcam, draw_training, draw_tsne, export, export_png
+from psmt_viz.figures import (
+    draw_batch,
+    draw_closeup,
+    draw_flips,
+    draw_gradcam,
+    draw_sweep,
+    draw_training,
+    draw_transfer,
+    draw_tsne,
+    draw_where,
+    export,
+    export_png,
+)
 
 from . import synthetic
 
@@ -17,6 +29,10 @@ FIGURES = {
     "tsne": lambda: draw_tsne(synthetic.embedding(60)),
     "gradcam": lambda: draw_gradcam(synthetic.cams(1, (24, 32))),
     "flips": lambda: draw_flips(synthetic.flips(("vat", "tvat-official"))).figure,
+    "sweep": lambda: draw_sweep(synthetic.flips(("vat",), warnings={"vat": ["It is lost to rounding."]})),
+    "transfer": lambda: draw_transfer(synthetic.flips(("vat", "tvat"))),
+    "where": lambda: draw_where(synthetic.flips(("vat", "tvat"))),
+    "closeup": lambda: draw_closeup(synthetic.closeup(("vat",))),
     "training": lambda: draw_training(synthetic.curves(3)),
     "batch": lambda: draw_batch(synthetic.batch(1, (16, 16))),
 }

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from psmt_viz.errors import UserError
-from psmt_viz.figures import draw_flips
-from psmt_viz.figures.style import ROLE_COLORS
+from psmt_viz.figures import draw_flips, draw_judges, draw_sweep, draw_transfer
+from psmt_viz.figures.style import FLIP_COLOR, ROLE_COLORS
+from psmt_viz.results import ROLES
 
 from . import synthetic
 
@@ -22,20 +23,21 @@ def test_rates_are_in_percent_on_logarithmic_axes():
     ax = draw_flips(flips)
     assert ax.get_xscale() == ax.get_yscale() == "log"
     rows = flips.flips[flips.flips["kind"] == "tvat"]
-    drawn = line(ax, "tvat/student/image")
+    drawn = line(ax, "tvat/image")
     np.testing.assert_allclose(drawn.get_xdata(), rows["eps"])
     np.testing.assert_allclose(drawn.get_ydata(), 100 * rows["flip_rate"])
     assert drawn.get_color() == ROLE_COLORS["ensemble"]
-    band = ax.collections[2].get_paths()[0].vertices[:, 1]
+    (band,) = [item for item in ax.collections if item.get_gid() == "band tvat/image"]
+    band = band.get_paths()[0].vertices[:, 1]
     assert band.min() == pytest.approx(100 * rows["flip_rate_low"].min())
     assert band.max() == pytest.approx(100 * rows["flip_rate_high"].max())
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["random direction", "VAT", "T-VAT"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["VAT", "T-VAT", "random direction"]
 
 
 def test_zero_is_hollow_on_a_line_that_is_labelled_zero():
     ax = draw_flips(synthetic.flips(("vat", "tvat-official")))
     ax.figure.draw_without_rendering()
-    drawn = line(ax, "tvat-official/student/image")
+    drawn = line(ax, "tvat-official/image")
     zeros = line(ax, "zero")
     floor = drawn.get_ydata()[0]
     positive = drawn.get_ydata()[drawn.get_ydata() != floor]
@@ -78,13 +80,110 @@ def test_no_top_axis_where_norms_differ():
     assert texts == ["VAT, norm per image", "T-VAT, norm per pixel"]
 
 
-def test_judges_are_told_apart():
-    ax = draw_flips(synthetic.flips(("vat",), judges=("student", "ensemble")))
-    one, other = line(ax, "vat/student/image"), line(ax, "vat/ensemble/image")
-    assert one.get_color() == other.get_color() and one.get_linestyle() != other.get_linestyle()
+def test_one_judge_is_drawn_and_named():
+    flips = synthetic.flips(("vat",), judges=("teacher1", "ensemble"))
+    for judge, drawn, title in (
+        ("ensemble", "ensemble", "judged by the ensemble"),
+        ("student", "teacher1", "judged by teacher 1"),
+    ):
+        ax = draw_flips(flips, judge=judge)
+        rows = flips.flips[flips.flips["judge"] == drawn]
+        np.testing.assert_allclose(line(ax, "vat/image").get_ydata(), 100 * rows["flip_rate"])
+        assert ax.get_legend().get_title().get_text() == title
 
 
-def test_nothing_to_draw_is_an_error():
+def test_the_authors_own_size_is_a_large_hollow_marker_joined_to_nothing():
+    flips = synthetic.flips(("vat", "dropout", "cutout"))
+    ax = draw_flips(flips)
+    own = flips.flips[flips.flips["norm"] == "own"]
+    for kind in ("dropout", "cutout"):
+        drawn, joined = line(ax, f"{kind}/own"), line(ax, f"{kind}/image")
+        (row,) = own[own["kind"] == kind].to_dict("records")
+        assert list(drawn.get_xdata()) == [row["eps"]] and row["eps"] not in joined.get_xdata()
+        np.testing.assert_allclose(drawn.get_ydata(), 100 * row["flip_rate"])
+        assert drawn.get_markerfacecolor() == "white" and joined.get_markerfacecolor() != "white"
+        assert drawn.get_markersize() > 1.5 * joined.get_markersize()
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["VAT", "dropout", "cutout", "authors' own size"]
+    # The sweep keeps more than half of the axis.
+    low, high = np.log10(ax.get_xlim())
+    assert np.log10(32 / 0.5) / (high - low) > 0.5
+    assert set(ax.get_xticks()) >= {0.5, 32.0, 100.0}
+    assert "authors' own size" not in str(
+        [t.get_text() for t in draw_flips(synthetic.flips(("vat",))).get_legend().texts]
+    )
+
+
+def test_kinds_have_their_own_look_and_one_order():
+    ax = draw_flips(synthetic.flips(reversed(synthetic.KINDS)))
+    handles = ax.get_legend().legend_handles[:-1]
+    drawn = [line(ax, f"{kind}/image") for kind in synthetic.KINDS]
+    assert [item.get_color() for item in handles] == [item.get_color() for item in drawn]
+    for part in ("get_color", "get_marker"):
+        assert len({getattr(item, part)() for item in drawn}) == len(synthetic.KINDS) == 11
+
+
+def test_the_sweep_has_flips_and_divergence_and_one_legend():
+    flips = synthetic.flips(judges=("student", "ensemble"))
+    figure = draw_sweep(flips)
+    rates, divergence = figure.axes
+    rows = flips.flips.query("kind == 'pgd' and judge == 'student' and norm == 'image'")
+    np.testing.assert_allclose(line(rates, "pgd/image").get_ydata(), 100 * rows["flip_rate"])
+    np.testing.assert_allclose(line(divergence, "pgd/image").get_ydata(), rows["kl"])
+    (band,) = [item for item in divergence.collections if item.get_gid() == "band pgd/image"]
+    assert band.get_paths()[0].vertices[:, 1].max() == pytest.approx(rows["kl_high"].max())
+    assert "nats" in divergence.get_ylabel()
+    assert len(figure.legends) == 1 and rates.get_legend() is None
+    assert len(figure.legends[0].get_texts()) == 12
+    assert figure.get_size_inches()[0] == pytest.approx(174 / 25.4)
+
+
+@pytest.mark.parametrize("draw", [draw_sweep, draw_transfer])
+def test_what_is_wrong_with_a_kind_is_below_in_red(draw):
+    assert not draw(synthetic.flips(judges=ROLES)).texts
+    warnings = {"pgd": ["It costs 3 $ or 4 $."], "tvat": ["Some WWWWWWWWWW long words. " * 12, "And more."], "vat": []}
+    flips = synthetic.flips(judges=ROLES, warnings=warnings)
+    figure = draw(flips)
+    (text,) = figure.texts
+    joined = " ".join(text.get_text().split())
+    assert joined == "T-VAT: " + "Some WWWWWWWWWW long words. " * 12 + "And more. PGD: It costs 3 \\$ or 4 \\$."
+    assert text.get_color() == FLIP_COLOR
+    figure.draw_without_rendering()
+    box, page = text.get_window_extent(), figure.bbox
+    assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0
+    lowest = min(ax.get_tightbbox().y0 for ax in figure.axes)
+    assert box.y1 <= lowest + 1, "the warnings lie on a panel"
+    assert figure.get_size_inches()[1] > draw(synthetic.flips(judges=ROLES)).get_size_inches()[1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_panel_a_judge_on_shared_axes(count):
+    flips = synthetic.flips(("vat", "tvat-official"), judges=ROLES[:count])
+    figure = draw_judges(flips)
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    titles = ["judged by the student", "judged by teacher 1", "judged by teacher 2", "judged by the ensemble"]
+    assert [ax.get_title() for ax in shown] == titles[:count]
+    for ax, judge in zip(shown, ROLES, strict=False):
+        rows = flips.flips[(flips.flips["kind"] == "vat") & (flips.flips["judge"] == judge)]
+        np.testing.assert_allclose(line(ax, "vat/image").get_ydata(), 100 * rows["flip_rate"])
+        assert ax.get_ylim() == shown[0].get_ylim() and ax.get_xlim() == shown[0].get_xlim()
+    # The lowest panel of each column says what its axis is.
+    assert sum(bool(ax.get_xlabel()) for ax in shown) == min(count, 2)
+    assert len(figure.legends) == 1
+
+
+def test_an_axis_within_one_decade_has_labels():
+    flips = synthetic.flips(("vat",), eps=(2.0, 3.0))
+    table = flips.flips.assign(flip_rate=[3e-3, 4e-3], flip_rate_low=[2.5e-3, 3e-3], flip_rate_high=[4e-3, 5e-3])
+    ax = draw_flips(replace(flips, flips=table))
+    ax.figure.draw_without_rendering()
+    low, high = ax.get_ylim()
+    labels = [text.get_text() for text in ax.get_yticklabels() if low <= text.get_position()[1] <= high]
+    assert len(labels) >= 2 and "0.5" in labels
+
+
+@pytest.mark.parametrize("draw", [draw_flips, draw_sweep, draw_judges])
+def test_nothing_to_draw_is_an_error(draw):
     flips = synthetic.flips(("vat",))
     with pytest.raises(UserError, match="eps > 0"):
-        draw_flips(replace(flips, flips=flips.flips.assign(eps=0.0)))
+        draw(replace(flips, flips=flips.flips.assign(eps=0.0)))

@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from psmt_viz.figures import class_colors, class_markers, draw_class_iou, style
+from psmt_viz.figures.kinds import LOOKS
 from psmt_viz.figures.style import FLIP_COLOR, percent, plain
 
 from . import synthetic
@@ -47,14 +48,26 @@ SIGHT = {
 }
 
 
+def seen(colors, sight):
+    rgb = np.array([to_rgb(color) for color in colors])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.cbrt(np.clip(linear @ SIGHT[sight].T, 0, 1) @ LMS.T) @ LAB.T
+
+
+def nearest(lab):
+    return min(np.linalg.norm(one - other) for one, other in combinations(lab, 2))
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_kind_colours_can_be_told_apart(sight):
+    assert nearest(seen([look.color for look in LOOKS.values()], sight)) > 0.1
+    assert len({look.marker for look in LOOKS.values()} - {"*"}) == len(LOOKS) == 11
+
+
 @pytest.mark.parametrize("sight", SIGHT)
 def test_class_colours_can_be_told_apart(sight):
-    rgb = np.array([to_rgb(color) for color in class_colors(21)])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(linear @ SIGHT[sight].T, 0, 1)
-    lab = np.cbrt(seen @ LMS.T) @ LAB.T
-    nearest = min(np.linalg.norm(one - other) for one, other in combinations(lab, 2))
-    assert nearest > 0.077
+    lab = seen(class_colors(21), sight)
+    assert nearest(lab) > 0.077
     assert np.linalg.norm(lab[1:] - lab[0], axis=1).min() > 0.13  # class 0 is beside every other
 
 

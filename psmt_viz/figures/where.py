@@ -1,0 +1,151 @@
+"""Where correct pixels are flipped: of which class, how near to another, how sure, and into what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from psmt_viz.figures.kinds import judge_of, judged_by, look, ordered, rows_at
+from psmt_viz.figures.logzero import floor_of, label_axis, lifted
+from psmt_viz.figures.style import DOUBLE, keep_margin, new_figure, plain, require, style, text_color
+from psmt_viz.results import Flips
+
+_FEW = 11
+"""Classes up to which a cell of the confusion holds its number."""
+WHERE_KINDS = ("vat", "tvat", "random")
+"""Kinds that are drawn if no others are asked for."""
+_ENDS = ("truth", "prediction")
+_RATES = ["flip_rate", "flip_rate_low", "flip_rate_high"]
+
+
+def draw_where(flips: Flips, *, eps: float = 2.0, judge: str = "student", kinds: Sequence[str] = WHERE_KINDS) -> Figure:
+    """Draws the flip rate by class, by distance to the nearest other class and by confidence, and what flips become.
+
+    Rates are on logarithmic axes with 0 on a line of its own; bars are 95 % intervals. Bins and classes without
+    correct pixels are left out. The confusion is T-VAT's, or VAT's where there is no T-VAT, in % of all its flips.
+
+    Args:
+        flips: The sweep.
+        eps: The norm; the sweep must have it.
+        judge: Whose predictions are counted; where there are none of this judge, the first judge's.
+        kinds: Kinds to draw; those that the sweep does not have are left out. Where it has none of those that are
+            drawn by default, its first three are drawn.
+
+    Returns:
+        A figure 174 mm wide.
+
+    Raises:
+        UserError: if the sweep has no such eps or none of the kinds.
+    """
+    judge = judge_of(flips.by_class, judge)
+    present = ordered(rows_at(flips.by_class, eps)["kind"])
+    if tuple(kinds) == WHERE_KINDS and not set(present) & set(WHERE_KINDS):
+        kinds = present[:3]
+    by_class, by_distance, by_confidence = (
+        _chosen(table, eps, judge, kinds) for table in (flips.by_class, flips.by_distance, flips.by_confidence)
+    )
+    floor = floor_of(100 * pd.concat([by_class, by_distance, by_confidence])[_RATES])
+    names = list(
+        dict.fromkeys(pd.concat([flips.by_class["class"], *(flips.confusion[end] for end in _ENDS)]).astype(str))
+    )
+    tall = 30 + 2.4 * max(len(names), 12)
+    with style():
+        figure = new_figure(DOUBLE, tall + 72)
+        (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2, height_ratios=[tall, 60])
+        _draw_rates(top_left, by_class.assign(group=by_class["class"].astype(str)), floor, across=False)
+        _draw_rates(bottom_left, by_distance.assign(group=_bins(by_distance)), floor)
+        bottom_left.set_xlabel("distance to the nearest other class (pixels)")
+        _draw_rates(bottom_right, by_confidence.assign(group=_bins(by_confidence)), floor)
+        bottom_right.set_xlabel("confidence before the perturbation")
+        _draw_confusion(top_right, flips, names, eps, judge)
+        keep_margin(figure)
+        handles = [
+            Line2D([], [], color=look(kind).color, marker=look(kind).marker, label=look(kind).title)
+            for kind in ordered(by_class["kind"])
+        ]
+        figure.legend(handles=handles, loc="outside upper center", ncols=6, title=f"eps = {eps:g}, {judged_by(judge)}")
+    return figure
+
+
+def _chosen(table: pd.DataFrame, eps: float, judge: str, kinds: Sequence[str]) -> pd.DataFrame:
+    """Returns the rows to draw of one table, those with correct pixels."""
+    rows = rows_at(table[table["judge"] == judge], eps)
+    known = ", ".join(ordered(rows["kind"]))
+    rows = rows[rows["kind"].isin(kinds)]
+    require(len(rows) > 0, f"kinds among {known}", ", ".join(kinds) or "none", "choose some of them")
+    return rows[rows["correct_pixels"] > 0]
+
+
+def _bins(table: pd.DataFrame) -> list[str]:
+    return [
+        f"{low:g}–{high:g}" if np.isfinite(high) else f"≥ {low:g}"
+        for low, high in zip(table["low"].astype(float), table["high"].astype(float), strict=True)
+    ]
+
+
+def _draw_rates(ax: Axes, table: pd.DataFrame, floor: float, *, across: bool = True) -> None:
+    """Draws a marker with its interval for each kind in each group, groups across or down."""
+    groups, kinds = list(dict.fromkeys(table["group"])), ordered(table["kind"])
+    for index, kind in enumerate(kinds):
+        rows = table[table["kind"] == kind]
+        place = np.array([groups.index(group) for group in rows["group"]]) + 0.25 * (index - (len(kinds) - 1) / 2)
+        rate, low, high = (lifted(100 * rows[column], floor) for column in _RATES)
+        _, color, marker, _ = look(kind)
+        hollow = ["white" if value else color for value in rows["flip_rate"] == 0]
+        (ax.vlines if across else ax.hlines)(place, low, high, color=color, linewidth=0.9, gid=f"interval {kind}")
+        ax.scatter(*((place, rate) if across else (rate, place)), marker=marker, s=14, facecolors=hollow,
+                   edgecolors=color, linewidths=0.8, zorder=3, gid=kind)  # fmt: skip
+    zero = bool((table[_RATES] <= 0).any(axis=None))
+    label_axis(ax.yaxis if across else ax.xaxis, floor, zero=zero)
+    labels = [plain(group) for group in groups]
+    if across:
+        ax.set_xticks(range(len(groups)), labels, rotation=0 if max(map(len, labels), default=0) * len(labels) < 62
+                      else 45)  # fmt: skip
+        ax.set_xlim(-0.6, len(groups) - 0.4)
+        ax.set_ylabel("correct pixels flipped (%)")
+        ax.tick_params(axis="x", length=0)
+    else:
+        ax.set_yticks(range(len(groups)), labels)
+        ax.set_ylim(len(groups) - 0.4, -0.6)
+        ax.set_xlabel("correct pixels flipped (%)")
+        ax.tick_params(axis="y", length=0)
+
+
+def _draw_confusion(ax: Axes, flips: Flips, names: Sequence[str], eps: float, judge: str) -> None:
+    # From the sweep, because a kind that flips nothing has no rows in the confusion.
+    sweep = rows_at(flips.flips, eps)
+    present = ordered(sweep["kind"])
+    kind = next((kind for kind in ("tvat", "vat") if kind in present), present[0])
+    table, norm_name = flips.confusion, sweep["norm"].iloc[0]
+    chosen = (table["kind"] == kind) & (table["judge"] == judge) & (table["norm"] == norm_name)
+    rows = table[chosen & np.isclose(table["eps"].to_numpy(float), eps)]
+    counts = np.zeros((len(names), len(names)))
+    for truth, guess, pixels in zip(*(rows[name] for name in (*_ENDS, "pixels")), strict=True):
+        counts[names.index(str(truth)), names.index(str(guess))] += pixels
+    total = counts.sum()
+    shares = np.where(counts > 0, 100 * counts / max(total, 1), np.nan)
+    cmap, norm = colormaps["Blues"], Normalize(0, float(np.nanmax(shares, initial=0)) or 1)
+    picture = ax.imshow(shares, cmap=cmap, norm=norm, gid="confusion")
+    if len(names) <= _FEW:
+        for truth, guess in np.argwhere(counts > 0).tolist():
+            share = shares[truth, guess]
+            ax.text(guess, truth, f"{share:.0f}" if share >= 0.5 else "<1", ha="center", va="center", fontsize=6,
+                    color=text_color(cmap(norm(share))))  # fmt: skip
+    ax.set_xticks(range(len(names)), [plain(name) for name in names], rotation=90)
+    ax.set_yticks(range(len(names)), [plain(name) for name in names])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(True)
+    ax.spines[:].set_color("0.8")
+    ax.set_xlabel("prediction after")
+    ax.set_ylabel("truth")
+    ax.set_title(f"what {total:,.0f} flips of {look(kind).title} become")
+    bar = ax.figure.colorbar(picture, ax=ax, fraction=0.046, pad=0.02)
+    bar.set_label("share of these flips (%)")
+    bar.outline.set_visible(False)
