@@ -15,12 +15,13 @@ import docstring_parser
 from cyclopts import App, CycloptsError, Parameter
 
 import psmt_viz
-from psmt_viz.config import GROUPS, PRESETS, RECIPES, Config, configure
+from psmt_viz.config import GROUPS, PAPER_EPS, PRESETS, RECIPES, Config, Norm, Objective, Search, configure
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, read_json
 
 if TYPE_CHECKING:
-    from psmt_viz.exhibits import Subject
+    from psmt_viz.exhibits import RunSubject
+    from psmt_viz.results import Flips
 
 app = App(
     name="psmt-viz",
@@ -253,27 +254,76 @@ def evaluate(
 def perturb(
     run: RunFolder = None,
     *,
+    model: Annotated[
+        str | None,
+        Parameter(help="`module:name` of a network of your own in place of a run, or of what returns one; see README."),
+    ] = None,
     data: Data = None,
+    classes: Classes = (),
     out: Out = None,
     eps: Sweep = SWEEP,
     kinds: Annotated[
         tuple[str, ...],
-        Parameter(help="vat, tvat, tvat-official, random.", consume_multiple=True, negative_iterable=""),
+        Parameter(
+            help="vat, tvat, teacher1, teacher2, pgd, tvat-official, random, dropout, feature-drop, feature-noise, "
+            "cutout; left out, all that the networks can make.",
+            consume_multiple=True,
+            negative_iterable="",
+        ),
     ] = (),
+    judges: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Whose predictions are judged: student, teacher1, teacher2, ensemble; left out, all of them.",
+            consume_multiple=True,
+            negative_iterable="",
+        ),
+    ] = (),
+    search: Annotated[Search, Parameter(help="How a direction is found.")] = "finite-difference",
+    iterations: Annotated[int, Parameter(help="Power iterations of a search.", converter=_whole_number)] = 1,
+    norm: Annotated[
+        Norm, Parameter(help="What eps bounds: the norm over an image, or over each pixel's feature vector.")
+    ] = "image",
+    objective: Annotated[
+        Objective, Parameter(help="What a search raises: the change of the prediction, or the loss to the label.")
+    ] = "kl",
+    ascent_steps: Annotated[int, Parameter(help="Gradient steps of pgd.", converter=_whole_number)] = 10,
     images: Annotated[
         int | None, Parameter(help="Only the first of the validation images.", converter=_whole_number)
+    ] = None,
+    closeup: Annotated[
+        str | None, Parameter(help="Only look at this validation image: flips and size of every kind, at one eps.")
     ] = None,
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Measure how many correct predictions each kind of perturbation turns wrong."""
-    from psmt_viz.exhibits import make_perturbation
+    """Measure what each kind of perturbation does to the predictions of student, teachers and ensemble."""
+    from psmt_viz.exhibits import RunSubject, Subject, make_closeup, make_perturbation
+    from psmt_viz.perturb import Settings
 
-    subject, folder = _open(run, "perturb", data=data, weights=weights, device=device, out=out)
-    result, _ = make_perturbation(subject, folder, eps=eps, kinds=kinds, images=images, seed=seed)
-    columns = ["kind", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high", "kl", "miou"]
-    print(result.flips[columns].to_string(index=False, float_format="{:.5g}".format))
+    settings = Settings(search=search, iterations=iterations, norm=norm, objective=objective, ascent_steps=ascent_steps)
+    subject: Subject
+    if model is None:
+        if classes:
+            raise UserError("--classes with --model", "a run, which has its own classes", "leave --classes out")
+        subject = RunSubject.open(run, data=data, weights=weights, device=device)
+    elif run is not None:
+        raise UserError("a run or --model", "both", "leave one of them out")
+    else:
+        subject = Subject.of_model(model, data=data, classes=classes, device=device)
+    folder = output_folder(out, "perturb", subject.name)
+    if closeup is not None:
+        if len(judges) > 1 or (len(eps) > 1 and eps != SWEEP):
+            raise UserError("one judge and one --eps with --closeup", f"{judges} and {eps}", "choose one of each")
+        chosen = {"judge": judges[0]} if judges else {}
+        one = PAPER_EPS if eps == SWEEP else eps[0]
+        make_closeup(subject, folder, closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen)
+    else:
+        result, _ = make_perturbation(
+            subject, folder, eps=eps, kinds=kinds, judges=judges, settings=settings, images=images, seed=seed
+        )
+        _show_flips(result)
     _say(folder)
 
 
@@ -362,9 +412,9 @@ def table(
     device: Device = "auto",
 ) -> None:
     """Write Table 1, ensemble against single teacher, of one or several runs beside the published numbers."""
-    from psmt_viz.exhibits import Subject, make_table
+    from psmt_viz.exhibits import RunSubject, make_table
 
-    subjects = [Subject.open(run, data=data, weights=weights, device=device) for run in runs or (None,)]
+    subjects = [RunSubject.open(run, data=data, weights=weights, device=device) for run in runs or (None,)]
     folder = output_folder(out, "table", subjects[0].run.name)
     make_table([(each.run.name, each.score()) for each in subjects], folder)
     print((folder / "table1.md").read_text(encoding="utf-8"))
@@ -397,10 +447,10 @@ def all_figures(
 
 def _open(
     run: Path | None, verb: str, *, data: str | None, weights: str, device: str, out: Path | None
-) -> tuple[Subject, Path]:
-    from psmt_viz.exhibits import Subject
+) -> tuple[RunSubject, Path]:
+    from psmt_viz.exhibits import RunSubject
 
-    subject = Subject.open(run, data=data, weights=weights, device=device)
+    subject = RunSubject.open(run, data=data, weights=weights, device=device)
     # Before the work, so that an unwritable folder costs nothing.
     return subject, output_folder(out, verb, subject.run.name)
 
@@ -422,6 +472,19 @@ def _from_file(path: Path, recipe: str | None, given: dict[str, Any]) -> Config:
     if recipe is None:
         return start.replace(given)
     return configure(start.preset, {**start.flat(), **RECIPES.get(recipe, {}), **given}, recipe=recipe)
+
+
+def _show_flips(result: Flips) -> None:
+    """Prints what happens at the paper's eps, what is wrong with a search, and what was left out."""
+    table = result.flips
+    shown = table[((table["eps"] == PAPER_EPS) & (table["norm"] != "own")) & (table["judge"] == table["judge"].iloc[0])]
+    columns = ["kind", "judge", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high", "kl", "miou"]
+    print(shown[columns].to_string(index=False, float_format="{:.5g}".format))
+    for kind, health in result.health.items():
+        for warning in health["warnings"]:
+            print(f"warning: {kind}: {warning}")
+    if left_out := result.parameters["left_out"]:
+        print(f"left out for want of teachers: {', '.join(left_out)}")
 
 
 def _show_classes(result: Any) -> None:

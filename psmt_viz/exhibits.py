@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -13,11 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from psmt_viz import figures
-from psmt_viz.config import DataConfig
+from psmt_viz.config import PAPER_EPS, DataConfig
 from psmt_viz.data import SegmentationData, open_data
 from psmt_viz.errors import UserError
 from psmt_viz.files import sha256, write_json
 from psmt_viz.models.psmt import PSMT, load_run
+from psmt_viz.models.roles import Roles, load_model
+from psmt_viz.perturb import Settings
+from psmt_viz.probes.closeup import closeup
 from psmt_viz.probes.embedding import embed_pixels
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.probes.flips import flips
@@ -26,9 +28,6 @@ from psmt_viz.probes.kinds import kinds_of
 from psmt_viz.results import Curves, Evaluation, Flips, PixelEmbedding
 from psmt_viz.runs import Run, versions
 from psmt_viz.train.session import EpochReport
-
-PAPER_EPS = 2.0
-"""The norm that the paper uses; every sweep contains it."""
 
 
 def resolve_device(name: str) -> str:
@@ -57,14 +56,48 @@ def open_config_data(config: DataConfig) -> SegmentationData:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A run with its networks and the data on which it is looked at."""
+    """Networks and the data on which they are looked at."""
+
+    name: str
+    bundle: Roles
+    data: SegmentationData
+    device: str
+    facts: dict[str, Any]
+    """What a result says of its origin."""
+
+    @classmethod
+    def of_model(cls, model: str, *, data: str | None, classes: Sequence[str], device: str) -> Subject:
+        """Takes networks that were not trained here.
+
+        Args:
+            model: `module:name` of what gives the network, or student and teachers.
+            data: The data set.
+            classes: Class names to keep.
+            device: A torch device, or `auto`.
+
+        Raises:
+            UserError: if model, data set or device are not there or do not fit each other.
+        """
+        if data is None:
+            raise UserError("--data with --model", "no --data", "name the data set to look at the model with")
+        device, opened = resolve_device(device), open_data(data, classes=classes)
+        bundle = load_model(model, opened.classes).to(device)
+        facts = {"model": model, "dataset": opened.name, "device": device}
+        return cls(name=model.replace(":", "-"), bundle=bundle, data=opened, device=device, facts=facts)
+
+    def provenance(self, **parameters: Any) -> dict[str, Any]:
+        """What a figure's file says of its origin."""
+        return {**self.facts, **parameters, "psmt-viz": versions()["psmt-viz"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSubject(Subject):
+    """A run with its networks."""
 
     run: Run
     bundle: PSMT
-    data: SegmentationData
     weights: str
     """`last`, `best` or `epoch-NNNN`."""
-    device: str
 
     @classmethod
     def open(cls, folder: Path | None, *, data: str | None, weights: str, device: str) -> Self:
@@ -89,12 +122,8 @@ class Subject:
         if opened.classes != run.classes:
             got = ", ".join(opened.classes)
             raise UserError(f"data with the run's classes {', '.join(run.classes)}", got, "give other --data")
-        return cls(run=run, bundle=bundle, data=opened, weights=weights, device=device)
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """What a result says of its origin."""
-        return {**self.run.facts(self.data.name), "weights": self.weights, "device": self.device}
+        facts = {**run.facts(opened.name), "weights": weights, "device": device}
+        return cls(name=run.name, run=run, bundle=bundle, data=opened, weights=weights, device=device, facts=facts)
 
     def score(self) -> Evaluation:
         """Scores every role as the run's own validation does."""
@@ -108,12 +137,8 @@ class Subject:
             parameters=self.facts,
         )
 
-    def provenance(self, **parameters: Any) -> dict[str, Any]:
-        """What a figure's file says of its origin."""
-        return {**self.facts, **parameters, "psmt-viz": versions()["psmt-viz"]}
 
-
-def make_evaluation(subject: Subject, out: Path) -> tuple[Evaluation, list[Path]]:
+def make_evaluation(subject: RunSubject, out: Path) -> tuple[Evaluation, list[Path]]:
     """Scores every role; writes evaluation.csv, confusion.csv, evaluation.json and the two figures."""
     result = subject.score()
     paths = result.save(out)
@@ -124,9 +149,20 @@ def make_evaluation(subject: Subject, out: Path) -> tuple[Evaluation, list[Path]
 
 
 def make_perturbation(
-    subject: Subject, out: Path, *, eps: Sequence[float], kinds: Sequence[str], images: int | None, seed: int
+    subject: Subject,
+    out: Path,
+    *,
+    eps: Sequence[float],
+    kinds: Sequence[str] = (),
+    judges: Sequence[str] = (),
+    settings: Settings | None = None,
+    images: int | None = None,
+    seed: int = 0,
 ) -> tuple[Flips, list[Path]]:
-    """Measures flips by kind and eps; writes flips.csv, flips_by_class.csv, health.json and flips.*."""
+    """Measures what every kind and eps does to every judge.
+
+    Writes flips.csv and its kin, health.json, and the figures flips, judges, transfer and where.
+    """
     if images is not None and images < 1:
         raise UserError("--images of at least 1", f"{images}", "raise it")
     ids, eps = subject.data.ids("val")[:images], sorted({*eps, PAPER_EPS})
@@ -135,18 +171,37 @@ def make_perturbation(
         subject.data,
         eps=eps,
         kinds=kinds,
+        judges=judges,
+        settings=settings,
         ids=ids,
         seed=seed,
         device=subject.device,
         parameters=subject.facts,
     )
-    facts = subject.provenance(exhibit="flips", eps=list(eps), seed=seed, images=len(ids))
-    paths = result.save(out) + figures.export(_figure(figures.draw_flips(result)), out / "flips", provenance=facts)
+    drawn = {
+        "flips": figures.draw_sweep(result),
+        "judges": figures.draw_judges(result),
+        "transfer": figures.draw_transfer(result),
+        "where": figures.draw_where(result),
+    }
+    paths = result.save(out)
+    for name, figure in drawn.items():
+        facts = subject.provenance(exhibit=name, eps=list(eps), seed=seed, images=len(ids))
+        paths += figures.export(figure, out / name, provenance=facts)
     return result, paths
 
 
+def make_closeup(subject: Subject, out: Path, image_id: str, **settings: Any) -> list[Path]:
+    """Shows one image under every kind; writes closeup.npz, closeup.json and closeup.*."""
+    result = closeup(
+        subject.bundle, subject.data, image_id, device=subject.device, parameters=subject.facts, **settings
+    )
+    facts = subject.provenance(exhibit="closeup", image=image_id, eps=result.parameters["eps"])
+    return result.save(out) + figures.export(figures.draw_closeup(result), out / "closeup", provenance=facts)
+
+
 def make_tsne(
-    subject: Subject, out: Path, *, jobs: int, **settings: Any
+    subject: RunSubject, out: Path, *, jobs: int, **settings: Any
 ) -> tuple[PixelEmbedding, dict[str, float], list[Path]]:
     """Lays pixels out; writes pixels.parquet, tsne.json and fig2_tsne.*; returns seconds by part of the work too."""
     result, seconds = embed_pixels(
@@ -157,7 +212,7 @@ def make_tsne(
     return result, seconds, paths
 
 
-def make_gradcam(subject: Subject, out: Path, **settings: Any) -> list[Path]:
+def make_gradcam(subject: RunSubject, out: Path, **settings: Any) -> list[Path]:
     """Maps a class's evidence; writes cams.npz, gradcam.csv, gradcam.json and fig1_gradcam.*."""
     result = gradcam(subject.bundle, subject.data, device=subject.device, parameters=subject.facts, **settings)
     facts = subject.provenance(exhibit="fig1", **settings)
@@ -185,7 +240,15 @@ def make_table(evaluations: Sequence[tuple[str, Evaluation]], out: Path) -> list
 
 
 def make_all(
-    subject: Subject, out: Path, *, n_pixels: int, images: int, eps: float, sweep: Sequence[float], seed: int, jobs: int
+    subject: RunSubject,
+    out: Path,
+    *,
+    n_pixels: int,
+    images: int,
+    eps: float,
+    sweep: Sequence[float],
+    seed: int,
+    jobs: int,
 ) -> list[str]:
     """Makes every exhibit and manifest.json, which says what made what.
 
@@ -209,9 +272,10 @@ def make_all(
         remarks.append(tsne_remark(seconds))
     else:
         remarks.append("t-SNE and Grad-CAM left out: they compare VAT with T-VAT, and this run has no teachers")
-    flipped, made["perturb"] = make_perturbation(subject, out, eps=[*sweep, eps], kinds=(), images=None, seed=seed)
-    names = flipped.flips["kind"] + ", eps " + flipped.flips["eps"].map("{:g}".format)
-    numbers["flip_rate"] = dict(zip(names, flipped.flips["flip_rate"], strict=True))
+    flipped, made["perturb"] = make_perturbation(subject, out, eps=[*sweep, eps], seed=seed)
+    own = flipped.flips[(flipped.flips["judge"] == "student") & (flipped.flips["norm"] != "own")]
+    names = own["kind"] + ", eps " + own["eps"].map("{:g}".format)
+    numbers["flip_rate"] = dict(zip(names, own["flip_rate"], strict=True))
     parameters = {"n_pixels": n_pixels, "images": images, "eps": eps, "sweep": list(sweep), "seed": seed}
     _write_manifest(subject, out, made, {"parameters": parameters, "numbers": numbers})
     return remarks
@@ -223,7 +287,7 @@ def tsne_remark(seconds: dict[str, float]) -> str:
     return f"t-SNE: {total:.0f} s, of which sampling {seconds['sampling']:.0f} s and openTSNE {seconds['layout']:.0f} s"
 
 
-def _write_manifest(subject: Subject, out: Path, made: dict[str, list[Path]], facts: dict[str, Any]) -> None:
+def _write_manifest(subject: RunSubject, out: Path, made: dict[str, list[Path]], facts: dict[str, Any]) -> None:
     folder = subject.run.folder
     inputs = [folder / "config.json", subject.run.weights(subject.weights)]
     inputs += [folder / "metrics.csv"] if subject.run.measured else []

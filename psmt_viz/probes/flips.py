@@ -1,194 +1,181 @@
-"""How many correct predictions each kind of perturbation turns wrong, and how healthy its search is."""
+"""How many correct predictions each kind of perturbation turns wrong: who makes it, who judges, where it happens."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
-from psmt_viz.metrics import IGNORE, mean_iou
 from psmt_viz.models.inference import encode_whole
-from psmt_viz.models.psmt import PSMT
-from psmt_viz.perturb import Perturbed, direction_cosine, frozen, kl_of_logits
-from psmt_viz.probes.bootstrap import ratio_interval
+from psmt_viz.models.roles import Roles
+from psmt_viz.perturb import FEATURE_KINDS, KINDS, Perturbed, Settings
 from psmt_viz.probes.evaluate import confusion
+from psmt_viz.probes.flip_tables import Cell, FlipTables, Size
+from psmt_viz.probes.health import HealthRecord
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import kinds_of, perturb, predictor, search_predictor
+from psmt_viz.probes.kinds import judged, kinds_of, perturb
+from psmt_viz.probes.strata import distance_bins
+from psmt_viz.probes.tally import Clean, Tally, stratified
 from psmt_viz.progress import progress
 from psmt_viz.results import Flips
 
-_COSINE_IMAGES = 3
-"""Images on which a direction is held against the float64 reference, which costs a search in float64 each."""
-
-
-@dataclass
-class _Tally:
-    """Sums over images of one kind and eps."""
-
-    relative_norm: list[float] = field(default_factory=list)
-    kl: list[float] = field(default_factory=list)
-    pixels: list[int] = field(default_factory=list)
-    correct: list[np.ndarray] = field(default_factory=list)
-    """(K,) correct pixels by class, an entry an image; `flipped` likewise."""
-    flipped: list[np.ndarray] = field(default_factory=list)
-    matrix: Tensor | int = 0
-
 
 def flips(
-    bundle: PSMT,
+    bundle: Roles,
     data: SegmentationData,
     *,
     eps: Sequence[float] = (0.5, 2.0, 8.0, 32.0),
     kinds: Sequence[str] = (),
+    judges: Sequence[str] = (),
+    settings: Settings | None = None,
     ids: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
     parameters: dict[str, Any] | None = None,
 ) -> Flips:
-    """Measures each kind at each eps on the validation images, with the student as judge.
+    """Measures each kind at each eps on the validation images, with every role as judge.
 
-    The direction of a search does not depend on eps, so each image is searched once a kind.
+    A judge decodes the student's features, before and after, and answers for the pixels that it had right before. One
+    pass over the images; what is kept of an image is a few counts for each kind, eps and judge. A direction that does
+    not depend on eps is searched once.
 
     Args:
-        bundle: Networks; put in eval mode.
+        bundle: Networks; put in eval mode. Any model with `encode` and `decode` can be one (see `models.Roles`).
         data: The data set.
         eps: Norms of the perturbation over all features of an image.
         kinds: Kinds of `kinds_of(bundle)`; all of them if empty.
+        judges: Roles of the bundle; all of them if empty.
+        settings: How perturbations are found; left out, as the paper does.
         ids: Only these validation images.
         seed: Decides the start of each search and the bootstrap.
         device: Where the networks are.
         parameters: Facts to keep with the result.
 
     Raises:
-        UserError: if an eps is not above 0, a kind is unknown or needs teachers that are not there, or no pixel is
+        UserError: if an eps is not above 0, a kind or judge is unknown or needs teachers that are not there, networks
+            are on several devices or give other numbers of classes than the data, a search fails, or no pixel is
             predicted correctly.
     """
-    kinds = tuple(dict.fromkeys(kinds)) or kinds_of(bundle)
+    settings = settings or Settings()
+    kinds = _chosen("kinds", kinds, kinds_of(bundle))
+    judges = _chosen("judges", judges, bundle.roles)
+    eps = tuple(dict.fromkeys(eps))
     for value in eps:
         if not (math.isfinite(value) and value > 0):
             raise UserError("eps above 0 and finite", f"{value}", "choose another --eps")
     ids = data.ids("val") if ids is None else tuple(ids)
     if not ids:
         raise UserError("at least 1 validation image", "none", "raise --images")
-    for kind in kinds:
-        if kind not in kinds_of(bundle):
-            raise UserError(f"kinds among {', '.join(kinds_of(bundle))}", kind, "choose some of them")
+    devices = {str(value.device) for value in bundle.parameters()}
+    if len(devices) > 1:
+        fix = "move the whole bundle with .to(device)"
+        raise UserError("all networks on one device", ", ".join(sorted(devices)), fix)
     bundle.eval()
-    sums = _Sums(bundle, kinds, eps, seed)
+    sums = _Sums(bundle, kinds, judges, eps=eps, settings=settings, seed=seed)
     with progress("perturb", len(ids)) as advance:
         for image in labeled_images(data, ids, batch=1, device=device):
             sums.add(image)
             advance("")
-    facts = {"eps": list(eps), "kinds": list(kinds), "images": len(ids), "seed": seed, "judge": "student"}
-    return Flips(
-        flips=pd.DataFrame([_row(kind, value, tally, seed) for (kind, value), tally in sums.tallies.items()]),
-        by_class=pd.DataFrame(
-            [row for (kind, value), t in sums.tallies.items() for row in _class_rows(kind, value, t, data.classes)]
-        ),
-        health={kind: {name: _summary(v) for name, v in of_kind.items() if v} for kind, of_kind in sums.health.items()},
-        parameters=facts | (parameters or {}),
-    )
+    facts = {
+        "eps": list(eps),
+        "kinds": list(kinds),
+        "judges": list(judges),
+        "left_out": [kind for kind in KINDS if kind not in kinds_of(bundle)],
+        **vars(settings),
+        "images": len(ids),
+        "seed": seed,
+    }
+    tables = FlipTables(sums.tallies, sums.clean, data.classes, norm=settings.norm, seed=seed)
+    return tables.result(health=sums.health.summary(), parameters=facts | (parameters or {}))
+
+
+def _chosen(what: str, names: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        if name not in there:
+            raise UserError(f"{what} among {', '.join(there)}", name, "choose some of them")
+    return tuple(dict.fromkeys(names)) or tuple(there)
 
 
 class _Sums:
-    """What is summed over images, by kind and eps."""
+    """Perturbs images one by one and tallies what every judge makes of them."""
 
-    def __init__(self, bundle: PSMT, kinds: Sequence[str], eps: Sequence[float], seed: int) -> None:
-        self._bundle, self._kinds, self._eps, self._seed = bundle, kinds, eps, seed
-        self._reference = copy.deepcopy(bundle).cpu().double()  # not every device has float64
-        self.tallies = {(kind, value): _Tally() for kind in kinds for value in eps}
-        self.health: dict[str, dict[str, list[float]]] = {
-            kind: {"norm_over_eps": [], "unchanged": [], "cosine": []} for kind in kinds
+    def __init__(
+        self,
+        bundle: Roles,
+        kinds: Sequence[str],
+        judges: Sequence[str],
+        *,
+        eps: Sequence[float],
+        settings: Settings,
+        seed: int,
+    ) -> None:
+        self._bundle, self._judges, self._settings, self._seed = bundle, judges, settings, seed
+        self._sizes: dict[str, tuple[Size, ...]] = {
+            kind: (*eps, *((None,) if kind in FEATURE_KINDS else ())) for kind in kinds
+        }
+        self.health = HealthRecord(bundle, kinds, settings)
+        self.clean = {judge: np.zeros((len(bundle.classes),) * 2, np.int64) for judge in judges}
+        """Judge -> confusion matrix before any perturbation."""
+        self.tallies: dict[Cell, Tally] = {
+            (kind, size, judge): Tally() for kind, sizes in self._sizes.items() for judge in judges for size in sizes
         }
 
     def add(self, image: LabeledImages) -> None:
         """Perturbs one image in every way and counts what flips."""
-        student, classes = predictor(self._bundle, "student", image.size), len(self._bundle.classes)
+        bundle, labels = self._bundle, image.labels
         with torch.no_grad():
-            z = encode_whole(self._bundle.student, image.images)
-            clean = student(z)
-            correct = (clean.argmax(dim=1) == image.labels) & (image.labels != IGNORE)
-        for kind in self._kinds:
-            unit = perturb(self._bundle, kind, z, image.size, image_id=image.ids[0], eps=1.0, seed=self._seed)
-            self._note_health(kind, z, image.size, unit)
-            for value in self._eps:
-                tally = self.tallies[kind, value]
-                with torch.no_grad():
-                    moved = student(z + value * unit.delta)
-                after = moved.argmax(dim=1)
-                flipped = correct & (after != image.labels)
-                tally.relative_norm.append(value * float(unit.health.relative_norm))
-                tally.kl.append(float(kl_of_logits(clean, moved)))
-                tally.pixels.append(image.labels.numel())
-                tally.correct.append(_by_class(image.labels, correct, classes))
-                tally.flipped.append(_by_class(image.labels, flipped, classes))
-                tally.matrix = tally.matrix + confusion(image.labels, after, classes)
+            z = encode_whole(bundle.student, image.images)
+        distance = distance_bins(labels)
+        before = judged(bundle, self._judges, z, image.size)
+        clean = {judge: Clean.of(logits, labels, distance) for judge, logits in before.items()}
+        correct = {judge: stratified(view, view.correct) for judge, view in clean.items()}
+        classes = len(bundle.classes)
+        matrices = {judge: confusion(labels, view.prediction, classes).cpu().numpy() for judge, view in clean.items()}
+        for judge, matrix in matrices.items():
+            self.clean[judge] += matrix
+        for kind, sizes in self._sizes.items():
+            for size, delta, norm in self._deltas(kind, sizes, z, image):
+                relative = float(torch.linalg.vector_norm(delta) / torch.linalg.vector_norm(z))
+                for judge, moved in judged(bundle, self._judges, z + delta, image.size).items():
+                    self.tallies[kind, size, judge].add(
+                        clean[judge], correct[judge], matrices[judge], moved, norm=norm, relative_norm=relative
+                    )
 
-    def _note_health(self, kind: str, z: Tensor, size: Sequence[int], unit: Perturbed) -> None:
-        health = self.health[kind]
-        health["norm_over_eps"].append(float(unit.health.norm))
-        predict = search_predictor(self._reference, kind, size)
-        if predict is None:
-            return
-        health["unchanged"].append(float(unit.health.unchanged))
-        if len(health["cosine"]) < _COSINE_IMAGES:
-            with frozen(self._reference):
-                cosine = direction_cosine(predict, z.cpu().double(), unit.start.cpu(), unit.delta.cpu())
-                health["cosine"].append(float(cosine))
+    def _deltas(
+        self, kind: str, sizes: Sequence[Size], z: Tensor, image: LabeledImages
+    ) -> list[tuple[Size, Tensor, float]]:
+        """Returns each size with the perturbation and its norm."""
 
+        def found(eps: float) -> Perturbed:
+            made = perturb(
+                self._bundle,
+                kind,
+                z,
+                image.size,
+                image_id=image.ids[0],
+                eps=eps,
+                seed=self._seed,
+                settings=self._settings,
+                labels=image.labels,
+            )
+            self.health.add(kind, made, z, image.size, image.labels, eps=eps)
+            return made
 
-def _by_class(labels: Tensor, where: Tensor, classes: int) -> np.ndarray:
-    return torch.bincount(labels[where], minlength=classes).cpu().numpy()
-
-
-def _row(kind: str, eps: float, tally: _Tally, seed: int) -> dict[str, Any]:
-    correct = np.stack(tally.correct).sum(axis=1).astype(float)
-    flipped = np.stack(tally.flipped).sum(axis=1).astype(float)
-    if not correct.sum():
-        raise UserError("correctly predicted pixels", "none", "train the run for longer, or check the data")
-    low, high = ratio_interval(flipped, correct, seed=seed)
-    return {
-        "kind": kind,
-        "judge": "student",
-        "norm": "image",
-        "eps": eps,
-        "relative_norm": float(np.mean(tally.relative_norm)),
-        "flip_rate": flipped.sum() / correct.sum(),
-        "flip_rate_low": low,
-        "flip_rate_high": high,
-        "kl": float(np.mean(tally.kl)),
-        "kl_per_pixel": float(np.sum(tally.kl) / np.sum(tally.pixels)),
-        "miou": mean_iou(torch.as_tensor(tally.matrix).cpu().numpy()),
-        "images": len(correct),
-        "correct_pixels": int(correct.sum()),
-        "flipped_pixels": int(flipped.sum()),
-    }
-
-
-def _class_rows(kind: str, eps: float, tally: _Tally, classes: Sequence[str]) -> list[dict[str, Any]]:
-    correct, flipped = np.sum(tally.correct, axis=0), np.sum(tally.flipped, axis=0)
-    return [
-        {
-            "kind": kind,
-            "judge": "student",
-            "eps": eps,
-            "class": name,
-            "correct_pixels": int(correct[index]),
-            "flipped_pixels": int(flipped[index]),
-            "flip_rate": flipped[index] / correct[index] if correct[index] else float("nan"),
-        }
-        for index, name in enumerate(classes)
-    ]
-
-
-def _summary(values: list[float]) -> dict[str, float]:
-    return {"min": min(values), "mean": sum(values) / len(values), "max": max(values)}
+        if kind == "pgd":
+            climbed = [(size, found(size)) for size in sizes if size is not None]
+            return [(size, made.delta, float(made.health.norm)) for size, made in climbed]
+        unit = found(1.0)
+        deltas: list[tuple[Size, Tensor, float]] = []
+        for size in sizes:
+            if size is None:
+                assert unit.own_norm is not None
+                deltas.append((None, float(unit.own_norm) * unit.start, float(unit.own_norm)))
+            else:
+                deltas.append((size, size * unit.delta, size * float(unit.health.norm)))
+        return deltas

@@ -1,0 +1,82 @@
+"""One image under every kind of perturbation, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from psmt_viz.data.dataset import SegmentationData
+from psmt_viz.errors import UserError
+from psmt_viz.models.inference import encode_whole
+from psmt_viz.models.roles import Roles
+from psmt_viz.perturb import Settings
+from psmt_viz.perturb.norms import norms
+from psmt_viz.probes.images import labeled_images
+from psmt_viz.probes.kinds import judged, kinds_of, perturb
+from psmt_viz.results import CloseUp
+
+
+def closeup(
+    bundle: Roles,
+    data: SegmentationData,
+    image_id: str,
+    *,
+    eps: float = 2.0,
+    kinds: Sequence[str] = (),
+    judge: str = "student",
+    settings: Settings | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    parameters: dict[str, Any] | None = None,
+) -> CloseUp:
+    """Perturbs one validation image in every way; the same perturbations as `flips` with the same seed makes.
+
+    Args:
+        bundle: Networks; put in eval mode.
+        data: The data set.
+        image_id: Which validation image.
+        eps: Norm of the perturbations.
+        kinds: Kinds of `kinds_of(bundle)`; all of them if empty.
+        judge: The role whose predictions are shown.
+        settings: How perturbations are found; left out, as the paper does.
+        seed: Decides the start of each search.
+        device: Where the networks are.
+        parameters: Facts to keep with the result.
+
+    Raises:
+        UserError: if there is no such image, or as `adversarial_perturbation`.
+    """
+    ids = data.ids("val")
+    if image_id not in ids:
+        some = ", ".join(ids[:3])
+        raise UserError(f"a validation image of {data.name}, such as {some}", repr(image_id), "choose one of its ids")
+    settings = settings or Settings()
+    bundle.eval()
+    image = next(labeled_images(data, [image_id], batch=1, device=device))
+    with torch.no_grad():
+        z = encode_whole(bundle.student, image.images)
+
+    def predicted(values: torch.Tensor) -> Any:
+        return judged(bundle, [judge], values, image.size)[judge][0].argmax(dim=0).byte().cpu().numpy()
+
+    moved, magnitude, relative = {}, {}, {}
+    for kind in kinds or kinds_of(bundle):
+        found = perturb(
+            bundle, kind, z, image.size, image_id=image_id, eps=eps, seed=seed, settings=settings, labels=image.labels
+        )
+        moved[kind] = predicted(z + found.delta)
+        magnitude[kind] = norms(found.delta, "pixel")[0, 0].float().cpu().numpy()
+        relative[kind] = float(found.health.relative_norm)
+    facts = {"eps": eps, "judge": judge, "relative_norm": relative, **vars(settings), "seed": seed}
+    return CloseUp(
+        image_id=image_id,
+        classes=tuple(bundle.classes),
+        image=(image.images[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy(),
+        truth=image.labels[0].byte().cpu().numpy(),
+        prediction=predicted(z),
+        moved=moved,
+        magnitude=magnitude,
+        parameters=facts | (parameters or {}),
+    )
