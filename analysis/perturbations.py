@@ -21,6 +21,7 @@ from typing import cast
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from psmt_viz.config import PAPER_EPS
 from psmt_viz.figures import export_png, style
@@ -88,12 +89,18 @@ def draw(flips: pd.DataFrame, paired: pd.DataFrame) -> Figure:
                 top.plot(table["epoch"], rate, color=how.color, marker=how.marker, label=how.title)
                 top.fill_between(table["epoch"], low, high, color=how.color, alpha=0.15, linewidth=0)
             top.set(title=run, yscale="log")
+            top.yaxis.set_major_formatter("{x:g}")
             for row, judge in enumerate(("student", "ensemble"), start=1):
                 ax, table = rows[row][column], tvat[(tvat["run"] == run) & (tvat["judge"] == judge)]
                 middle, low, high = (100 * table[f"difference{end}"] for end in ("", "_low", "_high"))
                 how = look("tvat")
                 ax.axhline(0, color="0.6", linewidth=0.6)
                 ax.errorbar(table["epoch"], middle, [middle - low, high - middle], color=how.color, marker=how.marker)
+                # Large after the warm-up, small at the end: a linear axis would show the first alone.
+                ax.set_yscale("symlog", linthresh=0.01)
+                ax.set_yticks([-1, -0.1, -0.01, 0, 0.01, 0.1, 1])
+                ax.yaxis.set_major_formatter("{x:g}")
+                ax.yaxis.set_minor_locator(NullLocator())
         rows[0][0].set_ylabel("correct pixels\nflipped (%)")
         for row, judge in enumerate(("student", "ensemble"), start=1):
             rows[row][0].set_ylabel(f"T-VAT minus VAT\n(points)\n{ROLE_LABELS[judge]} judges")

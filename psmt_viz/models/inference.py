@@ -60,7 +60,7 @@ def encode_whole(network: Encoder, images: Tensor) -> Tensor:
         network: Whose z.
         images: (B, 3, H, W) in [0, 1].
     """
-    return network.encode(_resized(images, padded_size(images.shape[-2:], network.multiple)))
+    return network.encode(resized(images, padded_size(images.shape[-2:], network.multiple)))
 
 
 def decode_whole(
@@ -74,7 +74,7 @@ def decode_whole(
         size: Height and width of the original images.
         multiple: Of the network that encoded.
     """
-    return _resized(decode(z, padded_size(size, multiple)), size)
+    return resized(decode(z, padded_size(size, multiple)), size)
 
 
 def sliding_logits(network: Seam, images: Tensor, *, window: int, stride: float) -> Tensor:
@@ -114,7 +114,7 @@ def padded_size(size: Sequence[int], multiple: int = 8) -> tuple[int, int]:
     return height, width
 
 
-def _resized(values: Tensor, size: Sequence[int]) -> Tensor:
+def resized(values: Tensor, size: Sequence[int]) -> Tensor:
     if tuple(values.shape[-2:]) == tuple(size):
         return values
     return F.interpolate(values, size=tuple(size), mode="bilinear", align_corners=True)

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from psmt_viz.models.inference import decode_whole
+from psmt_viz.models.inference import decode_whole, padded_size, resized
 from psmt_viz.models.roles import Roles
 from psmt_viz.perturb import KINDS, MAKERS, Perturbed, Predict, Settings, frozen, make
 from psmt_viz.seeds import derived_seed
@@ -64,17 +64,12 @@ def perturb(
         return make(kind, predict, z, eps=eps, settings=settings, labels=labels, generator=[generator])
 
 
+@torch.no_grad()
 def judged(bundle: Roles, roles: Sequence[str], z: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
     """Returns role -> logits (B, K, *size), without a graph; each network decodes once, for the ensemble too."""
-    decoded: dict[str, Tensor] = {}
-
-    def decode(role: str, values: Tensor, padded: Sequence[int]) -> Tensor:
-        if role not in decoded:
-            if role == "ensemble":
-                decoded[role] = (decode("teacher1", values, padded) + decode("teacher2", values, padded)) / 2
-            else:
-                decoded[role] = bundle.decode(role, values, padded)
-        return decoded[role]
-
-    with torch.no_grad():
-        return {role: decode_whole(partial(decode, role), z, size, multiple=bundle.multiple) for role in roles}
+    padded = padded_size(size, bundle.multiple)
+    needed = {*roles, *(("teacher1", "teacher2") if "ensemble" in roles else ())} - {"ensemble"}
+    decoded = {role: bundle.decode(role, z, padded) for role in sorted(needed)}
+    if "ensemble" in roles:
+        decoded["ensemble"] = (decoded["teacher1"] + decoded["teacher2"]) / 2
+    return {role: resized(decoded[role], size) for role in roles}

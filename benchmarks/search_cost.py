@@ -1,0 +1,93 @@
+"""What a search costs, and whether its direction is right: finite difference against exact, in fp32 and bf16.
+
+Command:  python benchmarks/search_cost.py [RUN] [--data DIR] [--images N]
+Cost:     on 2 cores half a minute for the shipped run.
+Expected: a table: seconds of each search over those of one forward and backward pass of the same decoders, pair by pair
+          in one process, and the lowest cosine to the exact direction in float64.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from psmt_viz.config import Search
+from psmt_viz.exhibits import RunSubject
+from psmt_viz.models.inference import encode_whole
+from psmt_viz.perturb import Predict, adversarial_perturbation, exact_cosine, frozen
+from psmt_viz.probes.images import labeled_images
+from psmt_viz.probes.kinds import predictor
+
+ROLES = {"student": "VAT", "ensemble": "T-VAT"}
+
+
+def forward_backward(predict: Predict, z: torch.Tensor) -> None:
+    """One pass through the decoders and back to z."""
+    leaf = z.detach().requires_grad_()
+    F.log_softmax(predict(leaf), dim=1).square().sum().backward()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Returns how long a piece of work takes."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measured(subject: RunSubject, reference: nn.Module, role: str, search: Search, options: Any) -> tuple[list, list]:
+    """Returns the cost ratios and the cosines of one search, over images, in the arithmetic of autocast."""
+    ratios, cosines = [], []
+    for image in labeled_images(
+        subject.data, subject.data.ids("val")[: options.images], batch=1, device=subject.device
+    ):
+        with torch.no_grad():
+            z = encode_whole(subject.bundle.student, image.images)
+        predict, exact = (predictor(of, role, image.size) for of in (subject.bundle, reference))
+        once = partial(forward_backward, predict, z)
+        searched = partial(adversarial_perturbation, predict, z, search=search)
+        with frozen(subject.bundle, reference):
+            ratios += [seconds(searched) / seconds(once) for _ in range(options.repeats)]
+            found = searched()
+            with torch.autocast(z.device.type, enabled=False):
+                cosines.append(float(exact_cosine(exact, z.cpu().double(), found)))
+    return ratios, cosines
+
+
+def main() -> None:
+    """Prints a row a search."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", nargs="?", type=Path)
+    parser.add_argument("--data")
+    parser.add_argument("--images", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    subject = RunSubject.open(options.run, data=options.data, weights="last", device=options.device)
+    reference = copy.deepcopy(subject.bundle).cpu().double()
+    print("| kind | search | arithmetic | cost over forward + backward, median (range) | lowest cosine to exact |")
+    print("| --- | --- | --- | --- | --- |")
+    for (role, title), search, bf16 in product(ROLES.items(), get_args(Search), (False, True)):
+        with torch.autocast(subject.device.partition(":")[0], torch.bfloat16, enabled=bf16):
+            ratios, cosines = measured(subject, reference, role, search, options)
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        arithmetic = "bf16 autocast" if bf16 else "fp32"
+        print(f"| {title} | {search} | {arithmetic} | {spread} | {min(cosines):.5f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
