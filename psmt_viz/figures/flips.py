@@ -206,6 +206,8 @@ def _label_eps(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def _mark_paper_eps(ax: Axes, table: pd.DataFrame) -> None:
+    if not (table["norm"] == "image").any():
+        return  # the paper's is a norm over images
     ax.axvline(PAPER_EPS, color="0.6", linewidth=0.6, zorder=0)
     factor = _norm_factor(table)
     size = "" if factor is None else f"\n({percent(PAPER_EPS * factor)} of ‖z‖)"

@@ -38,8 +38,8 @@ class Flips:
     confusion: pd.DataFrame
     """From which class to which: truth, prediction, pixels; only pairs that occur."""
     health: dict[str, Any]
-    """Kind -> measure (norm_over_eps, unchanged, cosine, gain) -> min, mean, max over images; `warnings`: sentences on
-    what is wrong with it, none if all is well."""
+    """Kind -> measure (norm_over_eps, unchanged, cosine, gain) -> min, mean, max over images; `warnings`: what is
+    wrong with it in words, none if all is well."""
     parameters: dict[str, Any] = field(default_factory=dict)
 
     _TABLES: ClassVar = {

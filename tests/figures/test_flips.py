@@ -141,12 +141,16 @@ def test_the_sweep_has_flips_and_divergence_and_one_legend():
 @pytest.mark.parametrize("draw", [draw_sweep, draw_transfer])
 def test_what_is_wrong_with_a_kind_is_below_in_red(draw):
     assert not draw(synthetic.flips(judges=ROLES)).texts
-    warnings = {"pgd": ["It costs 3 $ or 4 $."], "tvat": ["Some WWWWWWWWWW long words. " * 12, "And more."], "vat": []}
+    warnings = {
+        "pgd": ["costs 3 $ or 4 $"],
+        "tvat": ["some WWWWWWWWWW long words, " * 12 + "end", "and more"],
+        "vat": [],
+    }
     flips = synthetic.flips(judges=ROLES, warnings=warnings)
     figure = draw(flips)
     (text,) = figure.texts
     joined = " ".join(text.get_text().split())
-    assert joined == "T-VAT: " + "Some WWWWWWWWWW long words. " * 12 + "And more. PGD: It costs 3 \\$ or 4 \\$."
+    assert joined == "T-VAT: " + "some WWWWWWWWWW long words, " * 12 + "end; and more PGD: costs 3 \\$ or 4 \\$"
     assert text.get_color() == FLIP_COLOR
     figure.draw_without_rendering()
     box, page = text.get_window_extent(), figure.bbox
@@ -187,3 +191,9 @@ def test_nothing_to_draw_is_an_error(draw):
     flips = synthetic.flips(("vat",))
     with pytest.raises(UserError, match="eps > 0"):
         draw(replace(flips, flips=flips.flips.assign(eps=0.0)))
+
+
+def test_the_papers_eps_is_not_marked_among_norms_of_pixels():
+    flips = synthetic.flips(("vat", "tvat"))
+    ax = draw_flips(replace(flips, flips=flips.flips.assign(norm="pixel")))
+    assert not [text for text in ax.texts if "paper" in text.get_text()]
