@@ -65,15 +65,18 @@ class Roles(nn.Module, Generic[Seamed]):
         """Maps one z to a role's logits (B, K, *size); the ensemble's are the mean of the two teachers' logits.
 
         Raises:
-            UserError: if there is no such role.
+            UserError: if there is no such role, or its logits have another number of classes.
         """
         if role not in self.roles:
             fix = "train it with --method psmt, or give Roles its teachers"
             raise UserError(f"a run with {role}", f"one with {', '.join(self.roles)}", fix)
         if role == "ensemble":
-            first, second = (cast(Seamed, teacher).decode(z, size) for teacher in self.teachers)
-            return (first + second) / 2
-        return self.networks()[role].decode(z, size)
+            return (self.decode("teacher1", z, size) + self.decode("teacher2", z, size)) / 2
+        logits = self.networks()[role].decode(z, size)
+        if logits.shape[1] != len(self.classes):
+            got, fix = f"{logits.shape[1]}", "give the classes that it was trained for"
+            raise UserError(f"{len(self.classes)} logits a pixel from {role}, one a class", got, fix)
+        return logits
 
 
 def load_model(name: str, classes: Sequence[str]) -> Roles[Any]:

@@ -14,7 +14,7 @@ from psmt_viz.models.roles import Roles
 from psmt_viz.perturb import Settings
 from psmt_viz.perturb.norms import norms
 from psmt_viz.probes.images import labeled_images
-from psmt_viz.probes.kinds import judged, kinds_of, perturb
+from psmt_viz.probes.kinds import chosen, judged, kinds_of, perturb
 from psmt_viz.results import CloseUp
 
 
@@ -53,6 +53,8 @@ def closeup(
         some = ", ".join(ids[:3])
         raise UserError(f"a validation image of {data.name}, such as {some}", repr(image_id), "choose one of its ids")
     settings = settings or Settings()
+    kinds = chosen("kinds", kinds, kinds_of(bundle))
+    (judge,) = chosen("judges", [judge], bundle.roles)
     bundle.eval()
     image = next(labeled_images(data, [image_id], batch=1, device=device))
     with torch.no_grad():
@@ -62,7 +64,7 @@ def closeup(
         return judged(bundle, [judge], values, image.size)[judge][0].argmax(dim=0).byte().cpu().numpy()
 
     moved, magnitude, relative = {}, {}, {}
-    for kind in kinds or kinds_of(bundle):
+    for kind in kinds:
         found = perturb(
             bundle, kind, z, image.size, image_id=image_id, eps=eps, seed=seed, settings=settings, labels=image.labels
         )

@@ -19,7 +19,7 @@ from psmt_viz.probes.evaluate import confusion
 from psmt_viz.probes.flip_tables import Cell, FlipTables, Size
 from psmt_viz.probes.health import HealthRecord
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import judged, kinds_of, perturb
+from psmt_viz.probes.kinds import chosen, judged, kinds_of, perturb
 from psmt_viz.probes.strata import distance_bins
 from psmt_viz.probes.tally import Clean, Tally, stratified
 from psmt_viz.progress import progress
@@ -63,13 +63,18 @@ def flips(
             predicted correctly.
     """
     settings = settings or Settings()
-    kinds = _chosen("kinds", kinds, kinds_of(bundle))
-    judges = _chosen("judges", judges, bundle.roles)
+    if bundle.classes != tuple(data.classes):
+        got, fix = ", ".join(bundle.classes), "give the data that the networks were trained for"
+        raise UserError(f"networks of the classes {', '.join(data.classes)}", got, fix)
+    kinds = chosen("kinds", kinds, kinds_of(bundle))
+    judges = chosen("judges", judges, bundle.roles)
     eps = tuple(dict.fromkeys(eps))
+    if not eps:
+        raise UserError("at least 1 eps", "none", "give --eps")
     for value in eps:
         if not (math.isfinite(value) and value > 0):
             raise UserError("eps above 0 and finite", f"{value}", "choose another --eps")
-    ids = data.ids("val") if ids is None else tuple(ids)
+    ids = data.ids("val") if ids is None else tuple(dict.fromkeys(ids))
     if not ids:
         raise UserError("at least 1 validation image", "none", "raise --images")
     devices = {str(value.device) for value in bundle.parameters()}
@@ -93,13 +98,6 @@ def flips(
     }
     tables = FlipTables(sums.tallies, sums.clean, data.classes, norm=settings.norm, seed=seed)
     return tables.result(health=sums.health.summary(), parameters=facts | (parameters or {}))
-
-
-def _chosen(what: str, names: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
-    for name in names:
-        if name not in there:
-            raise UserError(f"{what} among {', '.join(there)}", name, "choose some of them")
-    return tuple(dict.fromkeys(names)) or tuple(there)
 
 
 class _Sums:

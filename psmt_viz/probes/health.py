@@ -77,7 +77,7 @@ def warnings_of(health: Summary, settings: Settings) -> list[str]:
     found = []
     norm = health["norm_over_eps"]["mean"]
     if norm < LEAST_NORM:
-        reason = "a part of the gradient is zero" if settings.norm == "pixel" else "the floor swallows the gradient"
+        reason = "some pixels hardly change" if settings.norm == "pixel" else "the floor swallows the gradient"
         found.append(f"norm {norm:.2g} of the eps asked for: {reason}")
     unchanged = health.get("unchanged", {}).get("mean", 0.0)
     if unchanged > MOST_UNCHANGED:

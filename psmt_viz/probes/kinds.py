@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from psmt_viz.errors import UserError
 from psmt_viz.models.inference import decode_whole, padded_size, resized
 from psmt_viz.models.roles import Roles
 from psmt_viz.perturb import KINDS, MAKERS, Perturbed, Predict, Settings, frozen, make
@@ -17,6 +18,18 @@ from psmt_viz.seeds import derived_seed
 def kinds_of(bundle: Roles) -> tuple[str, ...]:
     """Returns the kinds that networks can make; without teachers there is no T-VAT."""
     return tuple(kind for kind in KINDS if MAKERS[kind] is None or MAKERS[kind] in bundle.roles)
+
+
+def chosen(what: str, names: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names asked for, each once, or all that are there if none is.
+
+    Raises:
+        UserError: if one of them is not there.
+    """
+    for name in names:
+        if name not in there:
+            raise UserError(f"{what} among {', '.join(there)}", name, "choose some of them")
+    return tuple(dict.fromkeys(names)) or tuple(there)
 
 
 def predictor(bundle: Roles, role: str, size: Sequence[int]) -> Predict:

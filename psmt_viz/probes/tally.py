@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from psmt_viz.errors import UserError
 from psmt_viz.metrics import IGNORE
 from psmt_viz.perturb.objectives import kl_of_log_softmax
 from psmt_viz.probes.evaluate import confusion
@@ -37,7 +39,9 @@ class Clean:
     def of(cls, logits: Tensor, labels: Tensor, distance: Tensor) -> Clean:
         """Takes a judge's logits (1, K, H, W), the labels and the bins of distance, both (1, H, W)."""
         log_p = F.log_softmax(logits, dim=1)
-        best, prediction = log_p.max(dim=1)
+        # Of the logits, as after a perturbation: log-softmax can round two of them to one value.
+        prediction = logits.max(dim=1).indices
+        best = log_p.amax(dim=1)
         return cls(
             log_p=log_p,
             labels=labels,
@@ -97,12 +101,19 @@ class Tally:
             moved: (1, K, H, W) the judge's logits after.
             norm: Norm of the perturbation.
             relative_norm: The same over that of z.
+
+        Raises:
+            UserError: if the judge's logits are not finite.
         """
         classes = moved.shape[1]
         after = moved.max(dim=1).indices  # on a CPU several times as fast as argmax
         self.norm.append(norm)
         self.relative_norm.append(relative_norm)
-        self.kl.append(float(kl_of_log_softmax(clean.log_p, F.log_softmax(moved, dim=1))))
+        kl = float(kl_of_log_softmax(clean.log_p, F.log_softmax(moved, dim=1)))
+        if not math.isfinite(kl):
+            fix = "check the weights and the precision, or choose a smaller --eps"
+            raise UserError("finite logits before and after a perturbation", "NaN or infinity", fix)
+        self.kl.append(kl)
         self.pixels.append(clean.labels.numel())
         self.correct.append(correct)
         # Few pixels change, so only they are counted again.

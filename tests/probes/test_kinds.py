@@ -1,20 +1,22 @@
 """The kinds of perturbation: equal size, equal start, order-free, and networks left alone."""
 
 import copy
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.psmt import PSMT
-from psmt_viz.perturb import Perturbed, direction_cosine, frozen
+from psmt_viz.perturb import KINDS, Perturbed, exact_cosine, frozen
 from psmt_viz.probes.images import labeled_images
-from psmt_viz.probes.kinds import KINDS, kinds_of, perturb, search_predictor
+from psmt_viz.probes.kinds import judged, kinds_of, maker, perturb, predictor
 
 
 def z_of(bundle: PSMT, data: Any, id: str) -> tuple[Tensor, tuple[int, int]]:
@@ -33,7 +35,7 @@ def norm(values: Tensor) -> float:
 
 
 @pytest.mark.parametrize("eps", [0.01, 2.0, 32.0])
-@pytest.mark.parametrize("kind", ["vat", "tvat", "random"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "tvat-official"])
 def test_the_norm_is_eps(bundle: PSMT, blocks: Any, kind: str, eps: float) -> None:
     for id in blocks.ids("val")[:3]:
         found = made(bundle, blocks, id, kind, eps=eps)
@@ -44,18 +46,24 @@ def test_the_norm_is_eps(bundle: PSMT, blocks: Any, kind: str, eps: float) -> No
 
 
 def test_all_kinds_are_different_directions(bundle: PSMT, blocks: Any) -> None:
-    deltas = [made(bundle, blocks, blocks.ids("val")[0], kind).delta for kind in KINDS]
-    for place, first in enumerate(deltas):
-        for second in deltas[:place]:
-            assert float((first * second).sum()) / norm(first) / norm(second) < 0.99
+    deltas = {kind: made(bundle, blocks, blocks.ids("val")[0], kind).delta for kind in KINDS}
+    for first, second in combinations(KINDS, 2):
+        cosine = float((deltas[first] * deltas[second]).sum()) / norm(deltas[first]) / norm(deltas[second])
+        # The ensemble that T-VAT asks is made of the two teachers, and here mostly of the first: 0.95 to 0.98.
+        part_of_it = first == "tvat" and second in ("teacher1", "teacher2")
+        assert cosine < (0.999 if part_of_it else 0.99), (first, second)
 
 
-def test_vat_tvat_and_random_start_alike_for_one_image_and_apart_for_two(bundle: PSMT, blocks: Any) -> None:
+def test_searches_and_random_start_alike_for_one_image_and_apart_for_two(bundle: PSMT, blocks: Any) -> None:
     first, second = blocks.ids("val")[0], blocks.ids("val")[3]  # of one size
     start = made(bundle, blocks, first, "vat").start
     assert norm(start) == pytest.approx(1, rel=1e-5)
-    assert torch.equal(start, made(bundle, blocks, first, "tvat").start)
-    assert torch.equal(start, made(bundle, blocks, first, "random").start)
+    for kind in ("tvat", "teacher1", "teacher2", "random"):
+        assert torch.equal(start, made(bundle, blocks, first, kind).start)
+    # The ascent begins where VAT ends; the published search draws from another distribution.
+    vat = made(bundle, blocks, first, "vat").delta
+    assert torch.allclose(made(bundle, blocks, first, "pgd").start, vat / 2, rtol=1e-5, atol=1e-8)
+    assert not torch.equal(start, made(bundle, blocks, first, "tvat-official").start)
     assert start.shape == (other := made(bundle, blocks, second, "vat").start).shape
     assert not torch.equal(start, other)
     assert not torch.equal(start, made(bundle, blocks, first, "vat", seed=1).start)
@@ -81,10 +89,10 @@ def test_the_published_search_is_ill_and_ours_is_not(bundle: PSMT, blocks: Any) 
         numbers = {}
         for kind in ("vat", "tvat", "tvat-official"):
             found = made(bundle, blocks, id, kind)
-            predict = search_predictor(reference, kind, size)
+            predict = maker(reference, kind, size)
             assert predict is not None
             with frozen(reference):
-                cosine = float(direction_cosine(predict, z.double(), found.start, found.delta))
+                cosine = float(exact_cosine(predict, z.double(), found))
             numbers[kind] = (norm(found.delta), float(found.health.unchanged), cosine)
         for kind in ("vat", "tvat"):
             size_of, unchanged, cosine = numbers[kind]
@@ -140,7 +148,7 @@ def assert_equal(first: dict[str, Any], second: dict[str, Any]) -> None:
 
 def test_without_teachers_there_is_no_tvat(supervised_run: Path, blocks: Any) -> None:
     bundle = load_run(supervised_run)
-    assert kinds_of(bundle) == ("vat", "random")
+    assert kinds_of(bundle) == ("vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout")
     z, size = z_of(bundle, blocks, blocks.ids("val")[0])
     assert norm(perturb(bundle, "vat", z, size, image_id="any").delta) == pytest.approx(2, rel=1e-5)
     with pytest.raises(UserError, match=r"expected a run with ensemble, got one with student; .*--method psmt"):
@@ -148,4 +156,50 @@ def test_without_teachers_there_is_no_tvat(supervised_run: Path, blocks: Any) ->
 
 
 def test_with_teachers_every_kind_is_there(bundle: PSMT) -> None:
-    assert kinds_of(bundle) == KINDS == ("vat", "tvat", "tvat-official", "random")
+    searched = ("vat", "tvat", "teacher1", "teacher2", "pgd", "tvat-official")
+    assert kinds_of(bundle) == KINDS == (*searched, "random", "dropout", "feature-drop", "feature-noise", "cutout")
+
+
+def test_each_kind_is_made_by_the_prediction_that_it_names(bundle: PSMT, blocks: Any) -> None:
+    z, size = z_of(bundle, blocks, blocks.ids("val")[2])  # 45 x 61, so that the logits are resized
+    teachers = [network.decode(z, (48, 64)) for network in bundle.teachers]
+    expected = {
+        "vat": bundle.student.decode(z, (48, 64)),
+        "teacher1": teachers[0],
+        "teacher2": teachers[1],
+        "tvat": (teachers[0] + teachers[1]) / 2,
+    }
+    for kind, same in {"pgd": "vat", "cutout": "vat", "tvat-official": "tvat"}.items():
+        expected[kind] = expected[same]
+    for kind in KINDS:
+        predict = maker(bundle, kind, size)
+        if kind in ("random", "dropout", "feature-drop", "feature-noise"):
+            assert predict is None
+        else:
+            assert predict is not None
+            logits = F.interpolate(expected[kind], size, mode="bilinear", align_corners=True)
+            torch.testing.assert_close(predict(z), logits)
+
+
+def test_judges_answer_as_their_predictors_and_each_network_decodes_once(
+    psmt_run: Path, blocks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load_run(psmt_run)
+    z, size = z_of(bundle, blocks, blocks.ids("val")[2])
+    expected = {role: predictor(bundle, role, size)(z) for role in bundle.roles}
+    calls: list[str] = []
+    for role, network in bundle.networks().items():
+
+        def decode(*args: Any, role: str = role, own: Any = network.decode) -> Tensor:
+            calls.append(role)
+            return own(*args)
+
+        monkeypatch.setattr(network, "decode", decode)
+    found = judged(bundle, ("ensemble", "teacher2", "student", "teacher1"), z, size)
+    assert sorted(calls) == ["student", "teacher1", "teacher2"]
+    assert list(found) == ["ensemble", "teacher2", "student", "teacher1"]
+    for role, logits in found.items():
+        assert not logits.requires_grad
+        torch.testing.assert_close(logits, expected[role])
+    mean = (expected["teacher1"] + expected["teacher2"]) / 2
+    torch.testing.assert_close(found["ensemble"], mean)

@@ -1,0 +1,115 @@
+"""The words for searches that went wrong, and none for those that did not."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from psmt_viz.models import Roles
+from psmt_viz.models.inference import encode_whole
+from psmt_viz.models.psmt import PSMT
+from psmt_viz.perturb import Settings
+from psmt_viz.probes.health import HealthRecord, warnings_of
+from psmt_viz.probes.images import labeled_images
+from psmt_viz.probes.kinds import perturb
+
+
+def spread(low: float, high: float) -> dict[str, float]:
+    return {"min": low, "mean": (low + high) / 2, "max": high}
+
+
+SOUND = {"norm_over_eps": spread(0.9999, 1), "unchanged": spread(0, 1e-3), "cosine": spread(0.999, 1)}
+
+
+def test_a_sound_search_has_no_warning() -> None:
+    assert warnings_of(SOUND, Settings()) == []
+    assert warnings_of({"norm_over_eps": spread(1, 1)}, Settings()) == []  # searches nothing
+
+
+@pytest.mark.parametrize(
+    ("measure", "values", "norm", "expected"),
+    [
+        ("norm_over_eps", spread(0.2, 0.4), "image", "norm 0.3 of the eps asked for: the floor swallows the gradient"),
+        ("norm_over_eps", spread(0.7, 0.9), "pixel", "norm 0.8 of the eps asked for: some pixels hardly change"),
+        (
+            "unchanged",
+            spread(0.2, 0.4),
+            "image",
+            "the search's step leaves 30 % of the features unchanged, lost to rounding",
+        ),
+        ("cosine", spread(-0.25, 0.5), "image", "direction far from the exact one: cosine -0.25 to 0.50"),
+        # One image is enough for a doubt, however well the others do.
+        ("cosine", spread(0.975, 1), "image", "direction far from the exact one: cosine 0.97 to 1.00"),
+    ],
+)
+def test_each_ill_is_told_in_words(measure: str, values: dict[str, float], norm: Any, expected: str) -> None:
+    assert warnings_of(SOUND | {measure: values}, Settings(norm=norm)) == [expected]
+
+
+def test_all_ills_are_told() -> None:
+    ill = {"norm_over_eps": spread(0.5, 0.5), "unchanged": spread(1, 1), "cosine": spread(0, 0)}
+    assert len(warnings_of(ill, Settings())) == 3
+
+
+def recorded(bundle: Roles, data: Any, kinds: tuple[str, ...], *, images: int, eps: float = 2.0) -> dict[str, Any]:
+    settings = Settings()
+    record = HealthRecord(bundle, kinds, settings)
+    for image in labeled_images(data, data.ids("val")[:images], batch=1):
+        with torch.no_grad():
+            z = encode_whole(bundle.student, image.images)
+        for kind in kinds:
+            found = perturb(bundle, kind, z, image.size, image_id=image.ids[0], eps=eps, settings=settings)
+            record.add(kind, found, z, image.size, image.labels, eps=eps)
+    return record.summary()
+
+
+def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(bundle: PSMT, blocks: Any) -> None:
+    before = copy.deepcopy(bundle.state_dict())
+    health = recorded(bundle, blocks, ("vat", "pgd", "random", "tvat-official"), images=5, eps=0.7)
+    assert {kind: set(numbers) - {"warnings"} for kind, numbers in health.items()} == {
+        "vat": {"norm_over_eps", "unchanged", "cosine"},
+        "pgd": {"norm_over_eps", "gain"},
+        "random": {"norm_over_eps"},
+        "tvat-official": {"norm_over_eps", "unchanged", "cosine"},
+    }
+    for kind, numbers in health.items():
+        ill = kind == "tvat-official"
+        assert bool(numbers.pop("warnings")) == ill
+        for measure, values in numbers.items():
+            assert values["images"] == (3 if measure == "cosine" else 5)
+            assert values["min"] <= values["mean"] + 1e-12 and values["mean"] <= values["max"] + 1e-12
+        assert numbers["norm_over_eps"]["max"] == pytest.approx(1, rel=1e-2 if ill else 1e-5)
+    assert health["pgd"]["gain"]["min"] >= 1
+    for key, value in bundle.state_dict().items():
+        assert value.dtype == before[key].dtype and torch.equal(value, before[key])
+
+
+class Flat(nn.Module):
+    """Two layers whose logits hardly depend on z."""
+
+    def __init__(self, classes: int, slope: float) -> None:
+        super().__init__()
+        self.body, self.head = nn.Conv2d(3, 5, 8, stride=8), nn.Conv2d(5, classes, 1)
+        self.head.weight.data *= slope
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.body(images)
+
+    def decode(self, z: Tensor, size: Any) -> Tensor:
+        return F.interpolate(self.head(z), size=tuple(size), mode="bilinear", align_corners=True)
+
+
+@pytest.mark.parametrize(("slope", "far"), [(1e-3, True), (10.0, False)])
+def test_the_published_search_of_small_gradients_is_far_below_eps(blocks: Any, slope: float, far: bool) -> None:
+    torch.manual_seed(0)
+    student, *teachers = (Flat(len(blocks.classes), slope) for _ in range(3))
+    bundle = Roles(student, teachers, classes=blocks.classes).eval()
+    health = recorded(bundle, blocks, ("tvat", "tvat-official"), images=2)
+    assert health["tvat"]["norm_over_eps"]["min"] == pytest.approx(1, rel=1e-5)
+    assert not any("norm" in sentence for sentence in health["tvat"]["warnings"])
+    told = [text for text in health["tvat-official"]["warnings"] if "of the eps asked for: the floor swallows" in text]
+    assert bool(told) == far
+    assert (health["tvat-official"]["norm_over_eps"]["max"] < 0.1) == far
