@@ -8,8 +8,7 @@ Command:  psmt-viz train --preset scenes --seed S --keep-last 26 --out runs/scen
           python analysis/perturbations.py                                     # draws again what the tables hold
 Cost:     after the training, on 2 cores about a minute a run of `scenes` and 15 minutes for voc_mini; stopped at any
           time, it goes on with the first epoch that is missing.
-Expected: analysis/results/perturbations.csv, perturbations_paired.csv and perturbations.png, and the differences at the
-          last epoch printed.
+Expected: analysis/results/perturbations.csv, perturbations_paired.csv, perturbations.png and perturbations.md.
 """
 
 from __future__ import annotations
@@ -21,12 +20,13 @@ from typing import cast
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from psmt_viz.config import PAPER_EPS
 from psmt_viz.figures import export_png, style
 from psmt_viz.figures.kinds import look
 from psmt_viz.figures.style import DOUBLE, ROLE_LABELS, new_figure
+from psmt_viz.files import write_text
 from psmt_viz.results import ROLES, Flips, read_csv, write_csv
 from psmt_viz.runs import Run
 
@@ -106,9 +106,23 @@ def draw(flips: pd.DataFrame, paired: pd.DataFrame) -> Figure:
             rows[row][0].set_ylabel(f"T-VAT minus VAT\n(points)\n{ROLE_LABELS[judge]} judges")
         for ax in rows[-1]:
             ax.set_xlabel("epoch")
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         handles, labels = rows[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
+
+
+def table(paired: pd.DataFrame) -> str:
+    """Returns T-VAT minus VAT at the paper's eps as Markdown: a row an epoch, a column a judge, in points."""
+    rows = paired[(paired["eps"] == PAPER_EPS) & (paired["kind"] == "tvat") & (paired["against"] == "vat")]
+    judges = [role for role in ROLES if role in set(rows["judge"])]
+    lines = [f"| run | epoch | {' | '.join(f'judged by {ROLE_LABELS[judge]}' for judge in judges)} |"]
+    lines.append("| --- " * (2 + len(judges)) + "|")
+    for (run, epoch), of in rows.groupby(["run", "epoch"]):
+        found = of.set_index("judge")[["difference", "difference_low", "difference_high"]] * 100
+        cells = ["{:+.3f} ({:+.3f} to {:+.3f})".format(*found.loc[judge]) for judge in judges]
+        lines.append(f"| {run} | {epoch} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -128,10 +142,8 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     all_flips, all_paired = collect(FLIPS, flips), collect(PAIRED, paired)
     export_png(draw(all_flips, all_paired), RESULTS / "perturbations.png", {"tables": [FLIPS.name, PAIRED.name]})
-    last = all_paired[all_paired["epoch"] == all_paired.groupby("run")["epoch"].transform("max")]
-    shown = last[(last["against"] == "vat") & (last["kind"] != "random") & (last["judge"].isin(ROLES))]
-    columns = ["run", "epoch", "eps", "kind", "judge", "difference", "difference_low", "difference_high", "images"]
-    print(shown[columns].to_string(index=False, float_format="{:.6f}".format))
+    write_text(RESULTS / "perturbations.md", table(all_paired))
+    print(table(all_paired), end="")
 
 
 if __name__ == "__main__":
