@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from psmt_viz.config import Search
 from psmt_viz.exhibits import RunSubject
 from psmt_viz.models.inference import encode_whole
+from psmt_viz.models.roles import Roles
 from psmt_viz.perturb import Predict, adversarial_perturbation, exact_cosine, frozen
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.kinds import predictor
@@ -49,14 +49,14 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measured(subject: RunSubject, reference: nn.Module, role: str, search: Search, options: Any) -> tuple[list, list]:
+def measured(subject: RunSubject, reference: Roles[Any], role: str, search: Search, options: Any) -> tuple[list, list]:
     """Returns the cost ratios and the cosines of one search, over images, in the arithmetic of autocast."""
     ratios, cosines = [], []
     for image in labeled_images(
         subject.data, subject.data.ids("val")[: options.images], batch=1, device=subject.device
     ):
         with torch.no_grad():
-            z = encode_whole(subject.bundle.student, image.images)
+            z = encode_whole(subject.bundle.student, image.images).float()  # as training does
         predict, exact = (predictor(of, role, image.size) for of in (subject.bundle, reference))
         once = partial(forward_backward, predict, z)
         searched = partial(adversarial_perturbation, predict, z, search=search)

@@ -121,8 +121,10 @@ def adversarial_perturbation(
             makes every perturbation have norm eps exactly.
         norm: What eps bounds: the norm over all of C * H * W of an `image` (the paper), or that of each `pixel`'s
             feature vector; a pixel whose gradient is zero then stays as it is.
-        search: `finite-difference`: the objective's gradient a small step away from z; `exact`: the Hessian of KL at z
-            times the direction (a forward-mode and a reverse-mode product), or the gradient of cross-entropy at z.
+        search: `finite-difference`: the objective's gradient a small step away from z (that at z is 0, for KL);
+            `central-difference`: between a step and its opposite, at twice the cost, for low precision; `exact`: the
+            Hessian of KL at z times the direction (a forward-mode and a reverse-mode product), or the gradient of
+            cross-entropy at z.
         objective: What the perturbation shall raise: `kl`, the change of the prediction (the paper), or
             `cross-entropy` to the labels.
         labels: (B, H', W') class ids, 255 where there is none, for cross-entropy.
@@ -148,6 +150,9 @@ def adversarial_perturbation(
     draw = random_like(z, generator, uniform=noise == "uniform") if start is None else start.to(z)
     start = scaled(draw, floor=floor)
     offset = draw if noise == "literal" else step * start
+    if search == "central-difference" and objective == "cross-entropy":
+        fix = "choose finite-difference or exact"
+        raise UserError("the objective kl with central-difference", "cross-entropy, whose gradient is wanted", fix)
     exact = search == "exact"
     # At r = 0 the gradient of KL vanishes and its Hessian takes its place; cross-entropy has a gradient there.
     value = None if exact and objective == "kl" else objective_of(predict, z, objective, labels)
@@ -157,6 +162,8 @@ def adversarial_perturbation(
             found = curvature_product(predict, z, offset)
         else:
             _, found = gradient(value, torch.zeros_like(offset) if exact else offset)
+            if search == "central-difference":
+                found = found - gradient(value, -offset)[1]
         offset = step * scaled(found, floor=floor)
     if floor == 0:
         check_gradient(found)

@@ -45,7 +45,7 @@ class Settings:
     """How perturbations are found, alike for all kinds that search."""
 
     search: Search = "finite-difference"
-    """`finite-difference`, or `exact`; the published search is a finite difference always."""
+    """`finite-difference`, `central-difference` or `exact`; the published search is a finite difference always."""
     iterations: int = 1
     """Power iterations."""
     norm: Norm = "image"

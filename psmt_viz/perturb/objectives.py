@@ -133,10 +133,13 @@ def curvature_product(predict: Predict, z: Tensor, direction: Tensor) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
             return predicted(predict, values)
 
-    logits, moved = torch.func.jvp(full, (z.detach(),), (direction.detach(),))  # type: ignore[misc]
+    z, direction = z.detach(), direction.detach()
+    if torch.is_autocast_enabled(z.device.type):  # weights are in full precision, what autocast made is not
+        z, direction = (values.to(torch.promote_types(values.dtype, torch.float32)) for values in (z, direction))
+    logits, moved = torch.func.jvp(full, (z,), (direction,))  # type: ignore[misc]
     p = logits.softmax(dim=1)
     weighted = p * (moved - (p * moved).sum(dim=1, keepdim=True))
-    _, pull_back = torch.func.vjp(full, z.detach())  # type: ignore[misc]
+    _, pull_back = torch.func.vjp(full, z)  # type: ignore[misc]
     return pull_back(weighted)[0].detach()
 
 

@@ -117,11 +117,21 @@ def test_the_published_search_loses_its_norm_where_gradients_are_small() -> None
     torch.testing.assert_close(make("tvat", flat, z, generator=generators()).health.norm, torch.full((3,), 2.0))
 
 
-def test_bf16_autocast_keeps_the_direction() -> None:
+def test_bf16_autocast_keeps_the_direction_and_a_central_difference_is_nearer() -> None:
     predict, reference, z = small_decoder(), small_decoder(torch.float64), features()
-    with torch.autocast("cpu", torch.bfloat16):
-        found = make("vat", predict, z, generator=generators())
-    assert (exact_cosine(reference, z.double(), found) > 0.98).all()
+    cosines = {}
+    for search in ("finite-difference", "central-difference"):
+        with torch.autocast("cpu", torch.bfloat16):
+            found = make("vat", predict, z, settings=Settings(search=search), generator=generators())
+        cosines[search] = exact_cosine(reference, z.double(), found)
+    assert (cosines["finite-difference"] > 0.98).all()
+    assert (cosines["central-difference"] > cosines["finite-difference"]).all()
+
+
+def test_a_central_difference_is_that_of_kl_alone() -> None:
+    labels = torch.zeros(3, 5, 7, dtype=torch.long)
+    with pytest.raises(UserError, match="the objective kl with central-difference"):
+        made("vat", labels=labels, settings={"search": "central-difference", "objective": "cross-entropy"})
 
 
 def test_bad_input_is_refused() -> None:

@@ -83,7 +83,10 @@ def test_curvature_is_computed_in_full_precision_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert predict(z).dtype == torch.bfloat16
         inside = curvature_product(predict, z, direction)
+        rounded = curvature_product(predict, z.bfloat16(), direction.bfloat16())  # as an encoder inside would give
     assert torch.equal(inside, curvature_product(predict, z, direction))
+    assert rounded.dtype == torch.float32
+    assert torch.equal(rounded, curvature_product(predict, z.bfloat16().float(), direction.bfloat16().float()))
 
 
 def test_labels_that_do_not_fit_are_refused() -> None:
