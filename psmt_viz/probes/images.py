@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -51,10 +53,21 @@ def labeled_images(
         most = min(batch, _PIXELS // label.size)
         if held and (len(held) >= most or held[0][1].shape != image.shape):
             yield _stack(held, device)
+            _return_memory()
             held = []
         held.append((id, image, label))
     if held:
         yield _stack(held, device)
+
+
+def _return_memory() -> None:
+    """Gives freed memory back to the system.
+
+    Images of many sizes leave holes in the C library's heap, which no later image fits: a process that perturbs images
+    of voc_mini grew by 20 MB an image.
+    """
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 def _stack(held: list[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]], device: str) -> LabeledImages:
