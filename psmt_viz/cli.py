@@ -6,21 +6,40 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
-from dataclasses import field, fields, make_dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import docstring_parser
 from cyclopts import App, CycloptsError, Parameter
 
 import psmt_viz
-from psmt_viz.config import GROUPS, PAPER_EPS, PRESETS, RECIPES, Config, Norm, Objective, Search, configure
+from psmt_viz.config import PAPER_EPS, PRESETS, RECIPES, Config, Norm, Objective, Search, configure
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, read_json
+from psmt_viz.flags import (
+    SWEEP,
+    Classes,
+    Data,
+    Device,
+    Eps,
+    Images,
+    Jobs,
+    Judges,
+    Kinds,
+    ListFile,
+    NPixels,
+    Out,
+    RunFolder,
+    RunFolders,
+    Seed,
+    Settings,
+    Sweep,
+    Weights,
+    whole_number,
+)
 
 if TYPE_CHECKING:
-    from psmt_viz.exhibits import RunSubject
     from psmt_viz.results import Flips
 
 app = App(
@@ -29,53 +48,6 @@ app = App(
     version=psmt_viz.__version__,
     suppress_keyboard_interrupt=False,
 )
-
-
-def _whole_number(kind: Any, tokens: Sequence[Any]) -> int:
-    """Reads an integer; cyclopts itself would round 1.5."""
-    return int(tokens[0].value)
-
-
-def _settings() -> Any:
-    """Makes the class whose fields are the flags of `train`: every setting, None unless given."""
-    flags: list[tuple[str, Any, Any]] = []
-    for group in GROUPS.values():
-        hints = get_type_hints(group)
-        helps = {each.arg_name: each.description for each in docstring_parser.parse_from_object(group).params}
-        for setting in fields(group):
-            hint = hints[setting.name]
-            whole = _whole_number if hint in (int, int | None) else None
-            parameter = Parameter(
-                help=helps[setting.name], consume_multiple=True, negative_iterable="", converter=whole
-            )
-            flags.append((setting.name, Annotated[hint | None, parameter], field(default=None)))
-    made = make_dataclass("Settings", flags, kw_only=True, frozen=True)
-    made.__module__ = __name__  # cyclopts takes classes of the module `types` for built-in ones
-    return made
-
-
-Settings = _settings()
-
-RunFolder = Annotated[Path | None, Parameter(help="A run folder; left out, the run that comes with psmt-viz.")]
-RunFolders = Annotated[tuple[Path, ...], Parameter(help="Run folders; left out, the run that comes with psmt-viz.")]
-Data = Annotated[str | None, Parameter(help="A data set; left out, the one that the run was trained on.")]
-Out = Annotated[Path | None, Parameter(help="Folder for the results; left out, a new one under runs/.")]
-Seed = Annotated[int, Parameter(help="Everything random follows from it.", converter=_whole_number)]
-Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
-Weights = Annotated[str, Parameter(help="Which weights of the run: last, best, or epoch-NNNN where they were kept.")]
-Eps = Annotated[float, Parameter(help="Norm of the perturbations over all features of an image.")]
-Sweep = Annotated[
-    tuple[float, ...],
-    Parameter(help="Norms of the perturbations, one measurement each.", consume_multiple=True, negative_iterable=""),
-]
-Jobs = Annotated[int, Parameter(help="Threads of openTSNE.", converter=_whole_number)]
-NPixels = Annotated[int, Parameter(help="Pixels on the map, equally many of each class.", converter=_whole_number)]
-Images = Annotated[int, Parameter(help="How many images.", converter=_whole_number)]
-Classes = Annotated[
-    tuple[str, ...], Parameter(help="Names of classes to keep.", consume_multiple=True, negative_iterable="")
-]
-ListFile = Annotated[Path | None, Parameter(help="A list file in place of the data set's own.")]
-SWEEP = (0.5, 2.0, 8.0, 32.0)
 
 
 @app.command
@@ -144,13 +116,13 @@ def train(
         str | None, Parameter(help="How many devices of that kind (`2`), or which GPUs (`0,1`); left out, one.")
     ] = None,
     nodes: Annotated[
-        int | None, Parameter(help="Machines; left out, what torchrun or SLURM say.", converter=_whole_number)
+        int | None, Parameter(help="Machines; left out, what torchrun or SLURM say.", converter=whole_number)
     ] = None,
     tracker: Annotated[
         tuple[str, ...],
         Parameter(help="Trackers of your own, each `module:Class`.", consume_multiple=True, negative_iterable=""),
     ] = (),
-    settings: Annotated[Settings | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
+    settings: Annotated[Settings | None, Parameter(name="*")] = None,
 ) -> None:
     """Train PS-MT, or its supervised control, and leave a run folder. Flags left out keep the preset's value."""
     if resume and out is None:
@@ -242,12 +214,12 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score student, teachers and their ensemble on the validation images."""
-    from psmt_viz.exhibits import make_evaluation
+    from psmt_viz.exhibits import RunSubject, make_evaluation
 
-    subject, folder = _open(run, "evaluate", data=data, weights=weights, device=device, out=out)
-    result, _ = make_evaluation(subject, folder)
-    _show_classes(result)
-    _say(folder)
+    subject = RunSubject.open(run, data=data, weights=weights, device=device)
+    with _results(out, "evaluate", subject.name) as folder:
+        result, _ = make_evaluation(subject, folder)
+        _show_classes(result)
 
 
 @app.command
@@ -262,34 +234,19 @@ def perturb(
     classes: Classes = (),
     out: Out = None,
     eps: Sweep = SWEEP,
-    kinds: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="vat, tvat, teacher1, teacher2, pgd, tvat-official, random, dropout, feature-drop, feature-noise, "
-            "cutout; left out, all that the networks can make.",
-            consume_multiple=True,
-            negative_iterable="",
-        ),
-    ] = (),
-    judges: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Whose predictions are judged: student, teacher1, teacher2, ensemble; left out, all of them.",
-            consume_multiple=True,
-            negative_iterable="",
-        ),
-    ] = (),
+    kinds: Kinds = (),
+    judges: Judges = (),
     search: Annotated[Search, Parameter(help="How a direction is found.")] = "finite-difference",
-    iterations: Annotated[int, Parameter(help="Power iterations of a search.", converter=_whole_number)] = 1,
+    iterations: Annotated[int, Parameter(help="Power iterations of a search.", converter=whole_number)] = 1,
     norm: Annotated[
         Norm, Parameter(help="What eps bounds: the norm over an image, or over each pixel's feature vector.")
     ] = "image",
     objective: Annotated[
         Objective, Parameter(help="What a search raises: the change of the prediction, or the loss to the label.")
     ] = "kl",
-    ascent_steps: Annotated[int, Parameter(help="Gradient steps of pgd.", converter=_whole_number)] = 10,
+    ascent_steps: Annotated[int, Parameter(help="Gradient steps of pgd.", converter=whole_number)] = 10,
     images: Annotated[
-        int | None, Parameter(help="Only the first of the validation images.", converter=_whole_number)
+        int | None, Parameter(help="Only the first of the validation images.", converter=whole_number)
     ] = None,
     closeup: Annotated[
         str | None, Parameter(help="Only look at this validation image: flips and size of every kind, at one eps.")
@@ -300,9 +257,18 @@ def perturb(
 ) -> None:
     """Measure what each kind of perturbation does to the predictions of student, teachers and ensemble."""
     from psmt_viz.exhibits import RunSubject, Subject, make_closeup, make_perturbation
-    from psmt_viz.perturb import Settings
+    from psmt_viz.perturb import Settings as SearchSettings
 
-    settings = Settings(search=search, iterations=iterations, norm=norm, objective=objective, ascent_steps=ascent_steps)
+    settings = SearchSettings(
+        search=search, iterations=iterations, norm=norm, objective=objective, ascent_steps=ascent_steps
+    )
+    swept = eps is SWEEP  # not asked for
+    if closeup is not None:
+        if len(judges) > 1 or (len(eps) > 1 and not swept):
+            got = f"{', '.join(judges) or 'no --judges'} and --eps {' '.join(map('{:g}'.format, eps))}"
+            raise UserError("one judge and one --eps with --closeup", got, "choose one of each")
+        if images is not None:
+            raise UserError("--images or --closeup", "both", "leave --images out")
     subject: Subject
     if model is None:
         if classes:
@@ -310,21 +276,20 @@ def perturb(
         subject = RunSubject.open(run, data=data, weights=weights, device=device)
     elif run is not None:
         raise UserError("a run or --model", "both", "leave one of them out")
+    elif weights != "last":
+        raise UserError("--weights with a run", "--model, which brings its own", "leave --weights out")
     else:
         subject = Subject.of_model(model, data=data, classes=classes, device=device)
-    folder = output_folder(out, "perturb", subject.name)
-    if closeup is not None:
-        if len(judges) > 1 or (len(eps) > 1 and eps != SWEEP):
-            raise UserError("one judge and one --eps with --closeup", f"{judges} and {eps}", "choose one of each")
-        chosen = {"judge": judges[0]} if judges else {}
-        one = PAPER_EPS if eps == SWEEP else eps[0]
-        make_closeup(subject, folder, closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen)
-    else:
-        result, _ = make_perturbation(
-            subject, folder, eps=eps, kinds=kinds, judges=judges, settings=settings, images=images, seed=seed
-        )
-        _show_flips(result)
-    _say(folder)
+    with _results(out, "perturb", subject.name) as folder:
+        if closeup is not None:
+            chosen = {"judge": judges[0]} if judges else {}
+            one = PAPER_EPS if swept else eps[0]
+            make_closeup(subject, folder, closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen)
+        else:
+            result, _ = make_perturbation(
+                subject, folder, eps=eps, kinds=kinds, judges=judges, settings=settings, images=images, seed=seed
+            )
+            _show_flips(result)
 
 
 @app.command
@@ -351,22 +316,22 @@ def tsne(
     device: Device = "auto",
 ) -> None:
     """Draw the t-SNE of correctly predicted pixels before and after VAT and T-VAT."""
-    from psmt_viz.exhibits import make_tsne, tsne_remark
+    from psmt_viz.exhibits import RunSubject, make_tsne, tsne_remark
 
-    subject, folder = _open(run, "tsne", data=data, weights=weights, device=device, out=out)
-    _, seconds, _ = make_tsne(
-        subject,
-        folder,
-        jobs=jobs,
-        n_pixels=n_pixels,
-        classes=classes,
-        eps=eps,
-        layer=layer,
-        perplexity=perplexity,
-        seed=seed,
-    )
-    print(tsne_remark(seconds))
-    _say(folder)
+    subject = RunSubject.open(run, data=data, weights=weights, device=device)
+    with _results(out, "tsne", subject.name) as folder:
+        _, seconds, _ = make_tsne(
+            subject,
+            folder,
+            jobs=jobs,
+            n_pixels=n_pixels,
+            classes=classes,
+            eps=eps,
+            layer=layer,
+            perplexity=perplexity,
+            seed=seed,
+        )
+        print(tsne_remark(seconds))
 
 
 @app.command
@@ -383,11 +348,11 @@ def gradcam(
     device: Device = "auto",
 ) -> None:
     """Draw Grad-CAM of the student before and after VAT and T-VAT."""
-    from psmt_viz.exhibits import make_gradcam
+    from psmt_viz.exhibits import RunSubject, make_gradcam
 
-    subject, folder = _open(run, "gradcam", data=data, weights=weights, device=device, out=out)
-    make_gradcam(subject, folder, images=images, target_class=target_class, eps=eps, seed=seed)
-    _say(folder)
+    subject = RunSubject.open(run, data=data, weights=weights, device=device)
+    with _results(out, "gradcam", subject.name) as folder:
+        make_gradcam(subject, folder, images=images, target_class=target_class, eps=eps, seed=seed)
 
 
 @app.command
@@ -397,9 +362,8 @@ def curves(runs: RunFolders = (), *, out: Out = None) -> None:
     from psmt_viz.runs import Run
 
     opened = [Run.open(run) for run in runs or (None,)]
-    folder = output_folder(out, "curves", opened[0].name)
-    make_curves([run.curves() for run in opened], folder)
-    _say(folder)
+    with _results(out, "curves", opened[0].name) as folder:
+        make_curves([run.curves() for run in opened], folder)
 
 
 @app.command
@@ -415,10 +379,9 @@ def table(
     from psmt_viz.exhibits import RunSubject, make_table
 
     subjects = [RunSubject.open(run, data=data, weights=weights, device=device) for run in runs or (None,)]
-    folder = output_folder(out, "table", subjects[0].run.name)
-    make_table([(each.run.name, each.score()) for each in subjects], folder)
-    print((folder / "table1.md").read_text(encoding="utf-8"))
-    _say(folder)
+    with _results(out, "table", subjects[0].name) as folder:
+        make_table([(each.name, each.score()) for each in subjects], folder)
+        print((folder / "table1.md").read_text(encoding="utf-8"))
 
 
 @app.command(name="figures")
@@ -437,22 +400,35 @@ def all_figures(
     device: Device = "auto",
 ) -> None:
     """Make every exhibit of the supplement from one run, and a manifest of what made what."""
-    from psmt_viz.exhibits import make_all
-
-    subject, folder = _open(run, "figures", data=data, weights=weights, device=device, out=out)
-    remarks = make_all(subject, folder, n_pixels=n_pixels, images=images, eps=eps, sweep=sweep, seed=seed, jobs=jobs)
-    print("\n".join(remarks))
-    _say(folder)
-
-
-def _open(
-    run: Path | None, verb: str, *, data: str | None, weights: str, device: str, out: Path | None
-) -> tuple[RunSubject, Path]:
-    from psmt_viz.exhibits import RunSubject
+    from psmt_viz.exhibits import RunSubject, make_all
 
     subject = RunSubject.open(run, data=data, weights=weights, device=device)
-    # Before the work, so that an unwritable folder costs nothing.
-    return subject, output_folder(out, verb, subject.run.name)
+    with _results(out, "figures", subject.name) as folder:
+        remarks = make_all(
+            subject, folder, n_pixels=n_pixels, images=images, eps=eps, sweep=sweep, seed=seed, jobs=jobs
+        )
+        print("\n".join(remarks))
+
+
+@contextmanager
+def _results(out: Path | None, verb: str, name: str) -> Iterator[Path]:
+    """Yields the folder for a verb's results and says where it is; a failure takes away what it made and left empty.
+
+    It is made before the work, so that an unwritable folder costs nothing.
+    """
+    place = out or Path("runs", verb)
+    before = {each for each in (place, *place.parents) if each.exists()}
+    folder = output_folder(out, verb, name)
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):  # from the first that holds something
+            for each in (folder, *folder.parents):
+                if each in before:
+                    break
+                each.rmdir()
+        raise
+    _say(folder)
 
 
 def _devices(text: str | None) -> int | tuple[int, ...] | None:

@@ -196,8 +196,9 @@ def make_closeup(subject: Subject, out: Path, image_id: str, **settings: Any) ->
     result = closeup(
         subject.bundle, subject.data, image_id, device=subject.device, parameters=subject.facts, **settings
     )
+    figure = figures.draw_closeup(result)
     facts = subject.provenance(exhibit="closeup", image=image_id, eps=result.parameters["eps"])
-    return result.save(out) + figures.export(figures.draw_closeup(result), out / "closeup", provenance=facts)
+    return result.save(out) + figures.export(figure, out / "closeup", provenance=facts)
 
 
 def make_tsne(

@@ -26,11 +26,17 @@ def drawn(*stems: str) -> set[str]:
     return {stem + suffix for stem in stems for suffix in DRAWN}
 
 
+PERTURBATION = {
+    *("flips.csv", "flips_paired.csv", "flips_by_class.csv", "flips_by_distance.csv", "flips_by_confidence.csv"),
+    *("flips_confusion.csv", "health.json"),
+}
 EVALUATION = {"evaluation.csv", "evaluation.json", "confusion.csv"}
+STUDENTS = ["vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout"]
+"""The kinds that need no teachers."""
 WRITES = {
     "checks": {"checks.csv"},
     "evaluate": EVALUATION | drawn("confusion", "class_iou"),
-    "perturb": {"flips.csv", "flips_by_class.csv", "health.json"} | drawn("flips"),
+    "perturb": PERTURBATION | drawn("flips", "judges", "transfer", "where"),
     "tsne": {"pixels.parquet", "tsne.json"} | drawn("fig2_tsne"),
     "gradcam": {"cams.npz", "gradcam.csv", "gradcam.json"} | drawn("fig1_gradcam"),
     "curves": drawn("fig3a_rampup", "fig3b_miou"),
@@ -146,9 +152,12 @@ def test_tables_have_the_columns_of_the_contract(twice: tuple[Ran, Ran]) -> None
     assert list(evaluation) == ["role", "miou", "pixel_accuracy", *(f"iou_{name}" for name in classes)]
     assert evaluation["role"].tolist() == ["student", "teacher1", "teacher2", "ensemble"]
     flips = pd.read_csv(folder / "perturb" / "flips.csv")
-    assert " ".join(flips).startswith(
-        "kind judge norm eps relative_norm flip_rate flip_rate_low flip_rate_high kl kl_per_pixel miou"
+    assert " ".join(flips) == (
+        "kind judge norm eps relative_norm flip_rate flip_rate_low flip_rate_high kl kl_low kl_high kl_per_pixel miou "
+        "miou_clean images correct_pixels flipped_pixels"
     )
+    for name in PERTURBATION - {"flips.csv", "health.json"}:
+        assert " ".join(pd.read_csv(folder / "perturb" / name)).startswith("kind judge norm eps "), name
     pixels = pd.read_parquet(folder / "tsne" / "pixels.parquet")
     assert " ".join(pixels) == (
         "image row col label pred_clean pred_vat pred_tvat x_clean y_clean x_vat y_vat x_tvat y_tvat"
@@ -173,7 +182,7 @@ def test_tables_have_the_columns_of_the_contract(twice: tuple[Ran, Ran]) -> None
 def test_every_sweep_contains_an_eps_of_2(twice: tuple[Ran, Ran], verb: str) -> None:
     flips = pd.read_csv(twice[0].folder / verb / "flips.csv")
     asked = {0.5, 8.0} if verb == "perturb" else {0.5, 4.0, 8.0}
-    for _, rows in flips.groupby("kind"):
+    for _, rows in flips[flips["norm"] != "own"].groupby(["kind", "judge"]):
         assert rows["eps"].tolist() == sorted({*asked, 2.0})
 
 
@@ -249,7 +258,7 @@ def test_figures_of_a_supervised_run_leave_out_what_needs_teachers(
     expected = WRITES["figures"] - WRITES["tsne"] - WRITES["gradcam"] - drawn("fig3a_rampup")
     assert files(tmp_path / "out") - {"index.html"} == expected
     kinds = pd.read_csv(tmp_path / "out" / "flips.csv")["kind"].unique().tolist()
-    assert kinds == ["vat", "random"]
+    assert kinds == STUDENTS
 
 
 @pytest.mark.parametrize(
@@ -258,7 +267,9 @@ def test_figures_of_a_supervised_run_leave_out_what_needs_teachers(
 def test_what_needs_teachers_is_refused(
     run: Run, supervised_run: Path, tmp_path: Path, verb: str, more: list[str]
 ) -> None:
-    refused(run(verb, supervised_run, *more, "--out", tmp_path / "out"), "student|vat, random")
+    refused(
+        run(verb, supervised_run, *more, "--out", tmp_path / "out"), "student|kinds among vat, pgd, random.*, got tvat"
+    )
     assert files(tmp_path) == set()
 
 

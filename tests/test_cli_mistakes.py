@@ -133,9 +133,26 @@ def test_psmt_without_unlabelled_images(run: Run, blocks_folder: Path, tmp_path:
         (["perturb", "--eps", "0"], ["eps above 0"]),
         (["perturb", "--eps", "-1"], ["eps above 0"]),
         (["perturb", "--eps", "nan"], ["eps above 0"]),
+        (["perturb", "--eps", "inf"], ["eps above 0 and finite", "inf"]),
+        (["perturb", "--closeup", "val00", "--eps", "0"], ["eps above 0"]),
+        (["perturb", "--closeup", "val00", "--eps", "nan"], ["eps above 0"]),
+        (["perturb", "--judges", "studnet"], ["judges among student, teacher1, teacher2, ensemble", "studnet"]),
+        (["perturb", "--search", "newton"], ["--search", "newton", "exact"]),
+        (["perturb", "--norm", "batch"], ["--norm", "batch", "pixel"]),
+        (["perturb", "--iterations", "0"], ["at least 1", "iteration"]),
+        (["perturb", "--iterations", "0", "--kinds", "random"], ["at least 1", "iteration"]),
+        (["perturb", "--iterations", "1.5"], ["--iterations"]),
+        (["perturb", "--ascent-steps", "0"], ["at least 1", "step"]),
+        (["perturb", "--search", "central-difference", "--objective", "cross-entropy"], ["kl with central"]),
+        (["perturb", "--classes", "red"], ["--classes with --model, got a run"]),
+        (["perturb", "--model", "my_models:make"], ["a run or --model, got both"]),
+        (["perturb", "--closeup", "nowhere"], ["a validation image of blocks, such as val00", "'nowhere'"]),
+        (["perturb", "--closeup", "val00", "--judges", "student", "teacher1"], ["one judge", "student, teacher1"]),
+        (["perturb", "--closeup", "val00", "--eps", "0.5", "2", "8", "32"], ["one --eps", "--eps 0.5 2 8 32"]),
+        (["perturb", "--closeup", "val00", "--images", "2"], ["--images or --closeup, got both"]),
         (["perturb", "--images", "0"], ["images"]),
         (["perturb", "--images", "-2"], ["images"]),
-        (["perturb", "--kinds", "vta"], ["kinds among vat, tvat, tvat-official, random", "vta"]),
+        (["perturb", "--kinds", "vta"], ["kinds among vat, tvat, teacher1, .*, random", "vta"]),
         (["tsne", "--n-pixels", "50", "--eps", "0"], ["eps above 0"]),
         (["tsne", "--n-pixels", "50000"], ["10,000", r"background \d", "--n-pixels [0-9]+ or less"]),
         (["tsne", "--n-pixels", "7"], ["multiple of 5", "got 7", "give 5"]),
@@ -161,7 +178,7 @@ def test_bad_requests_to_a_run(
     verb, *more = arguments
     refused(run(verb, psmt_run, *more, "--out", "out"), *words)
     if verb != "figures":  # which keeps the exhibits that it had finished
-        assert files(tmp_path) == set()
+        assert list(tmp_path.iterdir()) == []
     assert not list(tmp_path.rglob(".*"))
 
 

@@ -23,7 +23,15 @@ from psmt_viz import exhibits
 from psmt_viz.config import DataConfig
 from psmt_viz.data import Scenes, VocFolder
 from psmt_viz.errors import UserError
-from psmt_viz.exhibits import Subject, make_all, make_curves, make_table, open_config_data, resolve_device, tsne_remark
+from psmt_viz.exhibits import (
+    RunSubject,
+    make_all,
+    make_curves,
+    make_table,
+    open_config_data,
+    resolve_device,
+    tsne_remark,
+)
 from psmt_viz.results import Evaluation, Flips, TrainingBatch
 from psmt_viz.runs import Run
 
@@ -36,8 +44,8 @@ def coarse() -> Iterator[None]:
         yield
 
 
-def opened(folder: Path, **settings: Any) -> Subject:
-    return Subject.open(folder, **{"data": None, "weights": "last", "device": "cpu"} | settings)
+def opened(folder: Path, **settings: Any) -> RunSubject:
+    return RunSubject.open(folder, **{"data": None, "weights": "last", "device": "cpu"} | settings)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +89,7 @@ def test_the_manifest_holds_the_numbers_of_the_tables(everything: tuple[Path, li
     numbers = json.loads((out / "manifest.json").read_text())["numbers"]
     scores = Evaluation.load(out).table().set_index("role")["miou"].to_dict()
     assert numbers["miou"] == pytest.approx(scores)
-    flips = pd.read_csv(out / "flips.csv")
+    flips = pd.read_csv(out / "flips.csv").query("judge == 'student' and norm != 'own'")
     rates = {f"{row.kind}, eps {row.eps:g}": row.flip_rate for row in flips.itertuples()}
     assert numbers["flip_rate"] == pytest.approx(rates)
     assert numbers["tsne_flipped"] == json.loads((out / "tsne.json").read_text())["parameters"]["flipped"]
@@ -91,7 +99,8 @@ def test_the_exhibits_answer_to_the_parameters(everything: tuple[Path, list[str]
     out, remarks = everything
     assert len(pd.read_parquet(out / "pixels.parquet")) == 25
     assert len(pd.read_csv(out / "gradcam.csv")) == 1
-    assert sorted(pd.read_csv(out / "flips.csv")["eps"].unique()) == [2.0, 4.0]
+    flips = pd.read_csv(out / "flips.csv").query("norm != 'own'")
+    assert sorted(flips["eps"].unique()) == [2.0, 4.0]
     for name in ("tsne.json", "gradcam.json"):
         facts = json.loads((out / name).read_text())["parameters"]
         assert (facts["eps"], facts["seed"], facts["run"], facts["dataset"]) == (4.0, 3, "psmt", "blocks")
@@ -102,7 +111,9 @@ def test_the_exhibits_answer_to_the_parameters(everything: tuple[Path, list[str]
 
 def test_the_map_and_the_sweep_count_the_same_correct_pixels(everything: tuple[Path, list[str]]) -> None:
     """Two probes, one student, the same images."""
-    by_class = Flips.load(everything[0]).by_class.query("kind == 'vat' and eps == 4").set_index("class")
+    by_class = (
+        Flips.load(everything[0]).by_class.query("kind == 'vat' and eps == 4 and judge == 'student'").set_index("class")
+    )
     counted = json.loads((everything[0] / "tsne.json").read_text())["parameters"]["correct_pixels"]
     assert by_class["correct_pixels"].to_dict() == counted
 
@@ -111,7 +122,10 @@ def test_a_figures_file_says_where_it_comes_from(everything: tuple[Path, list[st
     for stem, expected in {
         "fig2_tsne": {"exhibit": "fig2", "n_pixels": 25, "eps": 4.0, "seed": 3},
         "fig1_gradcam": {"exhibit": "fig1", "images": 1, "eps": 4.0, "seed": 3},
-        "flips": {"exhibit": "flips", "eps": [2.0, 4.0], "seed": 3, "images": 6},
+        **{
+            name: {"exhibit": name, "eps": [2.0, 4.0], "seed": 3, "images": 6}
+            for name in ("flips", "judges", "transfer", "where")
+        },
     }.items():
         with Image.open(everything[0] / f"{stem}.png") as image:
             facts = json.loads(image.text["Description"])

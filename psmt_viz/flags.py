@@ -1,0 +1,79 @@
+"""The flags that the verbs of `psmt-viz` share; those of `train` are made from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import docstring_parser
+from cyclopts import Parameter
+
+from psmt_viz.config import GROUPS
+
+
+def whole_number(kind: Any, tokens: Sequence[Any]) -> int:
+    """Reads an integer; cyclopts itself would round 1.5."""
+    return int(tokens[0].value)
+
+
+def _settings() -> Any:
+    """Makes the class whose fields are the flags of `train`: every setting, None unless given."""
+    flags: list[tuple[str, Any, Any]] = []
+    for group in GROUPS.values():
+        hints = get_type_hints(group)
+        helps = {each.arg_name: each.description for each in docstring_parser.parse_from_object(group).params}
+        for setting in fields(group):
+            hint = hints[setting.name]
+            whole = whole_number if hint in (int, int | None) else None
+            parameter = Parameter(
+                help=helps[setting.name], consume_multiple=True, negative_iterable="", converter=whole
+            )
+            flags.append((setting.name, Annotated[hint | None, parameter], field(default=None)))
+    made = make_dataclass("Settings", flags, kw_only=True, frozen=True)
+    made.__module__ = __name__  # cyclopts takes classes of the module `types` for built-in ones
+    return made
+
+
+Settings = _settings()
+
+RunFolder = Annotated[Path | None, Parameter(help="A run folder; left out, the run that comes with psmt-viz.")]
+RunFolders = Annotated[tuple[Path, ...], Parameter(help="Run folders; left out, the run that comes with psmt-viz.")]
+Data = Annotated[str | None, Parameter(help="A data set; left out, the one that the run was trained on.")]
+Out = Annotated[Path | None, Parameter(help="Folder for the results; left out, a new one under runs/.")]
+Seed = Annotated[int, Parameter(help="Everything random follows from it.", converter=whole_number)]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
+Weights = Annotated[str, Parameter(help="Which weights of the run: last, best, or epoch-NNNN where they were kept.")]
+Eps = Annotated[float, Parameter(help="Norm of the perturbations over all features of an image.")]
+Sweep = Annotated[
+    tuple[float, ...],
+    Parameter(help="Norms of the perturbations, one measurement each.", consume_multiple=True, negative_iterable=""),
+]
+Jobs = Annotated[int, Parameter(help="Threads of openTSNE.", converter=whole_number)]
+NPixels = Annotated[int, Parameter(help="Pixels on the map, equally many of each class.", converter=whole_number)]
+Images = Annotated[int, Parameter(help="How many images.", converter=whole_number)]
+Classes = Annotated[
+    tuple[str, ...], Parameter(help="Names of classes to keep.", consume_multiple=True, negative_iterable="")
+]
+ListFile = Annotated[Path | None, Parameter(help="A list file in place of the data set's own.")]
+Kinds = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="vat, tvat, teacher1, teacher2, pgd, tvat-official, random, dropout, feature-drop, feature-noise, "
+        "cutout; left out, all that the networks can make.",
+        consume_multiple=True,
+        negative_iterable="",
+    ),
+]
+Judges = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Whose predictions are judged: student, teacher1, teacher2, ensemble; left out, all of them.",
+        consume_multiple=True,
+        negative_iterable="",
+    ),
+]
+
+SWEEP = (0.5, 2.0, 8.0, 32.0)
+"""Norms of a sweep that is left out."""
