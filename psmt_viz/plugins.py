@@ -34,6 +34,9 @@ def load_object(name: str, *, flag: str, example: str, kind: str = "name") -> An
     except ImportError as error:
         fix = "check the spelling, and that the module is installed or in the working directory"
         raise UserError(f"a module {module_name} for {flag} {name}", str(error), fix) from None
+    except Exception as error:  # the user's own code, whatever is wrong with it
+        reason = f"{type(error).__name__}: {(str(error) or '-').splitlines()[0]}"
+        raise UserError(f"a module {module_name} for {flag} {name}", reason, "mend the module") from error
     found = getattr(module, object_name, None)
     if found is None:
         near = difflib.get_close_matches(object_name, vars(module), 1)

@@ -86,3 +86,11 @@ def test_a_module_that_misses_another_says_which(module, tmp_path):
     (tmp_path / "leaning_model.py").write_text("import not_installed_anywhere\n")
     with pytest.raises(UserError, match=r"leaning_model.*No module named 'not_installed_anywhere'"):
         load("leaning_model:make")
+
+
+def test_a_module_with_a_mistake_is_told_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "half_written.py").write_text("def make(:\n")
+    with pytest.raises(UserError, match=r"a module half_written for --model half_written:make, got SyntaxError: "):
+        load_object("half_written:make", flag="--model", example="my_models:make")

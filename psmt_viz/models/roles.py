@@ -121,7 +121,12 @@ def _called(make: Any, name: str) -> Any:
         raise UserError(f"--model {name} to be called without arguments", str(error), fix) from None
     except ValueError:  # written in C, without a signature
         pass
-    return make()
+    try:
+        return make()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {(str(error) or '-').splitlines()[0]}"
+        fix = f"call {what}() in Python to see where"
+        raise UserError(f"--model {name} to return a network", reason, fix) from error
 
 
 @torch.no_grad()

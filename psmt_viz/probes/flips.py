@@ -66,6 +66,7 @@ def flips(
     if bundle.classes != tuple(data.classes):
         got, fix = ", ".join(bundle.classes), "give the data that the networks were trained for"
         raise UserError(f"networks of the classes {', '.join(data.classes)}", got, fix)
+    left_out = [] if kinds else [kind for kind in KINDS if kind not in kinds_of(bundle)]
     kinds = chosen("kinds", kinds, kinds_of(bundle))
     judges = chosen("judges", judges, bundle.roles)
     eps = tuple(dict.fromkeys(eps))
@@ -91,7 +92,7 @@ def flips(
         "eps": list(eps),
         "kinds": list(kinds),
         "judges": list(judges),
-        "left_out": [kind for kind in KINDS if kind not in kinds_of(bundle)],
+        "left_out": left_out,
         **vars(settings),
         "images": len(ids),
         "seed": seed,

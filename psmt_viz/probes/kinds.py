@@ -12,6 +12,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.models.inference import decode_whole, padded_size, resized
 from psmt_viz.models.roles import Roles
 from psmt_viz.perturb import KINDS, MAKERS, Perturbed, Predict, Settings, frozen, make
+from psmt_viz.results import ROLES
 from psmt_viz.seeds import derived_seed
 
 
@@ -28,7 +29,8 @@ def chosen(what: str, names: Sequence[str], there: Sequence[str]) -> tuple[str, 
     """
     for name in names:
         if name not in there:
-            raise UserError(f"{what} among {', '.join(there)}", name, "choose some of them")
+            fix = "choose some of them" + ("; it needs teachers" if name in (*KINDS, *ROLES) else "")
+            raise UserError(f"{what} among {', '.join(there)}", name, fix)
     return tuple(dict.fromkeys(names)) or tuple(there)
 
 

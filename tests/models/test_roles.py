@@ -275,6 +275,8 @@ def test_a_name_of_another_form_shows_the_right_one(module):
         load_model(module, CLASSES)
 
 
-def test_a_mistake_inside_the_function_is_the_users_own_to_see(module):
-    with pytest.raises(TypeError, match=r"object of type 'int' has no len"):
+def test_a_mistake_inside_the_function_is_told_in_one_line_with_its_cause(module):
+    words = r"--model .*:broken to return a network, got TypeError: object of type 'int' has no len.*; call broken\(\)"
+    with pytest.raises(UserError, match=words) as caught:
         load_model(f"{module}:broken", CLASSES)
+    assert isinstance(caught.value.__cause__, TypeError)
