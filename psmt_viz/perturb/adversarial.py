@@ -157,14 +157,16 @@ def adversarial_perturbation(
     # At r = 0 the gradient of KL vanishes and its Hessian takes its place; cross-entropy has a gradient there.
     value = None if exact and objective == "kl" else objective_of(predict, z, objective, labels)
     unchanged = None if exact else (z + offset == z).flatten(1).float().mean(dim=1)
-    for _ in range(iterations):
+    found = start
+    for iteration in range(iterations):
+        if iteration:  # the first step is the start's, which `literal` does not scale
+            offset = step * scaled(found, floor=floor)
         if value is None:
             found = curvature_product(predict, z, offset)
         else:
             _, found = gradient(value, torch.zeros_like(offset) if exact else offset)
             if search == "central-difference":
                 found = found - gradient(value, -offset)[1]
-        offset = step * scaled(found, floor=floor)
     if floor == 0:
         check_gradient(found)
     return perturbed(z, scaled(found, norm=norm, floor=floor), eps=eps, start=start, norm=norm, unchanged=unchanged)
