@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
+import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from psmt_viz import figures
 from psmt_viz.config import PAPER_EPS, DataConfig
 from psmt_viz.data import SegmentationData, open_data
 from psmt_viz.errors import UserError
-from psmt_viz.files import sha256, write_json
+from psmt_viz.files import sha256
 from psmt_viz.models.psmt import PSMT, load_run
 from psmt_viz.models.roles import Roles, load_model
 from psmt_viz.perturb import Settings
@@ -25,7 +26,8 @@ from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.probes.flips import flips
 from psmt_viz.probes.gradcam import gradcam
 from psmt_viz.probes.kinds import kinds_of
-from psmt_viz.results import Curves, Evaluation, Flips, PixelEmbedding
+from psmt_viz.redraw import publish
+from psmt_viz.results import Cams, Curves, Evaluation, Flips, PixelEmbedding, Saved, Training
 from psmt_viz.runs import Run, versions
 from psmt_viz.train.session import EpochReport
 
@@ -85,10 +87,6 @@ class Subject:
         facts = {"model": model, "dataset": opened.name, "device": device}
         return cls(name=model.replace(":", "-"), bundle=bundle, data=opened, device=device, facts=facts)
 
-    def provenance(self, **parameters: Any) -> dict[str, Any]:
-        """What a figure's file says of its origin."""
-        return {**self.facts, **parameters, "psmt-viz": versions()["psmt-viz"]}
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunSubject(Subject):
@@ -141,11 +139,7 @@ class RunSubject(Subject):
 def make_evaluation(subject: RunSubject, out: Path) -> tuple[Evaluation, list[Path]]:
     """Scores every role; writes evaluation.csv, confusion.csv, evaluation.json and the two figures."""
     result = subject.score()
-    paths = result.save(out)
-    facts = subject.provenance(exhibit="evaluation")
-    paths += figures.export(_figure(figures.draw_confusion(result)), out / "confusion", provenance=facts)
-    paths += figures.export(_figure(figures.draw_class_iou(result)), out / "class_iou", provenance=facts)
-    return result, paths
+    return result, result.save(out) + figures.write_evaluation(result, out)
 
 
 def make_perturbation(
@@ -165,30 +159,19 @@ def make_perturbation(
     """
     if images is not None and images < 1:
         raise UserError("--images of at least 1", f"{images}", "raise it")
-    ids, eps = subject.data.ids("val")[:images], sorted({*eps, PAPER_EPS})
     result = flips(
         subject.bundle,
         subject.data,
-        eps=eps,
+        eps=sorted({*eps, PAPER_EPS}),
         kinds=kinds,
         judges=judges,
         settings=settings,
-        ids=ids,
+        ids=subject.data.ids("val")[:images],
         seed=seed,
         device=subject.device,
         parameters=subject.facts,
     )
-    drawn = {
-        "flips": figures.draw_sweep(result),
-        "judges": figures.draw_judges(result),
-        "transfer": figures.draw_transfer(result),
-        "where": figures.draw_where(result),
-    }
-    paths = result.save(out)
-    for name, figure in drawn.items():
-        facts = subject.provenance(exhibit=name, eps=list(eps), seed=seed, images=len(ids))
-        paths += figures.export(figure, out / name, provenance=facts)
-    return result, paths
+    return result, result.save(out) + figures.write_flips(result, out)
 
 
 def make_closeup(subject: Subject, out: Path, image_id: str, **settings: Any) -> list[Path]:
@@ -196,48 +179,37 @@ def make_closeup(subject: Subject, out: Path, image_id: str, **settings: Any) ->
     result = closeup(
         subject.bundle, subject.data, image_id, device=subject.device, parameters=subject.facts, **settings
     )
-    figure = figures.draw_closeup(result)
-    facts = subject.provenance(exhibit="closeup", image=image_id, eps=result.parameters["eps"])
-    return result.save(out) + figures.export(figure, out / "closeup", provenance=facts)
+    return result.save(out) + figures.write_closeup(result, out)
 
 
 def make_tsne(
-    subject: RunSubject, out: Path, *, jobs: int, **settings: Any
+    subject: Subject, out: Path, *, jobs: int, arrows: bool = False, **settings: Any
 ) -> tuple[PixelEmbedding, dict[str, float], list[Path]]:
     """Lays pixels out; writes pixels.parquet, tsne.json and fig2_tsne.*; returns seconds by part of the work too."""
+    facts = {"arrows": arrows, **subject.facts}
     result, seconds = embed_pixels(
-        subject.bundle, subject.data, jobs=jobs, device=subject.device, parameters=subject.facts, **settings
+        subject.bundle, subject.data, jobs=jobs, device=subject.device, parameters=facts, **settings
     )
-    facts = subject.provenance(exhibit="fig2", **settings)
-    paths = result.save(out) + figures.export(figures.draw_tsne(result), out / "fig2_tsne", provenance=facts)
-    return result, seconds, paths
+    return result, seconds, result.save(out) + figures.write_tsne(result, out)
 
 
-def make_gradcam(subject: RunSubject, out: Path, **settings: Any) -> list[Path]:
+def make_gradcam(subject: Subject, out: Path, **settings: Any) -> tuple[Cams, list[Path]]:
     """Maps a class's evidence; writes cams.npz, gradcam.csv, gradcam.json and fig1_gradcam.*."""
     result = gradcam(subject.bundle, subject.data, device=subject.device, parameters=subject.facts, **settings)
-    facts = subject.provenance(exhibit="fig1", **settings)
-    return result.save(out) + figures.export(figures.draw_gradcam(result), out / "fig1_gradcam", provenance=facts)
+    return result, result.save(out) + figures.write_gradcam(result, out)
 
 
-def make_curves(runs: Sequence[Curves], out: Path) -> list[Path]:
-    """Draws fig3a_rampup.* of the first run that has a ramp-up, and fig3b_miou.* of all runs."""
-    # Both are drawn before either is written, so that damaged metrics leave nothing behind.
-    drawn: list[tuple[str, Axes, dict[str, Any]]] = [
-        ("fig3b_miou", figures.draw_miou(runs), {"runs": [run.name for run in runs]})
-    ]
-    if ramped := next((run for run in runs if run.ramp), None):
-        drawn.append(("fig3a_rampup", figures.draw_ramp_up(ramped), {"run": ramped.name, **ramped.ramp}))
-    return [
-        path
-        for name, axes, facts in drawn
-        for path in figures.export(_figure(axes), out / name, provenance={"exhibit": name, **facts})
-    ]
+def make_curves(runs: Sequence[Curves], out: Path) -> tuple[Training, list[Path]]:
+    """Writes curves.csv, curves.json and the figures of training: scores, ramp-up and the teachers' distance."""
+    result = Training(runs=tuple(runs))
+    drawn = figures.write_curves(result, out)
+    return result, result.save(out) + drawn
 
 
-def make_table(evaluations: Sequence[tuple[str, Evaluation]], out: Path) -> list[Path]:
+def make_table(evaluations: Sequence[tuple[str, Evaluation]], out: Path) -> tuple[pd.DataFrame, list[Path]]:
     """Writes table1.csv, table1.md and table1.tex: the runs' scores beside the published ones."""
-    return figures.write_table(figures.score_table(evaluations), out)
+    table = figures.score_table(evaluations)
+    return table, figures.write_table(table, out)
 
 
 def make_all(
@@ -251,34 +223,39 @@ def make_all(
     seed: int,
     jobs: int,
 ) -> list[str]:
-    """Makes every exhibit and manifest.json, which says what made what.
+    """Makes every exhibit, manifest.json, which says what made what, and the page of all of them, index.html.
 
     Returns:
         Remarks for the user: what was left out and why, and how long the layout took.
     """
     remarks = []
     made: dict[str, list[Path]] = {}
+    found: dict[str, Any] = {}
     numbers: dict[str, Any] = {}
-    evaluation, made["evaluate"] = make_evaluation(subject, out)
-    numbers["miou"] = evaluation.table().set_index("role")["miou"].to_dict()
+    found["evaluation"], made["evaluate"] = make_evaluation(subject, out)
+    numbers["miou"] = found["evaluation"].table().set_index("role")["miou"].to_dict()
     if subject.run.measured:
-        made["curves"] = make_curves([subject.run.curves()], out)
+        found["training"], made["curves"] = make_curves([subject.run.curves()], out)
     else:
         remarks.append("curves left out: an imported run has no metrics.csv")
-    made["table"] = make_table([(subject.run.name, evaluation)], out)
+    found["table"], made["table"] = make_table([(subject.run.name, found["evaluation"])], out)
     if "tvat" in kinds_of(subject.bundle):
-        made["gradcam"] = make_gradcam(subject, out, images=images, eps=eps, seed=seed)
-        embedding, seconds, made["tsne"] = make_tsne(subject, out, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs)
-        numbers["tsne_flipped"] = embedding.parameters["flipped"]
+        found["cams"], made["gradcam"] = make_gradcam(subject, out, images=images, eps=eps, seed=seed)
+        found["embedding"], seconds, made["tsne"] = make_tsne(
+            subject, out, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs
+        )
+        numbers["tsne_flipped"] = found["embedding"].parameters["flipped"]
         remarks.append(tsne_remark(seconds))
     else:
         remarks.append("t-SNE and Grad-CAM left out: they compare VAT with T-VAT, and this run has no teachers")
-    flipped, made["perturb"] = make_perturbation(subject, out, eps=[*sweep, eps], seed=seed)
-    own = flipped.flips[(flipped.flips["judge"] == "student") & (flipped.flips["norm"] != "own")]
+    found["flips"], made["perturb"] = make_perturbation(subject, out, eps=[*sweep, eps], seed=seed)
+    table = found["flips"].flips
+    own = table[(table["judge"] == "student") & (table["norm"] != "own")]
     names = own["kind"] + ", eps " + own["eps"].map("{:g}".format)
     numbers["flip_rate"] = dict(zip(names, own["flip_rate"], strict=True))
     parameters = {"n_pixels": n_pixels, "images": images, "eps": eps, "sweep": list(sweep), "seed": seed}
-    _write_manifest(subject, out, made, {"parameters": parameters, "numbers": numbers})
+    facts = _manifest(subject, {"parameters": parameters, "numbers": numbers})
+    publish(Saved(**found, manifest=facts), made, out)
     return remarks
 
 
@@ -288,19 +265,17 @@ def tsne_remark(seconds: dict[str, float]) -> str:
     return f"t-SNE: {total:.0f} s, of which sampling {seconds['sampling']:.0f} s and openTSNE {seconds['layout']:.0f} s"
 
 
-def _write_manifest(subject: RunSubject, out: Path, made: dict[str, list[Path]], facts: dict[str, Any]) -> None:
+def _manifest(subject: RunSubject, facts: dict[str, Any]) -> dict[str, Any]:
     folder = subject.run.folder
     inputs = [folder / "config.json", subject.run.weights(subject.weights)]
     inputs += [folder / "metrics.csv"] if subject.run.measured else []
-    manifest = {
+    return {
         "run": subject.facts,
         **facts,
         "data": subject.data.fingerprint(),
         "versions": versions(),
         "inputs": {path.name: sha256(path) for path in inputs},
-        "outputs": {verb: {path.name: sha256(path) for path in paths} for verb, paths in made.items()},
     }
-    write_json(out / "manifest.json", manifest)
 
 
 def draw_run(report: EpochReport) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import docstring_parser
 from cyclopts import Parameter
@@ -49,6 +49,29 @@ Eps = Annotated[float, Parameter(help="Norm of the perturbations over all featur
 Sweep = Annotated[
     tuple[float, ...],
     Parameter(help="Norms of the perturbations, one measurement each.", consume_multiple=True, negative_iterable=""),
+]
+Model = Annotated[
+    str | None,
+    Parameter(help="`module:name` of a network of your own in place of a run, or of what returns one; see README."),
+]
+Layer = Annotated[Literal["z", "decoder", "logits"], Parameter(help="Whose features.")]
+Layout = Annotated[
+    Literal["frozen", "joint", "separate"],
+    Parameter(help="Place perturbed pixels on the map of the clean ones, fit all together, or one map a panel."),
+]
+Neighbors = Annotated[
+    Literal["exact", "approx"], Parameter(help="How the map's neighbours are found; approx is openTSNE's default.")
+]
+Batch = Annotated[
+    int, Parameter(help="Images of one size at a time, for a GPU; changes rounding alone.", converter=whole_number)
+]
+ShownClasses = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Classes to show; left out, the five with most correct pixels.",
+        consume_multiple=True,
+        negative_iterable="",
+    ),
 ]
 Jobs = Annotated[int, Parameter(help="Threads of openTSNE.", converter=whole_number)]
 NPixels = Annotated[int, Parameter(help="Pixels on the map, equally many of each class.", converter=whole_number)]

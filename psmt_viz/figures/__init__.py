@@ -4,11 +4,21 @@ from psmt_viz.figures.batch import draw_batch
 from psmt_viz.figures.closeup import draw_closeup
 from psmt_viz.figures.curves import draw_miou, draw_ramp_up, draw_training
 from psmt_viz.figures.evaluation import draw_class_iou, draw_confusion
+from psmt_viz.figures.exhibits import (
+    write_all,
+    write_closeup,
+    write_curves,
+    write_evaluation,
+    write_flips,
+    write_gradcam,
+    write_tsne,
+)
 from psmt_viz.figures.export import export, export_png
 from psmt_viz.figures.flips import draw_flips, draw_judges, draw_sweep
 from psmt_viz.figures.gradcam import draw_gradcam
 from psmt_viz.figures.style import class_colors, class_markers, style
 from psmt_viz.figures.table import score_table, write_table
+from psmt_viz.figures.teachers import draw_teachers
 from psmt_viz.figures.transfer import draw_transfer
 from psmt_viz.figures.tsne import draw_tsne
 from psmt_viz.figures.where import draw_where
@@ -26,6 +36,7 @@ __all__ = [
     "draw_miou",
     "draw_ramp_up",
     "draw_sweep",
+    "draw_teachers",
     "draw_training",
     "draw_transfer",
     "draw_tsne",
@@ -34,5 +45,12 @@ __all__ = [
     "export_png",
     "score_table",
     "style",
+    "write_all",
+    "write_closeup",
+    "write_curves",
+    "write_evaluation",
+    "write_flips",
+    "write_gradcam",
     "write_table",
+    "write_tsne",
 ]

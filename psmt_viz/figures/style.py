@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -20,6 +21,9 @@ SINGLE = 84.0
 """Width of one column of a paper, in mm."""
 DOUBLE = 174.0
 """Width of a whole page of text, in mm."""
+
+DARK_PAPER = "#14171B"
+DARK_INK = "#F2F4F7"
 
 FLIP_COLOR = "#E4002B"
 """The red of a prediction that is now wrong; no class has a colour near it."""
@@ -61,7 +65,6 @@ _SETTINGS: dict[str, Any] = {
     "legend.title_fontsize": 6,
     "figure.titlesize": 7,
     "figure.facecolor": "white",
-    "savefig.facecolor": "white",
     "savefig.bbox": None,  # a tight box would change the width that a paper asks for
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
@@ -91,17 +94,46 @@ _SETTINGS: dict[str, Any] = {
 
 
 @contextmanager
-def style() -> Iterator[None]:
+def style(*, dark: bool | None = None) -> Iterator[None]:
     """Applies the look inside a `with` block and restores every matplotlib setting after it.
 
     Figures take their sizes and colours when they are made and their fonts when they are saved, so both belong into
     the block; `export` sees to the second itself.
+
+    Args:
+        dark: Whether to draw on dark paper, for a page; left out, as the block around this one, else on white.
     """
     # From matplotlib's own defaults, so that a user's matplotlibrc cannot change a figure half.
     settings: Any = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEPT} | _SETTINGS
+    if is_dark() if dark is None else dark:
+        settings |= _DARK
     with mpl.rc_context(settings):
         yield
 
+
+def is_dark() -> bool:
+    """Returns whether the surrounding `style` draws on dark paper."""
+    return bool(mpl.rcParams["figure.facecolor"] == DARK_PAPER)
+
+
+def shade(level: float) -> str:
+    """Returns a grey as far from the paper as `level`, from 0 (black ink) to 1 (paper), is from white.
+
+    Args:
+        level: As matplotlib's grey levels on white paper; on dark paper the same distance from it.
+    """
+    if not is_dark():
+        return str(level)
+    paper, ink = (np.array(to_rgb(color)) for color in (DARK_PAPER, DARK_INK))
+    return to_hex(ink + level * (paper - ink))
+
+
+_DARK: dict[str, Any] = {
+    "figure.facecolor": DARK_PAPER,
+    "axes.facecolor": DARK_PAPER,
+    "grid.color": "#2B3036",
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), "#D8DCE2"),
+}
 
 _KEPT = frozenset(key for key in mpl.rcParamsDefault if key.startswith(("backend", "webagg", "tk.", "toolbar", "date")))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,44 +23,60 @@ from psmt_viz.figures.style import (
     percent,
     plain,
     require,
+    shade,
     style,
 )
 from psmt_viz.results import PixelEmbedding
 
 _LAYERS = 10
+_CELLS = 24
+"""Squares along a side of the map, in each of which the mean move is one arrow."""
+_LEAST_IN_CELL = 8
+"""Pixels in a square below which its mean move is left out."""
 TITLES = {"clean": "(a) original", "vat": "(b) + VAT", "tvat": "(c) + T-VAT"}
 
 
-def draw_tsne(embedding: PixelEmbedding) -> Figure:
+def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figure:
     """Draws the three panels of the map: original, with VAT noise, with T-VAT noise.
 
     Every pixel is a small point in its class's colour; a pixel whose prediction is now wrong is a red star on top
-    instead. The title of a panel holds the number and the share of stars.
+    instead. The title of a panel holds the number and the share of stars, with its 95 % interval where it is known.
+    Panels share their axes unless each has a map of its own.
 
     Args:
-        embedding: The pixels. Of its parameters `eps`, `relative_norm`, `layer`, `perplexity` and `trustworthiness`
-            are printed where they are there.
+        embedding: The pixels. Of its parameters `eps`, `relative_norm`, `layer`, `layout`, `perplexity`,
+            `trustworthiness` and `knn_recall` are printed where they are there.
+        arrows: Whether to draw from where each flipped pixel came, and where the others went in the mean of each small
+            square of the map; left out, as the parameter `arrows` says, or not.
 
     Returns:
         A figure 174 mm wide.
 
     Raises:
-        UserError: if there are no pixels.
+        UserError: if there are no pixels, or arrows are wanted between maps that have nothing to do with each other.
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement Fig. 2.
     """
     require(len(embedding.pixels) > 0, "pixels to draw", "an empty table", "run psmt-viz tsne again")
+    arrows = embedding.parameters.get("arrows", False) if arrows is None else arrows
+    separate = embedding.parameters.get("layout") == "separate"
+    require(not (arrows and separate), "--layout frozen or joint with --arrows", "separate maps", "leave one out")
     most = max(int(embedding.flipped(panel).sum()) for panel in PixelEmbedding.PANELS)
     with style():
-        figure = new_figure(DOUBLE, 76)
-        axes = figure.subplots(1, 3, sharex=True, sharey=True)
+        figure = new_figure(DOUBLE, 80)
+        axes = figure.subplots(1, 3, sharex=not separate, sharey=not separate)
         for ax, panel in zip(axes, PixelEmbedding.PANELS, strict=True):
             _draw_panel(ax, embedding, panel, star_size=_star_size(most))
-        _set_square_limits(axes[0], embedding)
-        figure.legend(handles=_legend(embedding), loc="outside lower center", ncols=6, columnspacing=1.2)
+            if arrows and panel != "clean":
+                _draw_arrows(ax, embedding, panel)
+            if separate:
+                _set_square_limits(ax, embedding, (panel,))
+        if not separate:
+            _set_square_limits(axes[0], embedding, PixelEmbedding.PANELS)
+        figure.legend(handles=_legend(embedding, arrows=arrows), loc="outside lower center", ncols=7, columnspacing=1.2)
         if footer := _footer(embedding.parameters):
             # The label of the middle panel keeps its place in the arrangement, above the legend.
-            axes[1].set_xlabel(footer, fontsize=6, color="0.3")
+            axes[1].set_xlabel(footer, fontsize=6, color=shade(0.3))
     return figure
 
 
@@ -92,19 +109,21 @@ def _draw_panel(ax: Axes, embedding: PixelEmbedding, panel: str, *, star_size: f
         s=star_size,
         c=FLIP_COLOR,
         marker="*",
-        edgecolors="white",
+        edgecolors=shade(1),
         linewidths=0.35 if star_size > 10 else 0,  # an edge sets few stars off and washes many out
         zorder=3,
         gid="flipped",
     )
     total = len(pixels)
     wrong = int(flipped.sum())
-    ax.set_title(f"{TITLES[panel]}\n{wrong:,} of {total:,} flipped ({percent(wrong / total)})")
+    ax.set_title(
+        f"{TITLES[panel]}\n{wrong:,} of {total:,} flipped ({percent(wrong / total)})\n{_interval(embedding, panel)}"
+    )
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_box_aspect(1)
     ax.spines[:].set_visible(True)
-    ax.spines[:].set_color("0.7")
+    ax.spines[:].set_color(shade(0.7))
 
 
 def _star_size(most: int) -> float:
@@ -112,11 +131,52 @@ def _star_size(most: int) -> float:
     return float(np.clip(30 * math.sqrt(100 / max(most, 1)), 5, 30))
 
 
-def _set_square_limits(ax: Axes, embedding: PixelEmbedding) -> None:
-    """Gives the shared axes equal spans, so that distances on the map look alike in both directions."""
+def _interval(embedding: PixelEmbedding, panel: str) -> str:
+    """Returns the interval of a panel's share of flips; nothing is flipped before a perturbation, by choice."""
+    low, high = (embedding.parameters.get(f"flip_rate_{end}", {}).get(panel) for end in ("low", "high"))
+    if panel == "clean" or low is None or high is None:
+        return ""
+    return f"95 % interval {percent(low).removesuffix(' %')} to {percent(high)}"
+
+
+def _draw_arrows(ax: Axes, embedding: PixelEmbedding, panel: str) -> None:
+    """Draws the ways of flipped pixels in red, and the mean way of the others in each small square of the map."""
+    pixels, flipped = embedding.pixels, embedding.flipped(panel)
+    start, end = (pixels[[f"x_{name}", f"y_{name}"]].to_numpy() for name in ("clean", panel))
+    span = max(np.ptp(start, axis=0).max(), 1e-6)
+    cells = np.floor((start - start.min(axis=0)) / span * _CELLS).astype(int) @ (1, _CELLS + 1)
+    _, cells, counts = np.unique(cells[~flipped], return_inverse=True, return_counts=True)
+    means = [
+        np.stack([np.bincount(cells, weights=values[~flipped, axis]) / counts for axis in range(2)], axis=1)
+        for values in (start, end)
+    ]
+    full = counts >= _LEAST_IN_CELL
+    for (tail, head), color, width, name in (
+        ((means[0][full], means[1][full]), shade(0.15), 0.0035, "mean-moves"),
+        ((start[flipped], end[flipped]), FLIP_COLOR, 0.003, "flipped-moves"),
+    ):
+        ax.quiver(
+            *tail.T,
+            *(head - tail).T,
+            angles="xy",
+            scale_units="xy",
+            scale=1,
+            color=color,
+            width=width,
+            headwidth=4,
+            headlength=5,
+            headaxislength=4.5,
+            minlength=0,
+            zorder=2.5,
+            gid=name,
+        )
+
+
+def _set_square_limits(ax: Axes, embedding: PixelEmbedding, panels: Sequence[str]) -> None:
+    """Gives axes equal spans, so that distances on the map look alike in both directions."""
     middles, spans = [], []
     for axis in ("x", "y"):
-        values: NDArray[Any] = embedding.pixels[[f"{axis}_{panel}" for panel in PixelEmbedding.PANELS]].to_numpy()
+        values: NDArray[Any] = embedding.pixels[[f"{axis}_{panel}" for panel in panels]].to_numpy()
         low, high = float(values.min()), float(values.max())
         middles.append((low + high) / 2)
         spans.append(high - low)
@@ -125,7 +185,7 @@ def _set_square_limits(ax: Axes, embedding: PixelEmbedding) -> None:
     ax.set_ylim(middles[1] - half, middles[1] + half)
 
 
-def _legend(embedding: PixelEmbedding) -> list[Line2D]:
+def _legend(embedding: PixelEmbedding, *, arrows: bool) -> list[Line2D]:
     count = len(embedding.classes)
     colors, markers = class_colors(count), class_markers(count)
     handles = [
@@ -136,7 +196,8 @@ def _legend(embedding: PixelEmbedding) -> list[Line2D]:
     ]
     star = Line2D([], [], linestyle="", marker="*", color=FLIP_COLOR, markersize=7, markeredgewidth=0)
     star.set_label("prediction now wrong")
-    return [*handles, star]
+    moves = [Line2D([], [], color=shade(0.15), linewidth=0.8, marker=">", markevery=[1], label="mean move")] * arrows
+    return [*handles, star, *moves]
 
 
 def _footer(parameters: dict[str, Any]) -> str:
@@ -145,5 +206,8 @@ def _footer(parameters: dict[str, Any]) -> str:
         parts.append(eps_text(parameters))
     if (layer := parameters.get("layer")) is not None:
         parts.append(f"features: {plain(layer)}")
-    parts += [f"{key} {number(parameters[key])}" for key in ("perplexity", "trustworthiness") if key in parameters]
+    if (layout := parameters.get("layout")) is not None:
+        parts.append(f"{plain(layout)} map")
+    named = {"perplexity": "perplexity", "trustworthiness": "trustworthiness", "knn_recall": "kNN recall"}
+    parts += [f"{name} {number(parameters[key])}" for key, name in named.items() if key in parameters]
     return "   ·   ".join(parts)

@@ -51,32 +51,33 @@ def perturb(
     z: Tensor,
     size: Sequence[int],
     *,
-    image_id: str,
+    image_id: str | Sequence[str],
     eps: float = 2.0,
     seed: int = 0,
     settings: Settings | None = None,
     labels: Tensor | None = None,
 ) -> Perturbed:
-    """Makes one kind of perturbation for the student's z of one image.
+    """Makes one kind of perturbation for the student's z of one image, or of several of one size.
 
     Args:
         bundle: Networks.
         kind: One of `KINDS`.
-        z: (1, C, h, w), the student's, of a whole image.
-        size: Height and width of the image; KL is summed over its pixels.
-        image_id: Together with the seed it decides the start, alike for all kinds.
+        z: (B, C, h, w), the student's, of whole images.
+        size: Height and width of an image; KL is summed over its pixels.
+        image_id: Together with the seed it decides an image's start, alike for all kinds; one for each image.
         eps: Norm of the perturbation.
         seed: Seed of the probe.
         settings: How it is found; left out, as the paper does.
-        labels: (1, H, W) class ids for the objective cross-entropy.
+        labels: (B, H, W) class ids for the objective cross-entropy.
 
     Raises:
         UserError: if the bundle has no teachers for T-VAT, or the search fails (see `adversarial_perturbation`).
     """
-    generator = torch.Generator(z.device).manual_seed(derived_seed(seed, "noise", image_id))
+    ids = [image_id] if isinstance(image_id, str) else image_id
+    generators = [torch.Generator(z.device).manual_seed(derived_seed(seed, "noise", id)) for id in ids]
     with frozen(bundle):
         predict = maker(bundle, kind, size)
-        return make(kind, predict, z, eps=eps, settings=settings, labels=labels, generator=[generator])
+        return make(kind, predict, z, eps=eps, settings=settings, labels=labels, generator=generators)
 
 
 @torch.no_grad()

@@ -14,10 +14,13 @@ from torch.nn import functional as F
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
+from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.inference import decode_whole, encode_whole
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.roles import Roles
 from psmt_viz.probes.images import LabeledImages, labeled_images
 from psmt_viz.probes.kinds import perturb
+from psmt_viz.probes.reservoir import Smallest
+from psmt_viz.probes.strata import distance_to_other
 from psmt_viz.progress import progress
 from psmt_viz.results import PixelEmbedding
 from psmt_viz.seeds import derived_seed
@@ -48,141 +51,162 @@ class PixelSample:
 
 
 def sample_pixels(
-    bundle: PSMT,
+    bundle: Roles,
     data: SegmentationData,
     *,
     pixels: int,
     classes: Sequence[str] = (),
     eps: float = 2.0,
     layer: Layer = "z",
+    margin: float = 0.0,
+    batch: int = 1,
     seed: int = 0,
     device: str = "cpu",
 ) -> PixelSample:
     """Draws correctly predicted validation pixels, equally many of each class.
 
     Within a class every correct pixel of the split has the same chance: each gets a random key that depends on the
-    seed, the image and its place alone, and the smallest keys win. One pass; memory is bounded by the number of pixels
-    asked for, not by the data. A pixel's feature is the layer's map sampled bilinearly at the pixel, corners aligned.
+    seed, the image and its place alone, and the smallest keys win. One pass over the images; memory is bounded by the
+    number of pixels asked for, not by the data (until the five classes are known, every class keeps its share). A
+    pixel's feature is the layer's map sampled bilinearly at the pixel, corners aligned.
 
     Args:
-        bundle: Networks with teachers; put in eval mode.
+        bundle: A student and two teachers; put in eval mode.
         data: The data set; validation images are used.
         pixels: How many in all; a multiple of the number of classes.
         classes: Names of the classes; left out, the five with most correct pixels.
         eps: Norm of the perturbations.
         layer: Whose features: `z`, the `decoder`'s output before the classifier, or the `logits`.
+        margin: Pixels nearer than this to a pixel of another class (Euclidean, in pixels) are left out.
+        batch: Images of one size at a time, at most. It changes features by rounding alone.
         seed: Decides the pixels and the start of each search.
         device: Where the networks are.
 
     Raises:
-        UserError: if there are too few correct pixels or classes, or a class is unknown.
+        UserError: if there are too few correct pixels or classes, a class is unknown, there are no teachers, the layer
+            is not one of the network's, or a number is out of its range.
     """
     names = bundle.classes
     for name in classes:
         if name not in names:
             raise UserError(f"classes among {', '.join(names)}", repr(name), "choose some of them")
-    wanted = len(classes) or 5
+    wanted = len(set(classes)) or 5
     if pixels < wanted or pixels % wanted:
         raise UserError(f"--n-pixels a multiple of {wanted}", f"{pixels}", f"give {max(1, pixels // wanted) * wanted}")
+    if not margin >= 0:
+        raise UserError("--margin of 0 pixels or more", f"{margin}", "give 0 to keep the boundaries")
+    if batch < 1:
+        raise UserError("--batch of 1 image or more", f"{batch}", "raise it")
+    if layer != "z" and not isinstance(bundle.student, DeepLabV3Plus):
+        raise UserError("--layer z for a network that was not trained here", layer, "leave --layer out")
     ids = data.ids("val")
     quota = pixels // wanted
-    kept = {index: _Smallest(quota) for index in range(len(names)) if not classes or names[index] in classes}
-    collector = _Collector(bundle, kept, eps=eps, layer=layer, seed=seed)
+    kept = {index: Smallest(quota) for index in range(len(names)) if not classes or names[index] in classes}
+    collector = _Collector(bundle, kept, ids, eps=eps, layer=layer, margin=margin, seed=seed)
     bundle.eval()
     with progress("sample pixels", len(ids)) as advance:
-        for place, image in enumerate(labeled_images(data, ids, batch=1, device=device)):
-            collector.add(image, place)
-            advance("")
+        for images in labeled_images(data, ids, batch=batch, device=device):
+            collector.add(images)
+            for _ in images.ids:
+                advance("")
     counts = {names[index]: smallest.seen for index, smallest in kept.items()}
-    chosen = _choose(counts, wanted, quota, names)
-    columns = [kept[index].columns() for index in chosen]
-    joined = {key: np.concatenate([column[key] for column in columns]) for key in columns[0]}
+    chosen = [kept[index] for index in _choose(counts, wanted, quota, names)]
+    del kept, collector.kept  # the classes that were not chosen, before the others are joined
+
+    def joined(name: str) -> NDArray:
+        return np.concatenate([smallest.pop(name) for smallest in chosen])
+
     return PixelSample(
-        image=joined["image"],
-        row=joined["row"],
-        col=joined["col"],
-        label=joined["label"],
-        prediction={panel: joined[f"pred_{panel}"] for panel in PANELS},
-        features={panel: joined[f"feature_{panel}"] for panel in PANELS},
+        image=joined("image"),
+        row=joined("row"),
+        col=joined("col"),
+        label=joined("label"),
+        prediction={panel: joined(f"pred_{panel}") for panel in PANELS},
+        features={panel: joined(f"feature_{panel}") for panel in PANELS},
         image_ids=ids,
         correct_pixels=counts,
         relative_norm=float(np.mean(collector.norms)),
     )
 
 
-class _Smallest:
-    """Keeps the rows with the smallest keys."""
-
-    def __init__(self, quota: int) -> None:
-        self._quota, self._rows = quota, dict[str, NDArray]()
-        self.seen = 0
-
-    def candidates(self, keys: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Returns the positions of those keys that could stay, and counts all of them as seen."""
-        self.seen += len(keys)
-        full = len(self._rows.get("key", ())) == self._quota
-        below = np.flatnonzero(keys < self._rows["key"].max()) if full else np.arange(len(keys))
-        return below[np.argsort(keys[below], kind="stable")[: self._quota]]
-
-    def add(self, rows: dict[str, NDArray]) -> None:
-        """Merges rows, given by column; `key` is one of the columns."""
-        merged = {name: np.concatenate([self._rows[name], rows[name]]) for name in rows} if self._rows else rows
-        best = np.argsort(merged["key"], kind="stable")[: self._quota]
-        self._rows = {name: column[best] for name, column in merged.items()}
-
-    def columns(self) -> dict[str, NDArray]:
-        """Returns the rows kept, by column."""
-        return self._rows
-
-
 class _Collector:
-    """Perturbs images one by one and offers their correct pixels to the classes' samples."""
+    """Perturbs images and offers their correct pixels to the classes' samples."""
 
-    def __init__(self, bundle: PSMT, kept: dict[int, _Smallest], *, eps: float, layer: Layer, seed: int) -> None:
-        self._bundle, self._kept, self._eps, self._layer, self._seed = bundle, kept, eps, layer, seed
+    def __init__(
+        self,
+        bundle: Roles,
+        kept: dict[int, Smallest],
+        ids: Sequence[str],
+        *,
+        eps: float,
+        layer: Layer,
+        margin: float,
+        seed: int,
+    ) -> None:
+        self._bundle, self.kept, self._eps, self._seed = bundle, kept, eps, seed
+        self._layer, self._margin = layer, margin
+        self._places = {id: place for place, id in enumerate(ids)}
         self.norms: list[float] = []
 
-    def add(self, image: LabeledImages, place: int) -> None:
-        """Takes in one image, the place-th of the split."""
-        student, id = self._bundle.student, image.ids[0]
+    def add(self, images: LabeledImages) -> None:
+        """Takes in images of one size."""
+        bundle, size = self._bundle, images.size
         with torch.no_grad():
-            z = {"clean": encode_whole(student, image.images)}
+            z = {"clean": encode_whole(bundle, images.images)}
         for kind in ("vat", "tvat"):
-            found = perturb(self._bundle, kind, z["clean"], image.size, image_id=id, eps=self._eps, seed=self._seed)
+            found = perturb(bundle, kind, z["clean"], size, image_id=images.ids, eps=self._eps, seed=self._seed)
             z[kind] = z["clean"] + found.delta
-        self.norms.append(float(found.health.relative_norm))
+        self.norms += found.health.relative_norm.tolist()
         with torch.no_grad():
-            maps = {panel: _layer(self._bundle, self._layer, values) for panel, values in z.items()}
+            maps = {panel: self._features(values) for panel, values in z.items()}
             predicted = {
-                panel: decode_whole(student.decode, values, image.size)[0].argmax(dim=0).cpu().numpy()
+                panel: decode_whole(bundle.student.decode, values, size, multiple=bundle.multiple).argmax(dim=1)
                 for panel, values in z.items()
             }
-        label = image.labels[0].cpu().numpy()
+        predictions = {panel: values.cpu().numpy() for panel, values in predicted.items()}
+        for index, id in enumerate(images.ids):
+            self._offer(
+                id,
+                images.labels[index].cpu().numpy(),
+                {panel: values[index] for panel, values in predictions.items()},
+                {panel: values[index : index + 1] for panel, values in maps.items()},
+            )
+
+    def _features(self, z: Tensor) -> Tensor:
+        student = self._bundle.student
+        if self._layer == "z":
+            return z
+        assert isinstance(student, DeepLabV3Plus)
+        return student.decoder(z) if self._layer == "decoder" else student.classifier(student.decoder(z))
+
+    def _offer(
+        self,
+        id: str,
+        label: NDArray[np.int64],
+        predicted: dict[str, NDArray[np.int64]],
+        maps: dict[str, Tensor],
+    ) -> None:
         keys = np.random.default_rng(derived_seed(self._seed, "pixels", id)).random(label.shape)
-        for index, smallest in self._kept.items():
-            rows, cols = np.nonzero((label == index) & (predicted["clean"] == index))
+        correct = label == predicted["clean"]
+        if self._margin > 0:
+            correct &= distance_to_other(label) >= self._margin
+        for index, smallest in self.kept.items():
+            rows, cols = np.nonzero(correct & (label == index))
             chosen = smallest.candidates(keys[rows, cols])
             if not len(chosen):
                 continue
             rows, cols = rows[chosen], cols[chosen]
             columns: dict[str, NDArray] = {
                 "key": keys[rows, cols],
-                "image": np.full(len(rows), place),
+                "image": np.full(len(rows), self._places[id]),
                 "row": rows,
                 "col": cols,
                 "label": np.full(len(rows), index),
             }
             for panel in PANELS:
                 columns[f"pred_{panel}"] = predicted[panel][rows, cols]
-                columns[f"feature_{panel}"] = features_at(maps[panel], rows, cols, image.size)
+                columns[f"feature_{panel}"] = features_at(maps[panel], rows, cols, label.shape)
             smallest.add(columns)
-
-
-def _layer(bundle: PSMT, layer: Layer, z: Tensor) -> Tensor:
-    if layer == "z":
-        return z
-    decoded = bundle.student.decoder(z)
-    return decoded if layer == "decoder" else bundle.student.classifier(decoded)
 
 
 def features_at(

@@ -9,10 +9,12 @@ from psmt_viz.results.closeup import CloseUp
 from psmt_viz.results.embedding import PixelEmbedding
 from psmt_viz.results.evaluation import ROLES, Evaluation
 from psmt_viz.results.flips import Flips
+from psmt_viz.results.saved import MANIFEST, Saved
 from psmt_viz.results.tables import read_csv, write_csv
-from psmt_viz.results.training import Curves, TrainingBatch
+from psmt_viz.results.training import Curves, Training, TrainingBatch
 
 __all__ = [
+    "MANIFEST",
     "ROLES",
     "Cam",
     "Cams",
@@ -21,6 +23,8 @@ __all__ = [
     "Evaluation",
     "Flips",
     "PixelEmbedding",
+    "Saved",
+    "Training",
     "TrainingBatch",
     "read_csv",
     "write_csv",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +34,16 @@ class CloseUp:
     parameters: dict[str, Any] = field(default_factory=dict)
     """eps, norm, judge, relative_norm and what else was asked and used."""
 
+    FACTS: ClassVar = "closeup.json"
+    """The file whose presence says that a folder holds this result."""
+
     def flipped(self, kind: str) -> NDArray[np.bool_]:
         """Returns (H, W) truth values: was the pixel right before this kind of perturbation and is it wrong now?"""
         return (self.prediction == self.truth) & (self.moved[kind] != self.truth)
 
     def save(self, folder: Path) -> list[Path]:
         """Writes closeup.npz and closeup.json."""
-        paths = [folder / "closeup.npz", folder / "closeup.json"]
+        paths = [folder / "closeup.npz", folder / self.FACTS]
         arrays: dict[str, NDArray[Any]] = {
             "image": self.image,
             "truth": self.truth,
@@ -57,7 +60,7 @@ class CloseUp:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
-        facts = read_json(folder / "closeup.json")
+        facts = read_json(folder / cls.FACTS)
         path = folder / "closeup.npz"
         if not path.is_file():
             raise UserError(f"arrays in {path}", "nothing there", "run psmt-viz perturb with --closeup again")

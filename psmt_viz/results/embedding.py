@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -23,28 +23,41 @@ class PixelEmbedding:
     x_tvat, y_tvat; labels and predictions are class ids, coordinates have no unit."""
     classes: tuple[str, ...]
     """All class names of the data set; `pixels.label` indexes them."""
+    images: pd.DataFrame
+    """The images that the pixels come from, so that a page can show where each lies: image, height, width (of the
+    original, in pixels), jpeg (bytes of a picture that may be smaller)."""
     parameters: dict[str, Any] = field(default_factory=dict)
-    """What was asked and used, with flips per panel and trustworthiness (see tsne.json)."""
+    """What was asked and used, with flips per panel, trustworthiness and kNN recall (see tsne.json)."""
 
     PANELS = ("clean", "vat", "tvat")
+    FACTS: ClassVar = "tsne.json"
+    """The file whose presence says that a folder holds this result."""
 
     def flipped(self, panel: str) -> NDArray[np.bool_]:
         """Returns (N,) truth values: is the pixel's prediction wrong in this panel (`clean`, `vat` or `tvat`)?"""
         return (self.pixels[f"pred_{panel}"] != self.pixels["label"]).to_numpy()
 
     def save(self, folder: Path) -> list[Path]:
-        """Writes pixels.parquet and tsne.json."""
-        paths = [folder / "pixels.parquet", folder / "tsne.json"]
-        with whole(paths[0]) as temporary:
-            self.pixels.to_parquet(temporary, index=False)
-        write_json(paths[1], {"classes": list(self.classes), "parameters": self.parameters})
+        """Writes pixels.parquet, pixel_images.parquet and tsne.json."""
+        paths = [folder / "pixels.parquet", folder / "pixel_images.parquet", folder / self.FACTS]
+        for path, table in zip(paths, (self.pixels, self.images), strict=False):
+            with whole(path) as temporary:
+                table.to_parquet(temporary, index=False)
+        write_json(paths[2], {"classes": list(self.classes), "parameters": self.parameters})
         return paths
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
-        facts = read_json(folder / "tsne.json")
-        path = folder / "pixels.parquet"
-        if not path.is_file():
-            raise UserError(f"a table {path}", "nothing there", "run psmt-viz tsne again")
-        return cls(pixels=pd.read_parquet(path), classes=tuple(facts["classes"]), parameters=facts["parameters"])
+        facts = read_json(folder / cls.FACTS)
+        pixels, images = (_table(folder / name) for name in ("pixels.parquet", "pixel_images.parquet"))
+        return cls(pixels=pixels, images=images, classes=tuple(facts["classes"]), parameters=facts["parameters"])
+
+
+def _table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise UserError(f"a table {path}", "nothing there", "run psmt-viz tsne again")
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"a Parquet table in {path}", str(error), "run psmt-viz tsne again") from None

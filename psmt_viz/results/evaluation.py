@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,9 @@ class Evaluation:
     """Role -> (K, K) pixel counts, rows = truth, columns = prediction; only the roles that the run has."""
     parameters: dict[str, Any] = field(default_factory=dict)
 
+    FACTS: ClassVar = "evaluation.json"
+    """The file whose presence says that a folder holds this result."""
+
     def table(self) -> pd.DataFrame:
         """Returns one row a role: role, miou, pixel_accuracy, iou_<class>; shares in [0, 1]."""
         rows = []
@@ -49,7 +52,7 @@ class Evaluation:
             for i, truth in enumerate(self.classes)
             for j, prediction in enumerate(self.classes)
         ]
-        paths = [folder / "evaluation.csv", folder / "confusion.csv", folder / "evaluation.json"]
+        paths = [folder / "evaluation.csv", folder / "confusion.csv", folder / self.FACTS]
         write_csv(paths[0], self.table())
         write_csv(paths[1], pd.DataFrame(cells))
         write_json(paths[2], {"classes": list(self.classes), "parameters": self.parameters})
@@ -58,7 +61,7 @@ class Evaluation:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
-        facts = read_json(folder / "evaluation.json")
+        facts = read_json(folder / cls.FACTS)
         classes, cells = tuple(facts["classes"]), read_csv(folder / "confusion.csv")
         size = len(classes)
         confusion = {

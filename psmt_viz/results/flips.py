@@ -42,6 +42,8 @@ class Flips:
     wrong with it in words, none if all is well."""
     parameters: dict[str, Any] = field(default_factory=dict)
 
+    FACTS: ClassVar = "health.json"
+    """The file whose presence says that a folder holds this result."""
     _TABLES: ClassVar = {
         "flips": "flips.csv",
         "paired": "flips_paired.csv",
@@ -57,12 +59,12 @@ class Flips:
         for name, file in self._TABLES.items():
             write_csv(folder / file, getattr(self, name))
             paths.append(folder / file)
-        write_json(folder / "health.json", {"health": self.health, "parameters": self.parameters})
-        return [*paths, folder / "health.json"]
+        write_json(folder / self.FACTS, {"health": self.health, "parameters": self.parameters})
+        return [*paths, folder / self.FACTS]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
-        facts = read_json(folder / "health.json")
+        facts = read_json(folder / cls.FACTS)
         tables = {name: read_csv(folder / file) for name, file in cls._TABLES.items()}
         return cls(**tables, health=facts["health"], parameters=facts["parameters"])

@@ -16,7 +16,10 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
-_NAMES = ("role", "truth", "prediction", "kind", "against", "judge", "norm", "class", "image")
+_NAMES = (
+    *("role", "truth", "prediction", "kind", "against", "judge", "norm", "class", "image"),
+    *("source", "run", "dataset", "split"),
+)
 """Columns of names, which stay text even where they look like numbers (`0016`) or like nothing (`NA`)."""
 
 

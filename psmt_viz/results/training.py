@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from psmt_viz.files import read_json, write_json
+from psmt_viz.results.tables import read_csv, write_csv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +26,44 @@ class Curves:
     pixel_accuracy_ensemble. A column is empty where the run has no teachers."""
     ramp: dict[str, Any]
     """kind, length (steps), final_weight and total_steps of the unsupervised weight; empty for supervised runs."""
+    images_per_step: int = 0
+    """Labelled and unlabelled images of a step; 0 where it is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What one or several runs measured after each epoch."""
+
+    runs: tuple[Curves, ...]
+    """Runs of one name are one experiment under several seeds."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    FACTS: ClassVar = "curves.json"
+    """The file whose presence says that a folder holds this result."""
+
+    def save(self, folder: Path) -> list[Path]:
+        """Writes curves.csv, the runs' metrics one below the other, and curves.json."""
+        paths = [folder / "curves.csv", folder / self.FACTS]
+        tables = [run.metrics.assign(number=number, run=run.name) for number, run in enumerate(self.runs)]
+        write_csv(paths[0], pd.concat(tables, ignore_index=True))
+        runs = [{"run": run.name, "ramp": run.ramp, "images_per_step": run.images_per_step} for run in self.runs]
+        write_json(paths[1], {"runs": runs, "parameters": self.parameters})
+        return paths
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote."""
+        facts, table = read_json(folder / cls.FACTS), read_csv(folder / "curves.csv")
+        runs = [
+            Curves(
+                name=run["run"],
+                metrics=table[table["number"] == number].drop(columns=["number", "run"]).reset_index(drop=True),
+                ramp=run["ramp"],
+                images_per_step=run["images_per_step"],
+            )
+            for number, run in enumerate(facts["runs"])
+        ]
+        return cls(runs=tuple(runs), parameters=facts["parameters"])
 
 
 @dataclass(frozen=True, kw_only=True)

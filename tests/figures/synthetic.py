@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from psmt_viz.results import ROLES, Cam, Cams, CloseUp, Curves, Evaluation, Flips, PixelEmbedding, TrainingBatch
 
@@ -39,7 +41,18 @@ def embedding(per_class: int = 200, flips: tuple[int, int] = (7, 11), classes=VO
         "perplexity": 30,
         "trustworthiness": 0.9731,
     }
-    return PixelEmbedding(pixels=pd.DataFrame(frame), classes=classes, parameters=parameters)
+    images = pixel_images(40, random)
+    return PixelEmbedding(pixels=pd.DataFrame(frame), classes=classes, images=images, parameters=parameters)
+
+
+def pixel_images(count: int, random: np.random.Generator, size: tuple[int, int] = (60, 80)) -> pd.DataFrame:
+    """Pictures of one colour each, half as large as their originals."""
+    rows = []
+    for index in range(count):
+        buffer = BytesIO()
+        Image.new("RGB", (size[1] // 2, size[0] // 2), tuple(random.integers(40, 216, 3).tolist())).save(buffer, "JPEG")
+        rows.append({"image": f"img_{index}", "height": size[0], "width": size[1], "jpeg": buffer.getvalue()})
+    return pd.DataFrame(rows)
 
 
 def _blob(height, width, y, x, radius):

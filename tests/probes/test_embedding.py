@@ -120,7 +120,7 @@ def test_equal_seeds_give_equal_frames_and_others_do_not(bundle: PSMT, blocks: A
     again, seconds = embedded(bundle, blocks, parameters={"run": "x"})
     pd.testing.assert_frame_equal(again.pixels, result.pixels, check_exact=True)
     assert again.parameters == result.parameters
-    assert set(seconds) == {"sampling", "layout"}
+    assert set(seconds) == {"sampling", "layout", "measuring"}
     assert all(value > 0 for value in seconds.values())
     other = embedded(bundle, blocks, seed=SEED + 1)[0]
     assert not np.array_equal(place(other.pixels, "clean"), place(result.pixels, "clean"))

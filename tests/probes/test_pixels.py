@@ -14,7 +14,7 @@ from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.probes.kinds import perturb
-from psmt_viz.probes.pixels import PANELS, PixelSample, _Smallest, features_at, sample_pixels
+from psmt_viz.probes.pixels import PANELS, PixelSample, features_at, sample_pixels
 
 QUOTA = 30
 
@@ -169,33 +169,6 @@ def test_the_order_of_images_decides_nothing(bundle: PSMT, blocks: Any, sample: 
     assert places(other) == places(sample)
 
 
-def rows_of(keys: np.ndarray) -> dict[str, np.ndarray]:
-    return {"key": keys, "place": (keys * 1e6).astype(int)}
-
-
-def test_the_smallest_keys_win_in_whatever_order_they_come() -> None:
-    rng = np.random.default_rng(0)
-    keys = rng.random(1000)
-    for _ in range(10):
-        smallest = _Smallest(17)
-        for part in np.array_split(rng.permutation(keys), np.sort(rng.integers(0, 1000, 9))):
-            chosen = smallest.candidates(part)
-            assert len(chosen) <= 17  # memory is bounded by the quota
-            smallest.add(rows_of(part[chosen]))
-        assert smallest.seen == 1000
-        found = smallest.columns()
-        assert np.array_equal(np.sort(found["key"]), np.sort(keys)[:17])
-        assert np.array_equal(found["place"], (found["key"] * 1e6).astype(int))
-
-
-def test_fewer_than_the_quota_are_all_kept() -> None:
-    smallest = _Smallest(10)
-    for part in (np.array([0.5, 0.1]), np.array([]), np.array([0.3])):
-        smallest.add(rows_of(part[smallest.candidates(part)]))
-    assert sorted(smallest.columns()["key"]) == [0.1, 0.3, 0.5]
-    assert smallest.seen == 3
-
-
 def test_every_correct_pixel_of_a_class_has_the_same_chance(
     bundle: PSMT, blocks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +260,74 @@ def test_named_classes_are_taken_in_place_of_the_largest(bundle: PSMT, blocks: A
     found = sample_pixels(bundle, blocks, pixels=20, classes=("white", "green"))
     names, counts = np.unique([bundle.classes[label] for label in found.label], return_counts=True)
     assert (list(names), list(counts)) == (["green", "white"], [10, 10])
+    twice = sample_pixels(bundle, blocks, pixels=20, classes=("white", "green", "white"))
+    assert np.array_equal(twice.row, found.row)
+
+
+class Even:
+    """The images twice, each neighbouring its copy, so that batches of one size fill."""
+
+    def __init__(self, data: Any) -> None:
+        self.name, self.classes = data.name, data.classes
+        self._data = data
+
+    def ids(self, part: str) -> tuple[str, ...]:
+        return tuple(f"{id}-{copy}" for id in self._data.ids(part) for copy in "abcd")
+
+    def image(self, id: str) -> np.ndarray:
+        return np.roll(self._data.image(id[:-2]), 3 * "abcd".index(id[-1]), axis=1)
+
+    def label(self, id: str) -> np.ndarray:
+        return np.roll(self._data.label(id[:-2]), 3 * "abcd".index(id[-1]), axis=1)
+
+
+@pytest.mark.parametrize("batch", [2, 3, 8])
+def test_the_batch_changes_nothing_but_rounding(bundle: PSMT, blocks: Any, batch: int) -> None:
+    data = Even(blocks)
+    alone, together = (sample_pixels(bundle, data, pixels=500, eps=8.0, seed=4, batch=size) for size in (1, batch))
+    for name in ("image", "row", "col", "label"):
+        assert np.array_equal(getattr(together, name), getattr(alone, name))
+    assert together.correct_pixels == alone.correct_pixels
+    assert together.relative_norm == pytest.approx(alone.relative_norm, rel=1e-5)
+    for panel in PANELS:
+        assert np.array_equal(together.prediction[panel], alone.prediction[panel])
+    clean = alone.features["clean"]
+    assert np.allclose(together.features["clean"], clean, rtol=1e-5, atol=1e-5)
+    for panel in PANELS[1:]:
+        assert (alone.prediction[panel] != alone.label).any()
+        # Of the noise; a neighbour's would be another altogether, and leave more than 1.
+        away = np.linalg.norm(together.features[panel] - alone.features[panel])
+        assert away < 0.01 * np.linalg.norm(alone.features[panel] - clean)
+
+
+def test_a_margin_leaves_boundaries_out(bundle: PSMT, blocks: Any) -> None:
+    def nearest_other(id: str, row: int, col: int) -> float:
+        label = blocks.label(id)
+        others = np.argwhere((label != label[row, col]) & (label != 255))
+        return float(np.hypot(*(others - (row, col)).T).min())
+
+    least = {}
+    for margin in (0.0, 4.0):
+        found = sample_pixels(bundle, blocks, pixels=100, margin=margin, seed=3)
+        places = zip(found.image, found.row, found.col, strict=True)
+        least[margin] = min(nearest_other(found.image_ids[image], row, col) for image, row, col in places)
+        assert all(found.correct_pixels.values())
+    assert least[0.0] < 4.0 <= least[4.0]
+    assert found.correct_pixels["background"] < counted(bundle, blocks)["background"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"margin": -1.0}, "--margin of 0 pixels or more, got -1"),
+        ({"margin": math.nan}, "--margin of 0 pixels or more, got nan"),
+        ({"margin": 1e4}, "5 classes with correctly predicted pixels"),
+        ({"batch": 0}, "--batch of 1 image or more, got 0"),
+    ],
+)
+def test_bad_settings(bundle: PSMT, blocks: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        sample_pixels(bundle, blocks, pixels=10, **settings)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +339,6 @@ def test_named_classes_are_taken_in_place_of_the_largest(bundle: PSMT, blocks: A
         (0, (), "--n-pixels a multiple of 5, got 0; give 5"),
         (-5, (), "--n-pixels a multiple of 5, got -5; give 5"),
         (9, ("green", "white"), "--n-pixels a multiple of 2, got 9; give 8"),
-        (10, ("green", "green"), "green"),
     ],
 )
 def test_bad_requests(bundle: PSMT, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:

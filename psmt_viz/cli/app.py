@@ -1,0 +1,82 @@
+"""The program `psmt-viz`: what every verb shares, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App, CycloptsError
+
+import psmt_viz
+from psmt_viz.errors import UserError
+from psmt_viz.files import output_folder
+
+app = App(
+    name="psmt-viz",
+    help="Train PS-MT for semi-supervised semantic segmentation and see what its perturbations really do.",
+    version=psmt_viz.__version__,
+    suppress_keyboard_interrupt=False,
+)
+
+
+@contextmanager
+def results_folder(out: Path | None, verb: str, name: str) -> Iterator[Path]:
+    """Yields the folder for a verb's results and says where it is; a failure takes away what it made and left empty.
+
+    It is made before the work, so that an unwritable folder costs nothing.
+    """
+    place = out or Path("runs", verb)
+    before = {each for each in (place, *place.parents) if each.exists()}
+    folder = output_folder(out, verb, name)
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):  # from the first that holds something
+            for each in (folder, *folder.parents):
+                if each in before:
+                    break
+                each.rmdir()
+        raise
+    say(folder)
+
+
+def show_classes(result: Any) -> None:
+    scores = result.table().set_index("role").T.mul(100)
+    print(scores.to_string(float_format="{:.2f}".format, na_rep="-"))
+
+
+def say(path: Path) -> None:
+    print(f"results: {path}")
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb.
+
+    Returns:
+        0; 2 after an error that the user can mend, told in one line on standard error; 130 after Ctrl-C and 143 after
+        SIGTERM.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning)  # libraries talking to libraries
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+        try:
+            status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        except (UserError, CycloptsError) as error:
+            return _fail(str(error))
+        except OSError as error:
+            path, reason = error.filename or "files", error.strerror or error
+            return _fail(f"expected to read and write {path}, got {reason}; check the disk and its permissions")
+        except KeyboardInterrupt as stop:
+            print("stopped; what was done is kept", file=sys.stderr)
+            return 128 + getattr(stop, "number", signal.SIGINT)
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

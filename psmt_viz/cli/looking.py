@@ -1,0 +1,221 @@
+"""Verbs that look at networks: `evaluate`, `perturb`, `tsne` and `gradcam`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from psmt_viz.cli.app import app, results_folder, show_classes
+from psmt_viz.config import PAPER_EPS, Norm, Objective, Search
+from psmt_viz.errors import UserError
+from psmt_viz.flags import (
+    SWEEP,
+    Batch,
+    Classes,
+    Data,
+    Device,
+    Eps,
+    Images,
+    Jobs,
+    Judges,
+    Kinds,
+    Layer,
+    Layout,
+    Model,
+    Neighbors,
+    NPixels,
+    Out,
+    RunFolder,
+    Seed,
+    ShownClasses,
+    Sweep,
+    Weights,
+    whole_number,
+)
+
+if TYPE_CHECKING:
+    from psmt_viz.exhibits import Subject
+    from psmt_viz.results import Flips
+
+
+@app.command
+def evaluate(
+    run: RunFolder = None,
+    *,
+    data: Data = None,
+    out: Out = None,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Score student, teachers and their ensemble on the validation images."""
+    from psmt_viz.exhibits import RunSubject, make_evaluation
+
+    subject = RunSubject.open(run, data=data, weights=weights, device=device)
+    with results_folder(out, "evaluate", subject.name) as folder:
+        result, _ = make_evaluation(subject, folder)
+        show_classes(result)
+
+
+@app.command
+def perturb(
+    run: RunFolder = None,
+    *,
+    model: Model = None,
+    data: Data = None,
+    classes: Classes = (),
+    out: Out = None,
+    eps: Sweep = SWEEP,
+    kinds: Kinds = (),
+    judges: Judges = (),
+    search: Annotated[Search, Parameter(help="How a direction is found.")] = "finite-difference",
+    iterations: Annotated[int, Parameter(help="Power iterations of a search.", converter=whole_number)] = 1,
+    norm: Annotated[
+        Norm, Parameter(help="What eps bounds: the norm over an image, or over each pixel's feature vector.")
+    ] = "image",
+    objective: Annotated[
+        Objective, Parameter(help="What a search raises: the change of the prediction, or the loss to the label.")
+    ] = "kl",
+    ascent_steps: Annotated[int, Parameter(help="Gradient steps of pgd.", converter=whole_number)] = 10,
+    images: Annotated[
+        int | None, Parameter(help="Only the first of the validation images.", converter=whole_number)
+    ] = None,
+    closeup: Annotated[
+        str | None, Parameter(help="Only look at this validation image: flips and size of every kind, at one eps.")
+    ] = None,
+    seed: Seed = 0,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Measure what each kind of perturbation does to the predictions of student, teachers and ensemble."""
+    from psmt_viz.exhibits import make_closeup, make_perturbation
+    from psmt_viz.perturb import Settings as SearchSettings
+
+    settings = SearchSettings(
+        search=search, iterations=iterations, norm=norm, objective=objective, ascent_steps=ascent_steps
+    )
+    swept = eps is SWEEP  # not asked for
+    if closeup is not None:
+        if len(judges) > 1 or (len(eps) > 1 and not swept):
+            got = f"{', '.join(judges) or 'no --judges'} and --eps {' '.join(map('{:g}'.format, eps))}"
+            raise UserError("one judge and one --eps with --closeup", got, "choose one of each")
+        if images is not None:
+            raise UserError("--images or --closeup", "both", "leave --images out")
+    if model is None and classes:
+        raise UserError("--classes with --model", "a run, which has its own classes", "leave --classes out")
+    subject = _subject(run, model, data=data, classes=classes, weights=weights, device=device)
+    with results_folder(out, "perturb", subject.name) as folder:
+        if closeup is not None:
+            chosen = {"judge": judges[0]} if judges else {}
+            one = PAPER_EPS if swept else eps[0]
+            make_closeup(subject, folder, closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen)
+        else:
+            result, _ = make_perturbation(
+                subject, folder, eps=eps, kinds=kinds, judges=judges, settings=settings, images=images, seed=seed
+            )
+            _show_flips(result)
+
+
+@app.command
+def tsne(
+    run: RunFolder = None,
+    *,
+    model: Model = None,
+    data: Data = None,
+    out: Out = None,
+    n_pixels: NPixels = 25_000,
+    classes: ShownClasses = (),
+    eps: Eps = 2.0,
+    layer: Layer = "z",
+    layout: Layout = "frozen",
+    arrows: Annotated[bool, Parameter(help="Draw where pixels went, flipped ones in red.", negative="")] = False,
+    margin: Annotated[float, Parameter(help="Leave out pixels nearer than this to another class.")] = 0.0,
+    perplexity: Annotated[float, Parameter(help="Effective number of neighbours of t-SNE.")] = 30.0,
+    neighbors: Neighbors = "exact",
+    seed: Seed = 0,
+    batch: Batch = 1,
+    jobs: Jobs = 1,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Draw the t-SNE of correctly predicted pixels before and after VAT and T-VAT."""
+    if arrows and layout == "separate":
+        raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
+    from psmt_viz.exhibits import make_tsne, tsne_remark
+
+    subject = _subject(run, model, data=data, weights=weights, device=device)
+    with results_folder(out, "tsne", subject.name) as folder:
+        _, seconds, _ = make_tsne(
+            subject,
+            folder,
+            jobs=jobs,
+            arrows=arrows,
+            n_pixels=n_pixels,
+            classes=classes,
+            eps=eps,
+            layer=layer,
+            layout=layout,
+            margin=margin,
+            perplexity=perplexity,
+            neighbors=neighbors,
+            seed=seed,
+            batch=batch,
+        )
+        print(tsne_remark(seconds))
+
+
+@app.command
+def gradcam(
+    run: RunFolder = None,
+    *,
+    model: Model = None,
+    data: Data = None,
+    out: Out = None,
+    images: Images = 4,
+    target_class: Annotated[str | None, Parameter(help="Class to map; left out, each image's largest.")] = None,
+    eps: Eps = 2.0,
+    seed: Seed = 0,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Draw Grad-CAM of the student before and after VAT and T-VAT."""
+    from psmt_viz.exhibits import make_gradcam
+
+    subject = _subject(run, model, data=data, weights=weights, device=device)
+    with results_folder(out, "gradcam", subject.name) as folder:
+        make_gradcam(subject, folder, images=images, target_class=target_class, eps=eps, seed=seed)
+
+
+def _subject(
+    run: Path | None,
+    model: str | None,
+    *,
+    data: str | None,
+    classes: tuple[str, ...] = (),
+    weights: str,
+    device: str,
+) -> Subject:
+    """Opens the run or the networks of the user's own."""
+    from psmt_viz.exhibits import RunSubject, Subject
+
+    if model is None:
+        return RunSubject.open(run, data=data, weights=weights, device=device)
+    if run is not None:
+        raise UserError("a run or --model", "both", "leave one of them out")
+    if weights != "last":
+        raise UserError("--weights with a run", "--model, which brings its own", "leave --weights out")
+    return Subject.of_model(model, data=data, classes=classes, device=device)
+
+
+def _show_flips(result: Flips) -> None:
+    """Prints what happens at the paper's eps, what is wrong with a search, and what was left out."""
+    table = result.flips
+    shown = table[((table["eps"] == PAPER_EPS) & (table["norm"] != "own")) & (table["judge"] == table["judge"].iloc[0])]
+    columns = ["kind", "judge", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high", "kl", "miou"]
+    print(shown[columns].to_string(index=False, float_format="{:.5g}".format))
+    for kind, health in result.health.items():
+        for warning in health["warnings"]:
+            print(f"warning: {kind}: {warning}")
+    if left_out := result.parameters["left_out"]:
+        print(f"left out for want of teachers: {', '.join(left_out)}")

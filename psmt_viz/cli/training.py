@@ -1,0 +1,138 @@
+"""Verbs that make a run: `train`, `import` and `export`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from psmt_viz.cli.app import app, say, show_classes
+from psmt_viz.config import PRESETS, RECIPES, Config, configure
+from psmt_viz.errors import UserError
+from psmt_viz.files import output_folder, read_json
+from psmt_viz.flags import Device, RunFolder, Settings, Weights, whole_number
+
+
+@app.command
+def train(
+    *,
+    preset: Annotated[str, Parameter(help=f"Where the settings start from: {', '.join(PRESETS)}.")] = "scenes",
+    recipe: Annotated[
+        str | None, Parameter(help=f"Switches of the method: {' or '.join(RECIPES)}; left out, the first.")
+    ] = None,
+    config: Annotated[Path | None, Parameter(help="A run's config.json to start from, in place of a preset.")] = None,
+    out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/train.")] = None,
+    resume: Annotated[bool, Parameter(help="Go on from the last checkpoint in --out.", negative="")] = False,
+    dry_run: Annotated[bool, Parameter(help="Print the resolved plan and write nothing.", negative="")] = False,
+    device: Device = "auto",
+    devices: Annotated[
+        str | None, Parameter(help="How many devices of that kind (`2`), or which GPUs (`0,1`); left out, one.")
+    ] = None,
+    nodes: Annotated[
+        int | None, Parameter(help="Machines; left out, what torchrun or SLURM say.", converter=whole_number)
+    ] = None,
+    tracker: Annotated[
+        tuple[str, ...],
+        Parameter(help="Trackers of your own, each `module:Class`.", consume_multiple=True, negative_iterable=""),
+    ] = (),
+    settings: Annotated[Settings | None, Parameter(name="*")] = None,
+) -> None:
+    """Train PS-MT, or its supervised control, and leave a run folder. Flags left out keep the preset's value."""
+    if resume and out is None:
+        raise UserError("--out with --resume", "no --out", "name the run folder to go on with")
+    given = {name: value for name, value in vars(settings or Settings()).items() if value is not None}
+    for name in ("data", "labeled_list", "unlabeled_list", "val_list"):
+        if name in given and given[name] != "scenes":
+            # The run is read from other folders than this one.
+            given[name] = str(Path(given[name]).expanduser().resolve())
+    if config is None:
+        resolved = configure(preset, given, recipe=recipe or "supplement")
+    else:
+        resolved = _from_file(config, recipe, given)
+    from psmt_viz.exhibits import draw_run, open_config_data, resolve_device
+    from psmt_viz.results import Evaluation
+    from psmt_viz.train.engine import Engine
+    from psmt_viz.train.session import train as run_training
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its banners tell users nothing
+    opened = open_config_data(resolved.data)
+    engine = Engine(resolve_device(device), devices=_devices(devices), nodes=nodes, system=resolved.system)
+    if dry_run:
+        from psmt_viz.train.preview import preview
+
+        print(preview(resolved, opened, engine, out))
+        return
+    name = f"{opened.name}-{resolved.method.method}-{resolved.data.split}"
+    # The other processes are told the first one's folder.
+    folder = output_folder(out, "train", name) if engine.first else Path()
+    run = run_training(resolved, opened, folder, engine=engine, resume=resume, on_epoch=draw_run, trackers=tracker)
+    if engine.first:
+        show_classes(Evaluation.load(run.folder))
+        say(run.folder)
+
+
+@app.command(name="import")
+def import_(
+    official: Annotated[Path, Parameter(help="A checkpoint of the PS-MT authors, a .pth file.")],
+    *,
+    out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/import.")] = None,
+    classes: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Class names in the order of their ids; left out, those of --data, of Pascal VOC or of Cityscapes.",
+            consume_multiple=True,
+            negative_iterable="",
+        ),
+    ] = (),
+    data: Annotated[
+        str | None, Parameter(help="The data set to look at it with; left out, other verbs want their own --data.")
+    ] = None,
+) -> None:
+    """Turn a checkpoint of the PS-MT authors into a run folder, for every verb that looks at networks."""
+    from psmt_viz.models.exchange import import_official
+
+    if data is not None and data != "scenes":
+        data = str(Path(data).expanduser().resolve())
+    run, found = import_official(official, out, classes=classes, data=data)
+    facts = ", ".join(f"{name} {value}" for name, value in found.facts.items())
+    print(f"{found.config.backbone}, {found.classes} classes: {', '.join(run.classes)}{f'; {facts}' * bool(facts)}")
+    if found.dropped:
+        modules = dict.fromkeys(".".join(key.split(".")[:3]) for key in found.dropped)
+        print(f"dropped {len(found.dropped)} tensors that its networks never use: {', '.join(modules)}")
+    say(run.folder)
+
+
+@app.command
+def export(
+    run: RunFolder = None,
+    *,
+    out: Annotated[Path, Parameter(help="The file to write, for example official.pth.")],
+    weights: Weights = "last",
+) -> None:
+    """Write a run of --arch psmt-deeplabv3plus as a checkpoint that the PS-MT authors' code loads."""
+    from psmt_viz.models.exchange import export_official
+    from psmt_viz.runs import Run
+
+    export_official(Run.open(run), out, weights=weights)
+    say(out)
+
+
+def _devices(text: str | None) -> int | tuple[int, ...] | None:
+    if text is None:
+        return None
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise UserError("--devices as a number (2) or a list (0,1)", repr(text), "give one of the two")
+    return int(text) if len(numbers) == 1 else tuple(map(int, numbers))
+
+
+def _from_file(path: Path, recipe: str | None, given: dict[str, Any]) -> Config:
+    facts = read_json(path)
+    if not isinstance(facts, dict) or "config" not in facts:
+        raise UserError(f"a run's config.json in {path}", "something else", "give the config.json of a run folder")
+    start = Config.from_dict(facts["config"])
+    if recipe is None:
+        return start.replace(given)
+    return configure(start.preset, {**start.flat(), **RECIPES.get(recipe, {}), **given}, recipe=recipe)

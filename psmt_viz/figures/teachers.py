@@ -1,0 +1,74 @@
+"""How alike the two teachers become: their weights, and what they predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from psmt_viz.figures.epochs import by_name, draw_over, label_epochs, name_colors, over_seeds, say_not_measured, seeds
+from psmt_viz.figures.logzero import floor_of, label_axis, lifted
+from psmt_viz.figures.style import DOUBLE, new_figure, plain, require, style
+from psmt_viz.results import Curves
+
+_PANELS = {
+    "teacher_distance": "distance of the teachers' weights (% of their norm)",
+    "teacher_disagreement": "unlabelled pixels where they disagree (%)",
+}
+
+
+def draw_teachers(runs: Sequence[Curves]) -> Figure:
+    """Draws the distance of the two teachers' weights, and the share of pixels on which they disagree, over the epochs.
+
+    Runs of one name (seeds) become one line, their mean, in a band from the lowest to the highest. The distance is
+    measured at the end of each epoch; the disagreement over the steps of each epoch after the warm-up.
+
+    Args:
+        runs: One or several runs; one whose columns `teacher_distance` and `teacher_disagreement` are missing or empty
+            has no line.
+
+    Returns:
+        A figure 174 mm wide; a panel that no run has anything for says so.
+
+    Raises:
+        UserError: if no run has either.
+
+    Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement
+    section 3, where the teachers are said to converge to the same minimum.
+    """
+    found = {column: _bands(runs, column) for column in _PANELS}
+    expected, fix = "runs whose two teachers were compared", "choose a run with teachers, trained beyond its warm-up"
+    require(any(map(len, found.values())), expected, "none", fix)
+    with style():
+        figure = new_figure(DOUBLE, 58)
+        colors = name_colors(runs)
+        panels = figure.subplots(1, 2, sharex=True)
+        for ax, (column, title) in zip(panels, _PANELS.items(), strict=True):
+            ax.set_title(title)
+            label_epochs(ax)
+            _draw_panel(ax, found[column], colors)
+    return figure
+
+
+def _bands(runs: Sequence[Curves], column: str) -> dict[str, pd.DataFrame]:
+    """Name -> the column over its seeds, in %, of the names that have it."""
+    bands = {name: over_seeds(group, column, scale=100) for name, group in by_name(runs).items()}
+    return {name: band for name, band in bands.items() if len(band)}
+
+
+def _draw_panel(ax: Axes, bands: dict[str, pd.DataFrame], colors: dict[str, str]) -> None:
+    if not bands:
+        say_not_measured(ax)
+        return
+    values = pd.concat(bands)[["mean", "min", "max"]]
+    floor = floor_of(values)
+    for name, band in bands.items():
+        count = band["count"].max()
+        label = f"{plain(name)}{seeds(count)}" if len(colors) > 1 else f"mean and range of {count} seeds"
+        drawn = band.assign(**{column: lifted(band[column], floor) for column in values})
+        draw_over(ax, drawn, label=label, look={"color": colors[name], "linewidth": 1.4})
+    label_axis(ax.yaxis, floor, zero=bool((values == 0).any(axis=None)))
+    if len(colors) > 1 or count > 1:
+        ax.legend(loc="best")

@@ -1,0 +1,111 @@
+"""Three ways to lay pixels out before and after the perturbations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import openTSNE
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+
+from psmt_viz.results import PixelEmbedding
+
+Layout = Literal["frozen", "joint", "separate"]
+Neighbors = Literal["exact", "approx"]
+Coordinates = NDArray[np.float64]
+PANELS = PixelEmbedding.PANELS
+_PCA_DIMENSIONS = 50
+
+
+def lay_out(
+    features: Mapping[str, NDArray[np.float32]],
+    layout: Layout,
+    *,
+    perplexity: float,
+    neighbors: Neighbors = "exact",
+    seed: int,
+    jobs: int = 1,
+) -> tuple[dict[str, Coordinates], dict[str, Any]]:
+    """Places every pixel of every panel on a map.
+
+    Features are reduced to their first 50 principal components before; those of `separate` each to its own.
+
+    Args:
+        features: Panel -> (N, C), the same pixels in each.
+        layout: `frozen` fits a map to the clean pixels and places the perturbed ones on it, so that a moved point means
+            a moved feature; `joint` fits one map to all; `separate` fits one map a panel, whose axes have nothing to do
+            with each other.
+        perplexity: Effective number of neighbours; lowered where there are too few pixels.
+        neighbors: `exact`, or `approx` by openTSNE's default (Annoy).
+        seed: Of the layout.
+        jobs: Threads.
+
+    Returns:
+        Panel -> (N, 2), and what was used: perplexity, pca_dimensions, pca_variance, kl_divergence, learning_rate,
+        iterations, and for `frozen` placement_error.
+
+    openTSNE (Policar et al., 2024); its `transform` is Embedding to Reference t-SNE Space (Policar et al., 2021).
+    """
+    make = _Maker(perplexity, neighbors, seed, jobs)
+    if layout == "frozen":
+        return _frozen(features, make)
+    if layout == "joint":
+        coordinates, facts = make.fit(np.concatenate([features[panel] for panel in PANELS]))
+        return dict(zip(PANELS, np.split(coordinates, len(PANELS)), strict=True)), facts
+    made = {panel: make.fit(features[panel]) for panel in PANELS}
+    return {panel: coordinates for panel, (coordinates, _) in made.items()}, made["clean"][1]
+
+
+class _Maker:
+    """Fits maps with one choice of settings."""
+
+    def __init__(self, perplexity: float, neighbors: Neighbors, seed: int, jobs: int) -> None:
+        self._perplexity, self._neighbors, self.seed, self._jobs = perplexity, neighbors, seed, jobs
+
+    def reduce(self, features: NDArray[np.float32]) -> PCA:
+        """Returns the principal components, which `transform` needs again."""
+        return PCA(min(_PCA_DIMENSIONS, *features.shape), random_state=self.seed).fit(features)
+
+    def tsne(self, reduced: NDArray[np.float32], pca: PCA) -> tuple[openTSNE.TSNEEmbedding, dict[str, Any]]:
+        """Returns openTSNE's embedding and what was used."""
+        used = min(self._perplexity, (len(reduced) - 1) / 3)
+        tsne = openTSNE.TSNE(
+            perplexity=used, neighbors=self._neighbors, random_state=self.seed, n_jobs=self._jobs, metric="euclidean"
+        )
+        fitted = tsne.fit(reduced)
+        facts = {
+            "perplexity": used,
+            "pca_dimensions": int(pca.n_components_),
+            "pca_variance": float(pca.explained_variance_ratio_.sum()),
+            "kl_divergence": float(fitted.kl_divergence),
+            "iterations": tsne.early_exaggeration_iter + tsne.n_iter,
+        }
+        return fitted, facts
+
+    def fit(self, features: NDArray[np.float32]) -> tuple[Coordinates, dict[str, Any]]:
+        """Returns (N, 2) and what was used."""
+        pca = self.reduce(features)
+        fitted, facts = self.tsne(pca.transform(features), pca)
+        return np.array(fitted), facts
+
+
+def _frozen(features: Mapping[str, NDArray[np.float32]], make: _Maker) -> tuple[dict[str, Coordinates], dict[str, Any]]:
+    pca = make.reduce(features["clean"])
+    reduced = {panel: pca.transform(values) for panel, values in features.items()}
+    fitted, facts = make.tsne(reduced["clean"], pca)
+    moved = {panel: np.asarray(fitted.transform(reduced[panel])) for panel in PANELS[1:]}
+    # After `transform`, which centres the map that it is given; before it, the panels would not share an origin.
+    coordinates = {"clean": np.array(fitted), **moved}
+    # How far an unmoved pixel lands from itself: no move below this is news.
+    checked = np.random.default_rng(make.seed).permutation(len(reduced["clean"]))[:2000]
+    again = np.asarray(fitted.transform(reduced["clean"][checked]))
+    away = np.linalg.norm(again - coordinates["clean"][checked], axis=1)
+    facts["placement_error"] = float(np.median(away) / extent(coordinates["clean"]))
+    return coordinates, facts
+
+
+def extent(coordinates: Coordinates) -> float:
+    """Returns the longer side of a map."""
+    return float(np.ptp(coordinates, axis=0).max())

@@ -1,0 +1,71 @@
+"""From saved results to figures and page again: no torch, no model, no data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from psmt_viz import figures
+from psmt_viz.files import sha256, write_json
+from psmt_viz.report import write_report
+from psmt_viz.results import MANIFEST, Evaluation, Saved, Training
+from psmt_viz.runs import Run
+
+PAGE = "index.html"
+
+
+def gather(folder: Path | None) -> Saved:
+    """Reads the results of a folder.
+
+    Args:
+        folder: What a verb wrote, or a run folder, of which the results in its folder `figures` are taken, and its own
+            scores and measurements; left out, the run that comes with the project.
+
+    Raises:
+        UserError: if there are none, or one is damaged.
+    """
+    if folder is not None and not (folder / "config.json").is_file():
+        return Saved.load(folder)
+    run = Run.open(folder)
+    saved = Saved.load(run.folder / "figures") if Saved.there(run.folder / "figures") else Saved()
+    if saved.training is None and run.measured:
+        saved = replace(saved, training=Training(runs=(run.curves(),)))
+    if saved.evaluation is None and (run.folder / Evaluation.FACTS).is_file():
+        scores = Evaluation.load(run.folder)
+        saved = replace(saved, evaluation=scores, table=figures.score_table([(run.name, scores)]))
+    return saved
+
+
+def redraw(folder: Path, out: Path) -> None:
+    """Draws every figure of saved results again, with page and manifest.
+
+    Equal results and versions give equal files, so what was redrawn can be compared with what was published.
+
+    Args:
+        folder: Where the results are.
+        out: An existing folder for the figures; may be the same.
+
+    Raises:
+        UserError: if there are no results, or one is damaged.
+    """
+    saved = gather(folder)
+    publish(saved, figures.write_all(saved, out), out)
+
+
+def publish(saved: Saved, made: Mapping[str, Sequence[Path]], out: Path) -> None:
+    """Writes manifest.json, which says what made what, and index.html.
+
+    Args:
+        saved: The results; what is known of their origin is in its manifest.
+        made: Verb -> files that were written.
+        out: The folder.
+    """
+    known = {key: value for key, value in saved.manifest.items() if key != "outputs"}
+    page = write_report(replace(saved, manifest=known), out / PAGE)
+    before: dict[str, Any] = saved.manifest.get("outputs", {})
+    now = {verb: {path.name: sha256(path) for path in paths} for verb, paths in {**made, "report": [page]}.items()}
+    # Files of numbers that were drawn again but not written again keep the hash that they were drawn from.
+    outputs = {verb: before.get(verb, {}) | now.get(verb, {}) for verb in dict.fromkeys([*before, *now])}
+    write_json(out / MANIFEST, {**known, "outputs": outputs})
