@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/train/scenes
 OUT ?= figures
 
-.PHONY: figures test lint env clean
+.PHONY: figures test lint docs env clean
 
 figures: env  ## Train on the embedded data and make every exhibit of the supplement.
 	$(BIN)/psmt-viz train --preset scenes --out $(RUN) --resume
@@ -20,6 +20,9 @@ lint: env
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: env  ## The documentation as a site that needs no network -> site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 env: $(VENV)/.complete
 
 # The stamp is written last, so an interrupted installation is started again.
@@ -30,4 +33,4 @@ $(VENV)/.complete: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs figures
+	rm -rf $(VENV) runs figures site

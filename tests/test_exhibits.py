@@ -32,6 +32,7 @@ from psmt_viz.exhibits import (
     resolve_device,
     tsne_remark,
 )
+from psmt_viz.redraw import redraw
 from psmt_viz.results import Evaluation, Flips, TrainingBatch
 from psmt_viz.runs import Run
 
@@ -64,9 +65,9 @@ def test_the_manifest_says_what_made_what(everything: tuple[Path, list[str]], ps
     out, _ = everything
     manifest = json.loads((out / "manifest.json").read_text())
     named = {name: value for files in manifest["outputs"].values() for name, value in files.items()}
-    assert set(named) == {path.name for path in out.iterdir()} - {"manifest.json", "notes.txt", "index.html"}
+    assert set(named) == {path.name for path in out.iterdir()} - {"manifest.json", "notes.txt"}
     assert all(digest(out / name) == value for name, value in named.items())
-    assert set(manifest["outputs"]) == {"evaluate", "perturb", "curves", "table", "gradcam", "tsne"}
+    assert set(manifest["outputs"]) == {"evaluate", "perturb", "curves", "table", "gradcam", "tsne", "report"}
     assert {"config.json", "metrics.csv", "last.safetensors"} <= set(manifest["inputs"])
     assert all(digest(psmt_run / name) == value for name, value in manifest["inputs"].items())
     asked = {"n_pixels": 25, "images": 1, "eps": 4.0, "seed": 3}
@@ -74,6 +75,13 @@ def test_the_manifest_says_what_made_what(everything: tuple[Path, list[str]], ps
     assert manifest["data"] == VocFolder(Path(Run.open(psmt_run).config.data.data)).fingerprint()
     assert {name: metadata.version(name) for name in ("torch", "numpy")}.items() <= manifest["versions"].items()
     assert manifest["run"]["run"] == "psmt"
+
+
+def test_redrawing_what_was_made_gives_the_same_files(everything: tuple[Path, list[str]], tmp_path: Path) -> None:
+    redraw(everything[0], tmp_path)
+    again = {path.name for path in tmp_path.iterdir()}
+    assert {"fig1_gradcam.pdf", "fig2_tsne.svg", "flips.png", "index.html", "manifest.json"} <= again
+    assert {name for name in again if digest(tmp_path / name) != digest(everything[0] / name)} == set()
 
 
 def test_the_manifest_tells_the_sweep_and_the_weights(everything: tuple[Path, list[str]]) -> None:
@@ -229,14 +237,16 @@ def test_the_ramp_up_is_that_of_the_first_run_that_has_one(
     psmt_run: Path, supervised_run: Path, tmp_path: Path
 ) -> None:
     psmt, supervised = (Run.open(folder).curves() for folder in (psmt_run, supervised_run))
-    paths = make_curves([supervised, psmt], tmp_path)
-    assert {path.stem for path in paths} == {"fig3a_rampup", "fig3b_miou"}
+    _, paths = make_curves([supervised, psmt], tmp_path)
+    named = {path.name.partition(".")[0] for path in paths}
+    assert named == {"curves", "fig3a_rampup", "fig3b_miou", "teachers"}
     with Image.open(tmp_path / "fig3a_rampup.png") as image:
         facts = json.loads(image.text["Description"])
     assert (facts["run"], facts["kind"], facts["length"], facts["final_weight"]) == ("psmt", "gaussian", 20, 1.5)
     with Image.open(tmp_path / "fig3b_miou.png") as image:
         assert json.loads(image.text["Description"])["runs"] == ["supervised", "psmt"]
-    assert {path.stem for path in make_curves([supervised], tmp_path)} == {"fig3b_miou"}
+    _, paths = make_curves([supervised], tmp_path)
+    assert {path.name.partition(".")[0] for path in paths} == {"curves", "fig3b_miou"}
 
 
 def test_table_names_each_run(psmt_run: Path, tmp_path: Path) -> None:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import cycle
+from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from psmt_viz.figures.epochs import (
+    by_name,
+    draw_over,
+    label_epochs,
+    legend_below,
+    legend_rows,
+    name_looks,
+    over_seeds,
+    say_not_measured,
+    seeds,
+)
 from psmt_viz.figures.style import (
     DOUBLE,
-    LINE_COLORS,
-    ROLE_COLORS,
     ROLE_LABELS,
     ROLE_LINES,
     drawing_on,
     new_figure,
     plain,
     require,
+    role_color,
+    shade,
     style,
 )
 from psmt_viz.results import ROLES, Curves
@@ -55,36 +65,35 @@ def draw_ramp_up(curves: Curves, *, ax: Axes | None = None) -> Axes:
     steps = np.unique(np.r_[np.linspace(0, total, 600).astype(int), min(length, total)])
     with drawing_on(ax, height=56) as axes:
         looks: tuple[tuple[Ramp, dict[str, Any]], ...] = (
-            (_OTHER[kind], {"color": "0.45", "linewidth": 0.7, "linestyle": (0, (5, 2))}),
-            (kind, {"color": ROLE_COLORS["student"], "linewidth": 1.4}),
+            (_OTHER[kind], {"color": shade(0.45), "linewidth": 0.7, "linestyle": (0, (5, 2))}),
+            (kind, {"color": role_color("student"), "linewidth": 1.4}),
         )
         for form, look in looks:
             values = [weight * ramp_up(int(step), length, kind=form) for step in steps]
             axes.plot(steps, values, label=_FORMS[form] if form == kind else f"{_FORMS[form]}, not used", **look)
         if 0 < length <= total:
-            axes.axvline(length, color="0.75", linewidth=0.6, zorder=0)
-            axes.annotate(f" {length:,}", (length, 0), xycoords=("data", "axes fraction"), color="0.4", fontsize=6,
+            axes.axvline(length, color=shade(0.75), linewidth=0.6, zorder=0)
+            axes.annotate(f" {length:,}", (length, 0), xycoords=("data", "axes fraction"), color=shade(0.4), fontsize=6,
                         xytext=(0, 2), textcoords="offset points", va="bottom")  # fmt: skip
         axes.set_xlim(0, total)
         axes.set_ylim(0, weight * 1.05 or 1)
         axes.set_xlabel("iteration after warm-up")
         axes.set_ylabel("unsupervised weight β")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        # The ramp rises from the lower left, so the free corner is known.
+        # Above, because a long ramp may pass through every corner.
         handles, labels = axes.get_legend_handles_labels()
-        # On white, because the line that marks the ramp's end may pass behind it.
-        box = axes.legend(handles[::-1], labels[::-1], loc="lower right", bbox_to_anchor=(1, 0.08), frameon=True)
-        box.get_frame().set(facecolor="white", edgecolor="none", alpha=1)
+        axes.legend(handles[::-1], labels[::-1], loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, handlelength=2.6)
     return axes
 
 
 def draw_miou(runs: Sequence[Curves], *, ax: Axes | None = None) -> Axes:
-    """Draws the validation mIoU of ensemble and student over the epochs.
+    """Draws the validation mIoU of student, single teachers and ensemble over the epochs, and over images above.
 
     Runs of one name (seeds) become one line, their mean, in a band from the lowest to the highest; a mean over fewer
     runs stands where some are shorter. One name: each role has its colour, and the single teachers are thin lines
     without a band. Several names: each name has its colour, the roles keep their line styles, and the single teachers
-    are left out.
+    are left out. The axis of images counts every step as a whole one, those of the warm-up too; it is left out where
+    the images of a step are not known or runs differ in them.
 
     Args:
         runs: One or several runs; a role whose column is empty or missing is left out.
@@ -99,27 +108,59 @@ def draw_miou(runs: Sequence[Curves], *, ax: Axes | None = None) -> Axes:
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement
     Fig. 3(b).
     """
-    names = list(dict.fromkeys(run.name for run in runs))
-    with drawing_on(ax, height=60) as axes:
-        for name, color in zip(names, cycle((ROLE_COLORS["student"], *LINE_COLORS)), strict=False):
-            tables = [run.metrics for run in runs if run.name == name]
-            alone = len(names) == 1
+    groups = by_name(runs)
+    alone = len(groups) == 1
+    with drawing_on(ax, height=64 + legend_rows(len(groups), lines=2)) as axes:
+        counts, looks = [], name_looks(runs)
+        for name, group in groups.items():
             for role in reversed(ROLES) if alone else ("ensemble", "student"):
                 thin = role.startswith("teacher")
-                label = ROLE_LABELS[role] if alone else f"{plain(name)}, {ROLE_LABELS[role]}"
-                look = {
-                    "color": ROLE_COLORS[role] if alone else color,
+                scores = over_seeds(group, f"miou_{role}", scale=100)
+                counts.append(int(scores["count"].max() if len(scores) else 0))
+                label = ROLE_LABELS[role] if alone else f"{plain(name)}{seeds(counts[-1])}, {ROLE_LABELS[role]}"
+                look = ({"color": role_color(role)} if alone else looks[name]) | {
                     "linestyle": ROLE_LINES[role],
                     "linewidth": 0.7 if thin else 1.4,
                     "zorder": 2 + 0.1 * ROLES.index(role) - thin,
                 }
-                _draw_band(axes, tables, f"miou_{role}", label=label, look=look, band=not thin)
+                draw_over(axes, scores, label=label, look=look, band=not thin)
         require(bool(axes.lines), "runs with scores", "none", "train for at least one epoch, or choose another run")
-        _label_epochs(axes)
+        label_epochs(axes)
+        _label_images(axes, runs)
         axes.set_ylabel("validation mIoU (%)")
         axes.grid(axis="y")
-        axes.legend(loc="lower right", handlelength=2.6)
+        if alone:
+            _add_roles_legend(axes, max(counts))
+        else:
+            legend_below(axes)
     return axes
+
+
+def _add_roles_legend(ax: Axes, runs: int) -> None:
+    """Adds the legend of one experiment inside the axes; scores rise, so the lower right is mostly free."""
+    middle = sum(ax.get_ylim()) / 2
+    free = all(np.asarray(line.get_ydata())[-1] > middle for line in ax.lines)
+    title = f"mean and range of {runs} seeds" if runs > 1 else None
+    ax.legend(loc="lower right" if free else "best", handlelength=2.6, title=title)
+
+
+def _label_images(ax: Axes, runs: Sequence[Curves]) -> None:
+    """Adds the axis of images above, if epochs and steps have as many of them in all runs."""
+    sizes = {_images(run) for run in runs if len(run.metrics)}
+    of_step, of_epoch = sizes.pop()
+    if sizes or of_epoch == 0:
+        return
+    thousands = bool(of_epoch * ax.get_xlim()[1] >= 2000)
+    scale = of_epoch / 1000 if thousands else of_epoch
+    above = ax.secondary_xaxis("top", functions=(partial(np.multiply, scale), partial(np.multiply, 1 / scale)))
+    above.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    above.set_xlabel(f"images seen{' (thousands)' * thousands}, {of_step} a step")
+
+
+def _images(run: Curves) -> tuple[int, float]:
+    """Images of a step and of an epoch; 0 where they are not known."""
+    steps = run.metrics["step"].iloc[-1] / run.metrics["epoch"].iloc[-1] if "step" in run.metrics else 0
+    return run.images_per_step, float(steps) * run.images_per_step
 
 
 def draw_training(curves: Curves) -> Figure:
@@ -131,19 +172,21 @@ def draw_training(curves: Curves) -> Figure:
     Returns:
         A figure 174 mm wide.
     """
-    table = curves.metrics
     with style():
         figure = new_figure(DOUBLE, 105)
         losses, weights, confident, scores = figure.subplots(2, 2, sharex=True).flat
-        blue, orange = ROLE_COLORS["student"], ROLE_COLORS["ensemble"]
+        blue, orange = role_color("student"), role_color("ensemble")
 
-        _draw_line(losses, table, "loss_sup", label="supervised", look={"color": blue})
-        _draw_line(losses, table, "loss_unsup", label="unsupervised", look={"color": orange, "linestyle": "--"})
+        def draw(ax: Axes, column: str, color: str, *, label: str = "", scale: float = 1, **look: Any) -> None:
+            draw_over(ax, over_seeds([curves], column, scale=scale), label=label, look={"color": color, **look})
+
+        draw(losses, "loss_sup", blue, label="supervised")
+        draw(losses, "loss_unsup", orange, label="unsupervised", linestyle="--")
         _finish(losses, "loss")
 
-        _draw_line(weights, table, "unsup_weight", label="unsupervised weight", look={"color": orange})
+        draw(weights, "unsup_weight", orange)
         rates = weights.twinx()
-        _draw_line(rates, table, "learning_rate", label="learning rate", look={"color": blue, "linestyle": "--"})
+        draw(rates, "learning_rate", blue, linestyle="--")
         for ax, color, text in ((weights, orange, "unsupervised weight β"), (rates, blue, "learning rate")):
             ax.set_ylabel(text, color=color)
             ax.tick_params(axis="y", colors=color)
@@ -155,59 +198,27 @@ def draw_training(curves: Curves) -> Figure:
         rates.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
         weights.set_title("weight and learning rate")
 
-        _draw_line(confident, table, "confident_fraction", label="", look={"color": orange}, scale=100)
+        draw(confident, "confident_fraction", orange, scale=100)
         confident.set_ylim(-2, 102)
         _finish(confident, "confident pixels (%)")
 
         for role in ROLES:
-            look = {"color": ROLE_COLORS[role], "linestyle": ROLE_LINES[role]}
-            look["linewidth"] = 0.7 if role.startswith("teacher") else 1.4
-            _draw_line(scores, table, f"miou_{role}", label=ROLE_LABELS[role], look=look, scale=100)
+            width = 0.7 if role.startswith("teacher") else 1.4
+            look = {"label": ROLE_LABELS[role], "linestyle": ROLE_LINES[role], "linewidth": width}
+            draw(scores, f"miou_{role}", role_color(role), scale=100, **look)
         _finish(scores, "validation mIoU (%)")
         for ax in (confident, scores):
-            _label_epochs(ax)
-        if len(table) == 1:
-            scores.set_xlim(table["epoch"].iloc[0] - 1, table["epoch"].iloc[0] + 1)
+            label_epochs(ax)
+        if len(curves.metrics) == 1:
+            scores.set_xlim(curves.metrics["epoch"].iloc[0] - 1, curves.metrics["epoch"].iloc[0] + 1)
         figure.suptitle(plain(curves.name))
     return figure
-
-
-def _draw_band(
-    ax: Axes, tables: Sequence[pd.DataFrame], column: str, *, label: str, look: dict[str, Any], band: bool
-) -> None:
-    """Draws the mean over runs in percent, with a band from lowest to highest where there are several."""
-    present = [table[["epoch", column]].dropna() for table in tables if column in table]
-    present = [table for table in present if len(table)]
-    if not present:
-        return
-    scores = 100 * pd.concat(present).groupby("epoch")[column].agg(["mean", "min", "max"])
-    ax.plot(scores.index, scores["mean"], label=label, marker=_marker(len(scores)), **look)
-    if band and len(present) > 1:
-        ax.fill_between(scores.index, scores["min"], scores["max"], color=look["color"], alpha=0.18, linewidth=0)
-
-
-def _draw_line(
-    ax: Axes, table: pd.DataFrame, column: str, *, label: str, look: dict[str, Any], scale: float = 1
-) -> None:
-    measured = table[["epoch", column]].dropna() if column in table else table.iloc[:0]
-    if len(measured):
-        ax.plot(measured["epoch"], scale * measured[column], label=label, marker=_marker(len(measured)), **look)
-
-
-def _marker(points: int) -> str | None:
-    """Returns a marker for a line of one point, which would not be seen without."""
-    return "o" if points == 1 else None
 
 
 def _finish(ax: Axes, title: str) -> None:
     ax.set_title(title)
     ax.grid(axis="y")
     if not ax.lines:
-        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", va="center", color="0.5")
+        say_not_measured(ax)
     elif ax.get_legend_handles_labels()[1]:
         ax.legend(loc="best", handlelength=2.6)
-
-
-def _label_epochs(ax: Axes) -> None:
-    ax.set_xlabel("epoch")
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from psmt_viz.figures.style import DOUBLE, ROLE_COLORS, ROLE_LABELS, SINGLE, drawing_on, plain, require
+from psmt_viz.figures.pictures import shares_colormap, write_shares
+from psmt_viz.figures.style import DOUBLE, ROLE_LABELS, SINGLE, drawing_on, plain, require, role_color, shade
 from psmt_viz.metrics import iou, mean_iou
 from psmt_viz.results import Evaluation
 
@@ -42,24 +43,23 @@ def draw_confusion(evaluation: Evaluation, role: str | None = None, *, ax: Axes 
     # seaborn takes a quarter of a second to import, which only this figure needs.
     import seaborn
 
-    texts = np.select([np.isnan(shares) | (shares == 0), shares < 0.5], ["", "<1"], np.char.mod("%.0f", shares))
     with drawing_on(ax, width=width, height=0.94 * width) as axes:
         seaborn.heatmap(
             shares,
             ax=axes,
             vmin=0,
             vmax=100,
-            cmap="Blues",
-            annot=texts,
-            fmt="",
-            annot_kws={"fontsize": 6 if size <= _MANY // 2 + 2 else 5},
+            cmap=shares_colormap(),
             square=True,
             xticklabels=names,
             yticklabels=names,
             cbar_kws={"label": "share of the class's pixels (%)", "fraction": 0.046, "pad": 0.02},
         )
+        # Not seaborn's own numbers: on middle blues these have half the contrast that text needs.
+        write_shares(axes, shares, axes.collections[-1], fontsize=6 if size <= _MANY // 2 + 2 else 5, corner=0.5)
         for row in np.flatnonzero(totals[:, 0] == 0).tolist():
-            axes.add_patch(Rectangle((0, row), size, 1, facecolor="0.95", edgecolor="0.75", hatch="////", linewidth=0))
+            axes.add_patch(Rectangle((0, row), size, 1, facecolor=shade(0.95), edgecolor=shade(0.75), hatch="////",
+                           linewidth=0))  # fmt: skip
         axes.tick_params(length=0)
         axes.tick_params(axis="x", rotation=90)
         axes.tick_params(axis="y", rotation=0)
@@ -85,7 +85,7 @@ def draw_class_iou(evaluation: Evaluation, *, ax: Axes | None = None) -> Axes:
         roles = list(evaluation.confusion)
         for index, role in enumerate(roles):
             matrix = evaluation.confusion[role]
-            color = ROLE_COLORS.get(role, "0.3")
+            color = role_color(role)
             # Roles stand one below another within a class, or equal scores would hide each other.
             offset = 0.16 * (index - (len(roles) - 1) / 2)
             mean = 100 * mean_iou(matrix)

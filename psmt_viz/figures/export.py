@@ -9,31 +9,35 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from psmt_viz.figures.style import style
-from psmt_viz.files import whole
+from psmt_viz.files import sha256, whole, write_json
 
 DPI = 300
 
 
 def export(figure: Figure, stem: Path, *, provenance: dict[str, Any]) -> list[Path]:
-    """Saves a figure as PNG (300 dpi), PDF and SVG, each whole or not at all.
+    """Saves a figure as PNG (300 dpi), PDF and SVG with a text on its origin beside them, each whole or not at all.
 
     Equal figures give equal bytes: no dates, no random ids. The arrangement of the figure is fixed by its first
-    export, because arranging again could move parts by a fraction of a pixel.
+    export, because arranging again could move parts by a fraction of a pixel. A figure on dark paper stays dark.
 
     Args:
         figure: What to save.
         stem: Path without suffix; dots in the name are kept.
         provenance: What made the figure, kept as JSON in each file: PNG text `Description`, PDF `Keywords`, SVG
-            description.
+            description. `<stem>.provenance.json` holds it readably, with the SHA-256 of each of these files.
 
     Returns:
-        The three paths.
+        The four paths.
     """
-    return [_save(figure, stem.with_name(stem.name + suffix), provenance) for suffix in (".png", ".pdf", ".svg")]
+    paths = [_save(figure, stem.with_name(stem.name + suffix), provenance) for suffix in (".png", ".pdf", ".svg")]
+    files = {path.name: sha256(path) for path in paths}
+    beside = stem.with_name(stem.name + ".provenance.json")
+    write_json(beside, {"figure": stem.name, "files": files, "provenance": json.loads(_facts(provenance))})
+    return [*paths, beside]
 
 
 def export_png(figure: Figure, path: Path, provenance: dict[str, Any]) -> Path:
-    """Saves a figure as one PNG (300 dpi) on the same terms as `export`.
+    """Saves a figure as one PNG (300 dpi) on the same terms as `export`, with no text beside it.
 
     Args:
         figure: What to save.
@@ -48,7 +52,7 @@ def export_png(figure: Figure, path: Path, provenance: dict[str, Any]) -> Path:
 
 def _save(figure: Figure, path: Path, provenance: dict[str, Any]) -> Path:
     kind = path.suffix[1:]
-    facts = json.dumps(provenance, sort_keys=True, separators=(",", ":"), default=str)  # ASCII: PDF and PNG text is
+    facts = _facts(provenance)
     metadata: dict[str, dict[str, str | None]] = {
         "png": {"Description": facts},
         "pdf": {"Keywords": facts, "CreationDate": None},
@@ -61,3 +65,9 @@ def _save(figure: Figure, path: Path, provenance: dict[str, Any]) -> Path:
         with whole(path) as temporary:
             figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata[kind])
     return path
+
+
+def _facts(provenance: dict[str, Any]) -> str:
+    """Returns facts as strict JSON in ASCII, which PNG and PDF text is; NaN and infinity as text."""
+    finite = json.loads(json.dumps(provenance, default=str), parse_constant=str)
+    return json.dumps(finite, sort_keys=True, separators=(",", ":"))

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from psmt_viz.config import PAPER_EPS
 from psmt_viz.figures.kinds import OWN, add_warnings, judge_of, judged_by, look, ordered, ordered_judges
 from psmt_viz.figures.logzero import floor_of, label_axis, lifted
-from psmt_viz.figures.style import DOUBLE, drawing_on, new_figure, percent, plain, require, style
+from psmt_viz.figures.style import DOUBLE, drawing_on, new_figure, percent, plain, require, shade, style
 from psmt_viz.results import Flips
 
 
@@ -37,7 +37,6 @@ class _Measure(NamedTuple):
 
 _FLIPS = _Measure("flip_rate", 100, "correct pixels flipped (%)")
 _KL = _Measure("kl", 1, "KL divergence (nats, sum over an image)")
-_HOLLOW: dict[str, Any] = {"linestyle": "", "markerfacecolor": "white", "markeredgewidth": 0.9, "zorder": 3}
 _OWN_SIZE = 6.5
 
 
@@ -161,13 +160,17 @@ def _draw_line(ax: Axes, rows: pd.DataFrame, measure: _Measure, floor: float, *,
     gid = f"{kind}/{norm}"
     if norm == OWN:
         ax.vlines(eps, low, high, color=color, linewidth=0.8, gid=f"interval {gid}")
-        ax.plot(eps, shown, color=color, marker=marker, markersize=_OWN_SIZE, gid=gid, **_HOLLOW)
+        ax.plot(eps, shown, color=color, marker=marker, markersize=_OWN_SIZE, gid=gid, **_hollow())
         return
     ax.fill_between(eps, low, high, color=color, alpha=0.13, linewidth=0, gid=f"band {gid}")
     ax.plot(eps, shown, color=color, linestyle=line, marker=marker, gid=gid)
     zero = values <= 0
     if zero.any():
-        ax.plot(eps[zero], shown[zero], color=color, marker=marker, markersize=5, gid="zero", **_HOLLOW)
+        ax.plot(eps[zero], shown[zero], color=color, marker=marker, markersize=5, gid="zero", **_hollow())
+
+
+def _hollow() -> dict[str, Any]:
+    return {"linestyle": "", "markerfacecolor": shade(1), "markeredgewidth": 0.9, "zorder": 3}
 
 
 def _handles(table: pd.DataFrame) -> list[Line2D]:
@@ -180,7 +183,7 @@ def _handles(table: pd.DataFrame) -> list[Line2D]:
         handles.append(Line2D([], [], color=color, linestyle=line, marker=marker, label=label))
     if (table["norm"] == OWN).any():
         handles.append(
-            Line2D([], [], color="0.3", marker="o", markersize=_OWN_SIZE, label="authors' own size", **_HOLLOW)
+            Line2D([], [], color=shade(0.3), marker="o", markersize=_OWN_SIZE, label="authors' own size", **_hollow())
         )
     return handles
 
@@ -208,11 +211,11 @@ def _label_eps(ax: Axes, table: pd.DataFrame) -> None:
 def _mark_paper_eps(ax: Axes, table: pd.DataFrame) -> None:
     if not (table["norm"] == "image").any():
         return  # the paper's is a norm over images
-    ax.axvline(PAPER_EPS, color="0.6", linewidth=0.6, zorder=0)
+    ax.axvline(PAPER_EPS, color=shade(0.6), linewidth=0.6, zorder=0)
     factor = _norm_factor(table)
     size = "" if factor is None else f"\n({percent(PAPER_EPS * factor)} of ‖z‖)"
     ax.annotate(f"paper: eps = 2{size}", (PAPER_EPS, 1), xycoords=("data", "axes fraction"), xytext=(3, -2),
-                textcoords="offset points", va="top", fontsize=6, color="0.35")  # fmt: skip
+                textcoords="offset points", va="top", fontsize=6, color=shade(0.35))  # fmt: skip
 
 
 def _norm_factor(table: pd.DataFrame) -> float | None:

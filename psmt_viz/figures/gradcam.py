@@ -7,25 +7,42 @@ import math
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from psmt_viz.figures.pictures import clear, dimmed
-from psmt_viz.figures.style import DOUBLE, class_colormap, new_figure, plain, require, style
+from psmt_viz.figures.style import DOUBLE, class_colormap, eps_text, new_figure, percent, plain, require, style
 from psmt_viz.metrics import IGNORE
 from psmt_viz.results import Cam, Cams
 
 TITLES = {"clean": "original", "vat": "+ VAT", "tvat": "+ T-VAT"}
+CHANGES = {"vat": "VAT − original", "tvat": "T-VAT − original"}
 COLORMAP = ListedColormap(colormaps["turbo"](np.linspace(0.04, 0.92, 256)), name="turbo-red")
 """Readers of the paper expect red = high. Turbo has that without jet's false edges; its dark ends are cut."""
+CHANGE_COLORMAP = colormaps["RdBu_r"]
+"""Red = more, blue = less; told apart with any colour vision."""
+
+_SIDE = 20.5
+"""Width of a picture in mm."""
+_SHOWN = 0.995
+"""Quantile of the changes at which their colours end; with the very largest, the others would be too pale to see."""
+_WIDTHS = (1, 1, 1, 1, 1, 0.07, 1, 1, 0.07)
 
 
 def draw_gradcam(cams: Cams) -> Figure:
-    """Draws one row an image: input, truth and prediction, and the maps before and after VAT and T-VAT.
+    """Draws one row an image: input, truth and prediction, the maps before and after VAT and T-VAT, and their changes.
 
-    The three maps of a row share one scale from 0 to the row's highest value, so that their reds can be compared.
-    Below each perturbed map stands how much the mass of the map (its sum) changed.
+    The three maps of a row share one scale from 0 to the row's highest value, so that their reds can be compared. What
+    each perturbation changed is drawn on a scale of its own, because it can be too small to see in the maps: from minus
+    to plus the change that all but 0.5 % of the row's pixels keep below. Below the maps stand their faithfulness (does
+    the network need what the map points at? 1 at best, about 0 for a map that says nothing) and how much their mass
+    (their sum) changed; below the changes, which share of the mass moved, and the largest change beside the highest
+    value of the three maps.
 
     Args:
         cams: The maps; each with its image, truth and prediction.
@@ -41,69 +58,97 @@ def draw_gradcam(cams: Cams) -> Figure:
     require(len(cams.cams) > 0, "images with maps", "none", "run psmt-viz gradcam again")
     ratios = [cam.image.shape[0] / cam.image.shape[1] for cam in cams.cams]
     with style():
-        figure = new_figure(DOUBLE, sum(29 * ratio + 5 for ratio in ratios) + 4)
-        grid = figure.add_gridspec(len(cams.cams), 6, width_ratios=[1, 1, 1, 1, 1, 0.06], height_ratios=ratios)
+        figure = new_figure(DOUBLE, sum(_SIDE * ratio + 8 for ratio in ratios) + 9)
+        grid = figure.add_gridspec(len(cams.cams), len(_WIDTHS), width_ratios=_WIDTHS, height_ratios=ratios)
         for row in range(len(cams.cams)):
-            axes = [figure.add_subplot(grid[row, column]) for column in range(6)]
+            axes = [figure.add_subplot(grid[row, column]) for column in range(len(_WIDTHS))]
             _draw_row(figure, axes, cams, row)
+        figure.suptitle(_title(cams))
     return figure
+
+
+def _title(cams: Cams) -> str:
+    names = {"cam_method": "method", "layer": "layer"}
+    known = [f"{text} {plain(cams.parameters[name])}" for name, text in names.items() if name in cams.parameters]
+    return ", ".join([*known, eps_text(cams.parameters)])
 
 
 def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
     cam = cams.cams[row]
-    count = len(cams.classes)
-    wanted = cams.classes.index(cam.class_name) if cam.class_name in cams.classes else None
-    titles = ["input", "truth (line), prediction", *TITLES.values()]
-    for ax, title in zip(axes, titles, strict=False):
+    inputs, maps, map_bar, changes, change_bar = axes[:2], axes[2:5], axes[5], axes[6:8], axes[8]
+    titles = ["input", "prediction\n(line: truth)", *TITLES.values(), *CHANGES.values()]
+    for ax, title in zip([*inputs, *maps, *changes], titles, strict=True):
         clear(ax)
         if row == 0:
             ax.set_title(title)
-    axes[0].imshow(cam.image)
-    axes[0].set_ylabel(f"{plain(cam.image_id)}\n{plain(cam.class_name)}")
+    inputs[0].imshow(cam.image)
+    inputs[0].set_ylabel(f"{plain(cam.image_id)}\n{plain(cam.class_name)}", fontsize=6)
+    _draw_prediction(inputs[1], cam, len(cams.classes))
 
-    grey = dimmed(cam.image)
-    axes[1].imshow(grey, cmap="gray", vmin=0, vmax=1)
+    outline = cam.truth == (cams.classes.index(cam.class_name) if cam.class_name in cams.classes else -1)
+    high = _positive(max(float(np.nanmax(getattr(cam, name))) for name in Cam.MAPS))
+    numbers = _numbers(cams, row)
+    for ax, name in zip(maps, Cam.MAPS, strict=True):
+        ax.imshow(dimmed(cam.image), cmap="gray", vmin=0, vmax=1)
+        shown = ax.imshow(getattr(cam, name), cmap=COLORMAP, vmin=0, vmax=high, alpha=0.65, gid=f"map-{name}")
+        _outline(ax, outline)
+        ax.set_xlabel("\n".join(_map_words(numbers, name)), fontsize=6)
+    _draw_bar(figure, shown, map_bar)
+
+    end = _positive(float(np.nanquantile([np.abs(cam.change(name)) for name in CHANGES], _SHOWN)))
+    for ax, name in zip(changes, CHANGES, strict=True):
+        values = cam.change(name)
+        shown = ax.imshow(values, cmap=CHANGE_COLORMAP, vmin=-end, vmax=end, gid=f"change-{name}")
+        _outline(ax, outline)
+        moved, most = numbers.get(f"moved_{name}", math.nan), float(np.nanmax(np.abs(values))) / high
+        ax.set_xlabel(f"moved {percent(moved)}\n≤ {percent(most)} of peak", fontsize=6)
+    _draw_bar(figure, shown, change_bar)
+
+
+def _draw_prediction(ax: Axes, cam: Cam, count: int) -> None:
+    ax.imshow(dimmed(cam.image), cmap="gray", vmin=0, vmax=1)
     shown = np.ma.masked_equal(cam.prediction, IGNORE)
-    axes[1].imshow(shown, cmap=class_colormap(count), vmin=0, vmax=count - 1, alpha=0.6)
+    ax.imshow(shown, cmap=class_colormap(count), vmin=0, vmax=max(count - 1, 1), alpha=0.6)
     for index in np.unique(cam.truth[cam.truth < count]):
-        _outline(axes[1], cam.truth == index)
+        _outline(ax, cam.truth == index)
 
-    high = max(float(np.nanmax(getattr(cam, name))) for name in Cam.MAPS)
-    high = high if math.isfinite(high) and high > 0 else 1.0  # a class without any evidence: all maps are blank
-    changes = _mass_changes(cams, row)
-    for ax, name in zip(axes[2:5], Cam.MAPS, strict=True):
-        ax.imshow(grey, cmap="gray", vmin=0, vmax=1)
-        picture = ax.imshow(getattr(cam, name), cmap=COLORMAP, vmin=0, vmax=high, alpha=0.65, gid=f"map-{name}")
-        if wanted is not None:
-            _outline(ax, cam.truth == wanted)
-        ax.set_xlabel(changes[name], fontsize=6)
-    bar = figure.colorbar(picture, cax=axes[5])
-    bar.ax.set_ylim(0, high)
-    bar.ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+
+def _draw_bar(figure: Figure, shown: AxesImage, ax: Axes) -> None:
+    signed = shown.get_clim()[0] < 0
+    opaque = ScalarMappable(shown.norm, shown.cmap)
+    bar: Colorbar = figure.colorbar(opaque, cax=ax, extend="both" if signed else "neither")
+    bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=4, symmetric=signed))
+    bar.ax.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
     bar.ax.yaxis.get_offset_text().set_fontsize(5)
     bar.ax.tick_params(labelsize=5)
-    bar.ax.locator_params(axis="y", nbins=4)
     bar.outline.set_visible(False)
 
 
 def _outline(ax: Axes, mask: NDArray[np.bool_]) -> None:
     # Black under white is seen on any colour.
     if mask.any() and not mask.all():
-        ax.contour(mask, levels=[0.5], colors="black", linewidths=1.1)
-        ax.contour(mask, levels=[0.5], colors="white", linewidths=0.6)
+        ax.contour(mask, levels=[0.5], colors="black", linewidths=0.9)
+        ax.contour(mask, levels=[0.5], colors="white", linewidths=0.45)
 
 
-def _mass_changes(cams: Cams, row: int) -> dict[str, str]:
-    """Returns what is written below each map; the change comes from the saved table, not from the pictures."""
-    table, cam = cams.table, cams.cams[row]
-    known = len(table) == len(cams.cams) and (*table[["image", "class"]].iloc[row],) == (cam.image_id, cam.class_name)
-    texts = {"clean": ""}
-    for name in ("vat", "tvat"):
-        before, after = (float(table[f"mass_{part}"].iloc[row]) if known else math.nan for part in ("clean", name))
-        change = 100 * (after / before - 1) if before > 0 else math.nan
-        texts[name] = (
-            f"mass {round(change, 1) + 0.0:+.1f} %".replace("-", "−")
-            if math.isfinite(change)
-            else "mass change not known"
-        )
-    return texts
+def _positive(value: float) -> float:
+    """Returns the end of a scale, also where a map is blank or nothing changed."""
+    return value if math.isfinite(value) and value > 0 else 1.0
+
+
+def _numbers(cams: Cams, row: int) -> dict[str, float]:
+    """Returns an image's row of the saved table, or nothing if the table has another image or class there."""
+    if len(cams.table) != len(cams.cams):
+        return {}
+    own, cam = cams.table.iloc[row], cams.cams[row]
+    same = (own["image"], own["class"]) == (cam.image_id, cam.class_name)
+    return {name: float(own[name]) for name in own.index if name not in ("image", "class")} if same else {}
+
+
+def _map_words(numbers: dict[str, float], name: str) -> list[str]:
+    """Returns what is written below a map, a line each."""
+    faithful, change = (numbers.get(f"{what}_{name}", math.nan) for what in ("faithfulness", "change"))
+    words = [f"faithful {faithful:.3f}".replace("-", "−") if math.isfinite(faithful) else "faithful not known"]
+    if name in CHANGES:
+        words.append(f"mass {'−' if change < 0 else '+' if change >= 0 else ''}{percent(abs(change))}")
+    return words

@@ -13,7 +13,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import TextToPath
 
-from psmt_viz.figures.style import FLIP_COLOR, ROLE_COLORS, ROLE_LABELS, plain, require
+from psmt_viz.figures.style import ROLE_COLORS, ROLE_LABELS, flip_color, on_paper, plain, require, shade
 from psmt_viz.results import ROLES
 
 OWN = "own"
@@ -31,6 +31,7 @@ class Look(NamedTuple):
 
 # A search that asks one role has that role's colour. The others are those of a list of dark colours that lie farthest
 # (OKLab, normal sight, protanopia, deuteranopia) from these and from each other. Never a star: that is a flipped pixel.
+# `look` gives them for the current paper.
 LOOKS: Mapping[str, Look] = MappingProxyType(
     {
         "vat": Look("VAT", ROLE_COLORS["student"], "o", "-"),
@@ -54,8 +55,10 @@ _INDENT = "   "
 
 
 def look(kind: str) -> Look:
-    """Returns how a kind is drawn; one that this project does not know is a thin line under its own name."""
-    return LOOKS[kind] if kind in LOOKS else Look(plain(kind), "0.3", "d", (0, (1, 3)))
+    """Returns how a kind is drawn on the current paper; an unknown one is a thin line under its own name."""
+    if kind not in LOOKS:
+        return Look(plain(kind), shade(0.3), "d", (0, (1, 3)))
+    return LOOKS[kind]._replace(color=on_paper(LOOKS[kind].color))
 
 
 def ordered(kinds: Iterable[Any]) -> list[str]:
@@ -118,7 +121,7 @@ def add_warnings(figure: Figure, health: Mapping[str, Any]) -> None:
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(rect=(0, share, 1, 1 - share))
-    figure.text(1.5 / width, 1 / (height + added), "\n".join(lines), color=FLIP_COLOR, fontsize=6, va="bottom",
+    figure.text(1.5 / width, 1 / (height + added), "\n".join(lines), color=flip_color(), fontsize=6, va="bottom",
                 linespacing=1.2, gid="warnings")  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from matplotlib.axis import Axis, XAxis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from psmt_viz.figures.style import shade
+
 
 def floor_of(values: Any) -> float:
     """Returns where zero is drawn: the decade below every finite value above zero."""
@@ -36,7 +38,7 @@ def label_axis(axis: Axis, floor: float, *, zero: bool) -> None:
     ax.set(**{f"{name}scale": "log"})
     if zero:
         getattr(ax, f"set_{name}lim")(floor / 1.6)
-        (ax.axvline if name == "x" else ax.axhline)(floor, color="0.8", linewidth=0.6, zorder=0)
+        (ax.axvline if name == "x" else ax.axhline)(floor, color=shade(0.8), linewidth=0.6, zorder=0)
     # Within one decade there might be no power of ten, and no label at all.
     low, high = np.log10(getattr(ax, f"get_{name}lim")())
     axis.set_major_locator(LogLocator(subs=(1.0,) if np.floor(high) > np.ceil(low) else (1.0, 2.0, 5.0), numticks=12))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from psmt_viz.errors import UserError
 from psmt_viz.files import whole, write_text
 from psmt_viz.metrics import mean_iou
 from psmt_viz.results import Evaluation
@@ -21,11 +23,22 @@ _HEADINGS = {
     "run": "run",
     "dataset": "data set",
     "split": "split",
+    "runs": "runs",
     "ensemble": "ensemble",
     "single_teacher": "single teacher",
     "teacher2": "teacher 2",
     "student": "student",
+    "gain": "gain",
+    "gain_teacher2": "gain on teacher 2",
 }
+_TEXTS = ("source", "run", "dataset", "split")
+_GAINS = {"gain": "single_teacher", "gain_teacher2": "teacher2"}
+_NUMBERS = (*SCORES, *_GAINS)
+_COLUMNS = (*_HEADINGS, *(f"{name}_{end}" for name in _NUMBERS for end in ("low", "high")))
+_NOTE = (
+    "Validation mIoU in %; single teacher = teacher 1; gain = ensemble - single teacher, in points. "
+    "Of several runs (seeds): mean (lowest to highest)."
+)
 # Published in the supplement's Table 1: split -> mIoU (%) of ensemble and single teacher.
 _PUBLISHED = {"1/16": (72.83, 72.79), "1/8": (75.70, 75.59), "1/4": (76.43, 76.26), "1/2": (77.88, 77.71)}
 _LATEX = {
@@ -39,34 +52,50 @@ _LATEX = {
 
 
 def score_table(runs: Sequence[tuple[str, Evaluation]]) -> pd.DataFrame:
-    """Returns the mIoU of ensemble, single teacher and student of each run, and the published rows below.
+    """Returns the mIoU of ensemble, single teachers and student of each run and experiment beside the published rows.
 
     Args:
-        runs: Name and scores of each run; the parameters `dataset` and `split` of the scores are shown.
+        runs: Name and scores of each run. Several of one name are one experiment under several seeds: each has its own
+            row, named by the parameter `run` of its scores, and a row of their mean follows. The parameters `dataset`
+            and `split` of the scores are shown.
 
     Returns:
-        Columns source (`this run` or `published`), run, dataset, split, and in % with two decimals ensemble,
-        single_teacher (teacher 1), teacher2, student; NaN where a run has no such role and where none is published.
+        Columns source (`this run`, `mean` or `published`), run, dataset, split; runs, how many a row is the mean of;
+        ensemble, single_teacher (teacher 1), teacher2, student in %; gain and gain_teacher2, the ensemble minus one
+        and the other teacher, in points; and of each of these six <name>_low and <name>_high over the runs of a mean.
+        All are rounded last, to two decimals. Empty are the scores of a role that a run has not, what is not
+        published, and low and high of one run.
+
+    Raises:
+        UserError: if runs of one name were scored on different data sets or splits.
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement
     Table 1.
     """
-    rows: list[dict[str, Any]] = []
+    groups: dict[str, list[Evaluation]] = {}
     for name, evaluation in runs:
-        row: dict[str, Any] = {"source": "this run", "run": name}
-        row |= {key: str(evaluation.parameters.get(key, "")) for key in ("dataset", "split")}
-        for column, role in _ROLES.items():
-            matrix = evaluation.confusion.get(role)
-            row[column] = math.nan if matrix is None else round(100 * mean_iou(matrix), 2)
-        rows.append(row)
+        groups.setdefault(name, []).append(evaluation)
+    rows: list[dict[str, Any]] = []
+    for name, group in groups.items():
+        own = [_scores(evaluation) for evaluation in group]
+        facts = _shared_facts(name, group)
+        alone = len(group) == 1
+        for evaluation, scores in zip(group, own, strict=True):
+            run = name if alone else str(evaluation.parameters.get("run", name))
+            rows.append({"source": "this run", "run": run, **facts, "runs": 1, **scores})
+        if not alone:
+            rows.append({"source": "mean", "run": name, **facts, "runs": len(group), **_over_runs(own)})
     for split, (ensemble, single) in _PUBLISHED.items():
         row = {"source": "published", "run": "PS-MT, DeepLabV3+ ResNet-50", "dataset": "Pascal VOC 2012"}
-        rows.append(row | {"split": split, "ensemble": ensemble, "single_teacher": single})
-    return pd.DataFrame(rows, columns=list(_HEADINGS))
+        scores = {"ensemble": ensemble, "single_teacher": single, "gain": ensemble - single}
+        rows.append(row | {"split": split, **scores})
+    return _typed(pd.DataFrame(rows, columns=list(_COLUMNS)).round(2))
 
 
 def write_table(frame: pd.DataFrame, folder: Path) -> list[Path]:
     """Writes a table of `score_table` as table1.csv, table1.md and table1.tex (for the LaTeX package booktabs).
+
+    What `read_csv` reads from table1.csv gives the same three files.
 
     Args:
         frame: The table.
@@ -74,7 +103,11 @@ def write_table(frame: pd.DataFrame, folder: Path) -> list[Path]:
 
     Returns:
         The three paths.
+
+    Raises:
+        UserError: if a column is missing, as in tables of before there were means over seeds, or is no number.
     """
+    frame = _typed(frame)
     paths = [folder / f"table1.{kind}" for kind in ("csv", "md", "tex")]
     with whole(paths[0]) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.2f", lineterminator="\n")
@@ -83,30 +116,83 @@ def write_table(frame: pd.DataFrame, folder: Path) -> list[Path]:
     return paths
 
 
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a table and no others, as text and numbers also where they were read from a file or are empty."""
+    fix = "make it again with psmt-viz table"
+    if missing := [name for name in _COLUMNS if name not in frame]:
+        raise UserError("a table of scores", f"one without {', '.join(missing)}", fix)
+    numbers = [name for name in _COLUMNS if name not in (*_TEXTS, "runs")]
+    try:
+        typed = frame[list(_COLUMNS)].astype({"runs": "Int64"} | dict.fromkeys(numbers, float))
+    except (TypeError, ValueError) as error:
+        raise UserError("numbers in a table of scores", str(error), fix) from None
+    typed[numbers] += 0.0  # -0.00 would look like a loss
+    texts = typed[list(_TEXTS)].astype(object).fillna("")
+    return typed.assign(**{name: texts[name] for name in _TEXTS})
+
+
+def _scores(evaluation: Evaluation) -> dict[str, float]:
+    scores = {
+        column: 100 * mean_iou(evaluation.confusion[role]) if role in evaluation.confusion else math.nan
+        for column, role in _ROLES.items()
+    }
+    return scores | {gain: scores["ensemble"] - scores[teacher] for gain, teacher in _GAINS.items()}
+
+
+def _shared_facts(name: str, group: Sequence[Evaluation]) -> dict[str, str]:
+    facts = {tuple(str(each.parameters.get(key, "")) for key in ("dataset", "split")) for each in group}
+    if len(facts) > 1:
+        got = " and ".join(sorted(", split ".join(each) for each in facts))
+        raise UserError(f"runs named {name} with scores on one data set and split", got, "name them differently")
+    return dict(zip(("dataset", "split"), facts.pop(), strict=True))
+
+
+def _over_runs(own: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Mean, lowest and highest of each number; not known if one run lacks it."""
+    found: dict[str, float] = {}
+    for name in _NUMBERS:
+        values = np.array([scores[name] for scores in own])
+        found |= {name: values.mean(), f"{name}_low": values.min(), f"{name}_high": values.max()}
+    return found
+
+
 def _markdown(frame: pd.DataFrame) -> str:
-    headings = [_HEADINGS.get(str(name), str(name)) for name in frame]
-    rule = ["---:" if name in SCORES else "---" for name in frame]
-    rows = [[_cell(value, _escape_markdown) for value in row] for row in frame.itertuples(index=False)]
-    lines = ["| " + " | ".join(row) + " |" for row in (headings, rule, *rows)]
-    return "\n".join([*lines, "", "Validation mIoU in %; single teacher = teacher 1."]) + "\n"
+    rule = ["---" if name in _TEXTS else "---:" for name in _HEADINGS]
+    rows = [_cells(row, _escape_markdown) for row in frame.to_dict("records")]
+    lines = ["| " + " | ".join(row) + " |" for row in (list(_HEADINGS.values()), rule, *rows)]
+    return "\n".join([*lines, "", _NOTE]) + "\n"
 
 
 def _latex(frame: pd.DataFrame) -> str:
-    headings = " & ".join(_HEADINGS.get(str(name), str(name)) for name in frame)
-    columns = "".join("r" if name in SCORES else "l" for name in frame)
-    lines = ["% Validation mIoU in %; single teacher = teacher 1. Needs \\usepackage{booktabs}."]
-    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{headings} \\"]
-    for _, rows in frame.groupby("source", sort=False):
-        lines.append(r"\midrule")
-        cells = [[_cell(value, _escape_latex) for value in row] for row in rows.itertuples(index=False)]
-        lines += [" & ".join(row) + r" \\" for row in cells]
+    columns = "".join("l" if name in _TEXTS else "r" for name in _HEADINGS)
+    lines = [
+        f"% {_NOTE}",
+        r"% Needs \usepackage{booktabs}; \resizebox{\textwidth}{!}{\input{table1}} fits it to a page.",
+    ]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{' & '.join(_HEADINGS.values())} \\"]
+    published = (frame["source"] == "published").to_numpy()
+    for rows in (frame[~published], frame[published]):
+        if len(rows):
+            lines.append(r"\midrule")
+        lines += [" & ".join(_cells(row, _escape_latex, minus="$-$")) + r" \\" for row in rows.to_dict("records")]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _cell(value: Any, escape: Callable[[str], str]) -> str:
-    if isinstance(value, float):
-        return "--" if math.isnan(value) else f"{value:.2f}"
-    return escape(" ".join(str(value).split()))
+def _cells(row: Mapping[Any, Any], escape: Callable[[str], str], *, minus: str = "-") -> list[str]:
+    """A row as it is read, with the range of a mean behind it."""
+    cells = [escape(" ".join(row[name].split())) for name in _TEXTS]
+    cells.append("--" if pd.isna(row["runs"]) else str(row["runs"]))
+    for name in _NUMBERS:
+        value, low, high = (row[key] for key in (name, f"{name}_low", f"{name}_high"))
+        if math.isnan(value):
+            cells.append("--")
+        elif math.isnan(low):
+            cells.append(f"{value:.2f}".replace("-", minus))
+        else:
+            # Scores of seeds differ before the second decimal; gains are that small.
+            value, low, high = (f"{each:.{2 if name in _GAINS else 1}f}" for each in (value, low, high))
+            cells.append(f"{value} ({low} to {high})".replace("-", minus))
+    return cells
 
 
 def _escape_markdown(text: str) -> str:

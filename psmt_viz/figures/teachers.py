@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from psmt_viz.figures.epochs import by_name, draw_over, label_epochs, name_colors, over_seeds, say_not_measured, seeds
-from psmt_viz.figures.logzero import floor_of, label_axis, lifted
+from psmt_viz.figures.epochs import (
+    by_name,
+    draw_over,
+    label_epochs,
+    legend_below,
+    legend_rows,
+    name_looks,
+    over_seeds,
+    say_not_measured,
+    seeds,
+)
+from psmt_viz.figures.logzero import floor_of, label_axis
 from psmt_viz.figures.style import DOUBLE, new_figure, plain, require, style
 from psmt_viz.results import Curves
 
@@ -42,13 +53,13 @@ def draw_teachers(runs: Sequence[Curves]) -> Figure:
     expected, fix = "runs whose two teachers were compared", "choose a run with teachers, trained beyond its warm-up"
     require(any(map(len, found.values())), expected, "none", fix)
     with style():
-        figure = new_figure(DOUBLE, 58)
-        colors = name_colors(runs)
+        looks = name_looks(runs)
+        figure = new_figure(DOUBLE, 58 + legend_rows(len(looks)))
         panels = figure.subplots(1, 2, sharex=True)
         for ax, (column, title) in zip(panels, _PANELS.items(), strict=True):
             ax.set_title(title)
             label_epochs(ax)
-            _draw_panel(ax, found[column], colors)
+            _draw_panel(ax, found[column], looks)
     return figure
 
 
@@ -58,17 +69,19 @@ def _bands(runs: Sequence[Curves], column: str) -> dict[str, pd.DataFrame]:
     return {name: band for name, band in bands.items() if len(band)}
 
 
-def _draw_panel(ax: Axes, bands: dict[str, pd.DataFrame], colors: dict[str, str]) -> None:
+def _draw_panel(ax: Axes, bands: dict[str, pd.DataFrame], looks: dict[str, dict[str, Any]]) -> None:
     if not bands:
         say_not_measured(ax)
         return
-    values = pd.concat(bands)[["mean", "min", "max"]]
+    alone = len(looks) == 1
+    values = pd.concat(bands).drop(columns="count")
     floor = floor_of(values)
     for name, band in bands.items():
         count = band["count"].max()
-        label = f"{plain(name)}{seeds(count)}" if len(colors) > 1 else f"mean and range of {count} seeds"
-        drawn = band.assign(**{column: lifted(band[column], floor) for column in values})
-        draw_over(ax, drawn, label=label, look={"color": colors[name], "linewidth": 1.4})
+        label = f"mean and range of {count} seeds" if alone else f"{plain(name)}{seeds(count)}"
+        draw_over(ax, band.where(band > 0, floor), label=label, look={**looks[name], "linewidth": 1.4})
     label_axis(ax.yaxis, floor, zero=bool((values == 0).any(axis=None)))
-    if len(colors) > 1 or count > 1:
+    if not alone:
+        legend_below(ax)
+    elif count > 1:
         ax.legend(loc="best")

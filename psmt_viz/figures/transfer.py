@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
 from psmt_viz.figures.kinds import MAKERS, add_warnings, look, ordered, ordered_judges, rows_at
+from psmt_viz.figures.pictures import hatched
 from psmt_viz.figures.style import (
     DOUBLE,
     ROLE_LABELS,
@@ -26,6 +27,7 @@ from psmt_viz.figures.style import (
     new_figure,
     percent,
     plain,
+    shade,
     style,
     text_color,
 )
@@ -47,7 +49,7 @@ def draw_transfer(flips: Flips, *, eps: float = 2.0) -> Figure:
         eps: The norm; the sweep must have it.
 
     Returns:
-        A figure 174 mm wide, or 84 mm without differences.
+        A figure 174 mm wide, or 84 mm of one or two judges without differences.
 
     Raises:
         UserError: if the sweep has no such eps.
@@ -61,7 +63,8 @@ def draw_transfer(flips: Flips, *, eps: float = 2.0) -> Figure:
     ]
     kinds, judges = ordered(table["kind"]), ordered_judges(table["judge"])
     with style():
-        figure = new_figure(DOUBLE if len(paired) else SINGLE, 24 + 8 * max(len(kinds), 3 + len(judges)))
+        wide = len(paired) or len(judges) > 2
+        figure = new_figure(DOUBLE if wide else SINGLE, 24 + 8 * max(len(kinds), 3 + len(judges)))
         if len(paired):
             # Halves of their own, because a label below one would otherwise push the other's apart.
             halves: Any = figure.subfigures(1, 2, width_ratios=[1.2, 1])
@@ -69,9 +72,10 @@ def draw_transfer(flips: Flips, *, eps: float = 2.0) -> Figure:
             _draw_differences(right, paired, eps)
         else:
             left = figure.subplots()
-            left.set_xlabel(_why_alone(kinds), color="0.3", fontsize=6)
+            left.set_xlabel(_why_alone(kinds), color=shade(0.3), fontsize=6)
         _draw_matrix(left, table, kinds, judges)
-        left.set_title(f"correct pixels flipped at eps = {eps:g}, with 95 % interval")
+        gap = " " if wide else "\n"
+        left.set_title(f"correct pixels flipped at eps = {eps:g},{gap}with 95 % interval")
         keep_margin(figure)
         add_warnings(figure, flips.health)
     return figure
@@ -96,7 +100,7 @@ def _draw_matrix(ax: Axes, table: pd.DataFrame, kinds: Sequence[str], judges: Se
     cmap, norm = colormaps["viridis"], LogNorm(floor, max(top, 1.01 * floor))
     # Zero has no place on the scale: it has the lowest colour, and its text says what it is.
     shown = np.where(np.isnan(rate), np.nan, np.maximum(rate, floor))
-    ax.patch.set(facecolor="0.93", edgecolor="0.7", hatch="/////")
+    ax.patch.set(**hatched())
     ax.imshow(shown, cmap=cmap, norm=norm, aspect="auto", gid="rates")
     for row, column in zip(*np.nonzero(~np.isnan(rate)), strict=True):
         color = text_color(cmap(norm(shown[row, column])))
@@ -107,7 +111,7 @@ def _draw_matrix(ax: Axes, table: pd.DataFrame, kinds: Sequence[str], judges: Se
                     textcoords="offset points", va="center", color=color, gid="interval")  # fmt: skip
     makers = sum(kind in MAKERS for kind in kinds)
     if 0 < makers < len(kinds):
-        ax.axhline(makers - 0.5, color="white", linewidth=2)
+        ax.axhline(makers - 0.5, color=shade(1), linewidth=2)
     ax.set_yticks(range(len(kinds)), [look(kind).title for kind in kinds])
     ax.set_xticks(range(len(judges)), [ROLE_LABELS.get(judge, plain(judge)) for judge in judges])
     ax.xaxis.tick_top()
@@ -140,8 +144,8 @@ def _draw_differences(ax: Axes, paired: pd.DataFrame, eps: float) -> None:
             ax.plot([low, high], [y, y], color=color, linewidth=1.1, gid=f"interval {kind}/{judge}")
             clear = low > 0 or high < 0
             ax.plot(middle, y, linestyle="", marker=marker, color=color, markersize=5, gid=f"{kind}/{judge}",
-                    markerfacecolor=color if clear else "white")  # fmt: skip
-    ax.axvline(0, color="0.3", linewidth=0.7, zorder=0)
+                    markerfacecolor=color if clear else shade(1))  # fmt: skip
+    ax.axvline(0, color=shade(0.3), linewidth=0.7, zorder=0)
     ax.set_yticks(range(len(judges)), [ROLE_LABELS.get(judge, plain(judge)) for judge in judges])
     ax.set_ylim(len(judges) - 0.4, -0.6)
     ax.set_ylabel("judge")
@@ -152,10 +156,12 @@ def _draw_differences(ax: Axes, paired: pd.DataFrame, eps: float) -> None:
     above = blended_transform_factory(ax.transData, ax.transAxes)
     for text, side, shift in (("VAT flips more", "right", -3), ("VAT flips fewer", "left", 3)):
         ax.annotate(text, (0, 1), xycoords=above, xytext=(shift, -1), textcoords="offset points", ha=side, va="top",
-                    fontsize=6, color="0.35")  # fmt: skip
+                    fontsize=6, color=shade(0.35))  # fmt: skip
     titles = [look(kind).title for kind in kinds]
     ax.set_title(f"{titles[0]} minus VAT{' (others likewise)' if len(titles) > 1 else ''} at eps = {eps:g}")
     handles = [Line2D([], [], color=look(kind).color, marker=look(kind).marker, markersize=5, label=look(kind).title)
                for kind in kinds]  # fmt: skip
-    hollow = Line2D([], [], color="0.3", marker="o", markerfacecolor="white", markersize=5, label="interval holds 0")
+    hollow = Line2D(
+        [], [], color=shade(0.3), marker="o", markerfacecolor=shade(1), markersize=5, label="interval holds 0"
+    )
     ax.legend(handles=[*handles, hollow], loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handlelength=2.4)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -14,7 +13,8 @@ from matplotlib.lines import Line2D
 
 from psmt_viz.figures.kinds import judge_of, judged_by, look, ordered, rows_at
 from psmt_viz.figures.logzero import floor_of, label_axis, lifted
-from psmt_viz.figures.style import DOUBLE, keep_margin, new_figure, plain, require, style, text_color
+from psmt_viz.figures.pictures import shares_colormap, write_shares
+from psmt_viz.figures.style import DOUBLE, keep_margin, new_figure, plain, require, shade, style
 from psmt_viz.results import Flips
 
 _FEW = 11
@@ -98,7 +98,7 @@ def _draw_rates(ax: Axes, table: pd.DataFrame, floor: float, *, across: bool = T
         place = np.array([groups.index(group) for group in rows["group"]]) + 0.25 * (index - (len(kinds) - 1) / 2)
         rate, low, high = (lifted(100 * rows[column], floor) for column in _RATES)
         _, color, marker, _ = look(kind)
-        hollow = ["white" if value else color for value in rows["flip_rate"] == 0]
+        hollow = [shade(1) if value else color for value in rows["flip_rate"] == 0]
         (ax.vlines if across else ax.hlines)(place, low, high, color=color, linewidth=0.9, gid=f"interval {kind}")
         ax.scatter(*((place, rate) if across else (rate, place)), marker=marker, s=14, facecolors=hollow,
                    edgecolors=color, linewidths=0.8, zorder=3, gid=kind)  # fmt: skip
@@ -131,18 +131,15 @@ def _draw_confusion(ax: Axes, flips: Flips, names: Sequence[str], eps: float, ju
         counts[names.index(str(truth)), names.index(str(guess))] += pixels
     total = counts.sum()
     shares = np.where(counts > 0, 100 * counts / max(total, 1), np.nan)
-    cmap, norm = colormaps["Blues"], Normalize(0, float(np.nanmax(shares, initial=0)) or 1)
-    picture = ax.imshow(shares, cmap=cmap, norm=norm, gid="confusion")
+    norm = Normalize(0, float(np.nanmax(shares, initial=0)) or 1)
+    picture = ax.imshow(shares, cmap=shares_colormap(), norm=norm, gid="confusion")
     if len(names) <= _FEW:
-        for truth, guess in np.argwhere(counts > 0).tolist():
-            share = shares[truth, guess]
-            ax.text(guess, truth, f"{share:.0f}" if share >= 0.5 else "<1", ha="center", va="center", fontsize=6,
-                    color=text_color(cmap(norm(share))))  # fmt: skip
+        write_shares(ax, shares, picture, fontsize=6)
     ax.set_xticks(range(len(names)), [plain(name) for name in names], rotation=90)
     ax.set_yticks(range(len(names)), [plain(name) for name in names])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(True)
-    ax.spines[:].set_color("0.8")
+    ax.spines[:].set_color(shade(0.8))
     ax.set_xlabel("prediction after")
     ax.set_ylabel("truth")
     ax.set_title(f"what {total:,.0f} flips of {look(kind).title} become")

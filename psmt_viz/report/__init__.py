@@ -1,13 +1,5 @@
-"""To be written (this file only keeps imports whole meanwhile)."""
+"""The page: saved results as one file that opens from disk and loads nothing."""
 
-from __future__ import annotations
+from psmt_viz.report.page import write_report
 
-from pathlib import Path
-
-from psmt_viz.files import write_text
-from psmt_viz.results import Saved
-
-
-def write_report(saved: Saved, path: Path) -> Path:
-    write_text(path, "to be written\n")
-    return path
+__all__ = ["write_report"]

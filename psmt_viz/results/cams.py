@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,11 @@ class Cam:
     MAPS = ("clean", "vat", "tvat")
     ARRAYS = ("image", "truth", "prediction", *MAPS)
 
+    def change(self, name: str) -> NDArray[np.float32]:
+        """Returns (H, W) how much a map (`vat` or `tvat`) is higher than the one before the perturbation."""
+        after: NDArray[np.float32] = getattr(self, name)
+        return after - self.clean
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cams:
@@ -44,13 +49,30 @@ class Cams:
     cams: tuple[Cam, ...]
     classes: tuple[str, ...]
     table: pd.DataFrame
-    """One row an image: image, class, mass_clean, mass_vat, mass_tvat, inside_clean, inside_vat, inside_tvat; mass =
-    sum of the map over the pixels, inside = share of the mass on pixels whose truth is the class."""
+    """One row an image: image, class, and, with _clean, _vat and _tvat at their ends:
+
+    - mass: sum of the map over the pixels;
+    - inside: share of the mass on pixels whose truth is the class;
+    - faithfulness: does the network need what the map points at? 1 at best, about 0 for a map that says nothing, below
+      0 for a misleading one;
+
+    and with _vat and _tvat alone:
+
+    - change: of the mass, as a share of the mass before the perturbation;
+    - moved: sum over the pixels of the absolute change, as a share of the mass before; at least |change|, and more
+      where the map went up in one place and down in another.
+
+    What has no value, because a map is 0 everywhere, is NaN."""
     parameters: dict[str, Any] = field(default_factory=dict)
+    """cam_method, layer, eps, relative_norm (of the perturbation to z, mean over the images), seed,
+    faithfulness_shares, rule, and what else was asked and used."""
+
+    FACTS: ClassVar = "gradcam.json"
+    """The file whose presence says that a folder holds this result."""
 
     def save(self, folder: Path) -> list[Path]:
         """Writes cams.npz, gradcam.csv and gradcam.json."""
-        paths = [folder / "cams.npz", folder / "gradcam.csv", folder / "gradcam.json"]
+        paths = [folder / "cams.npz", folder / "gradcam.csv", folder / self.FACTS]
         arrays = {f"{index}_{name}": getattr(cam, name) for index, cam in enumerate(self.cams) for name in Cam.ARRAYS}
         with whole(paths[0]) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
@@ -66,7 +88,7 @@ class Cams:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
-        facts = read_json(folder / "gradcam.json")
+        facts = read_json(folder / cls.FACTS)
         path = folder / "cams.npz"
         if not path.is_file():
             raise UserError(f"maps in {path}", "nothing there", "run psmt-viz gradcam again")

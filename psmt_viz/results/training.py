@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from psmt_viz.errors import UserError
 from psmt_viz.files import read_json, write_json
 from psmt_viz.results.tables import read_csv, write_csv
 
@@ -20,10 +21,11 @@ class Curves:
     """What a run measured after each epoch."""
 
     name: str
-    """The run's name."""
+    """The run's name, or that of the experiment of which it is one of several seeds."""
     metrics: pd.DataFrame
     """metrics.csv: epoch, step, learning_rate, unsup_weight, loss_sup, loss_unsup, confident_fraction, miou_<role>,
-    pixel_accuracy_ensemble. A column is empty where the run has no teachers."""
+    pixel_accuracy_ensemble, teacher_disagreement, teacher_distance. What a run without teachers or a warm-up cannot
+    measure is empty; older runs lack the last columns."""
     ramp: dict[str, Any]
     """kind, length (steps), final_weight and total_steps of the unsupervised weight; empty for supervised runs."""
     images_per_step: int = 0
@@ -42,7 +44,13 @@ class Training:
     """The file whose presence says that a folder holds this result."""
 
     def save(self, folder: Path) -> list[Path]:
-        """Writes curves.csv, the runs' metrics one below the other, and curves.json."""
+        """Writes curves.csv, the runs' metrics one below the other, and curves.json.
+
+        Raises:
+            UserError: if there are no runs.
+        """
+        if not self.runs:
+            raise UserError("measurements of at least one run", "none", "give a run that was trained here")
         paths = [folder / "curves.csv", folder / self.FACTS]
         tables = [run.metrics.assign(number=number, run=run.name) for number, run in enumerate(self.runs)]
         write_csv(paths[0], pd.concat(tables, ignore_index=True))
@@ -52,18 +60,26 @@ class Training:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote."""
+        """Reads what `save` wrote; a run has every column that one of them has.
+
+        Raises:
+            UserError: if a file is missing or damaged.
+        """
         facts, table = read_json(folder / cls.FACTS), read_csv(folder / "curves.csv")
-        runs = [
-            Curves(
-                name=run["run"],
-                metrics=table[table["number"] == number].drop(columns=["number", "run"]).reset_index(drop=True),
-                ramp=run["ramp"],
-                images_per_step=run["images_per_step"],
-            )
-            for number, run in enumerate(facts["runs"])
-        ]
-        return cls(runs=tuple(runs), parameters=facts["parameters"])
+        try:
+            runs = [
+                Curves(
+                    name=run["run"],
+                    metrics=table[table["number"] == number].drop(columns=["number", "run"]).reset_index(drop=True),
+                    ramp=run["ramp"],
+                    images_per_step=run["images_per_step"],
+                )
+                for number, run in enumerate(facts["runs"])
+            ]
+            return cls(runs=tuple(runs), parameters=facts["parameters"])
+        except (KeyError, TypeError) as error:
+            fix = "restore the files or make them again"
+            raise UserError(f"curves of runs in {folder / cls.FACTS} and curves.csv", f"{error!r}", fix) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.results import ROLES, Evaluation, write_csv
 from psmt_viz.runs import Run
 from psmt_viz.train.checkpoint import save_state
+from psmt_viz.train.distance import relative_distance
 from psmt_viz.train.loop import MEASURED, StepLog, Trainer
 
 _FIELDS = (*MEASURED, "unsup_weight", "learning_rate")
@@ -93,6 +94,8 @@ class History:
             row[f"miou_{role}"] = _score(scores, "miou", role)
         row["pixel_accuracy_ensemble"] = _score(scores, "pixel_accuracy", "ensemble")
         row["teacher_disagreement"] = means["teacher_disagreement"]
+        teachers = self._trainer.bundle.teachers
+        row["teacher_distance"] = relative_distance(*teachers) if len(teachers) else math.nan
         self._time(len(self._rows))
         self._metrics.append(row)
         self._rows, self._seconds = [], 0.0

@@ -40,6 +40,10 @@ def embedding(per_class: int = 200, flips: tuple[int, int] = (7, 11), classes=VO
         "layer": "decoder.2",
         "perplexity": 30,
         "trustworthiness": 0.9731,
+        "knn_recall": 0.412,
+        "layout": "frozen",
+        "flip_rate_low": {"clean": 0.0, "vat": 0.0009, "tvat": None},
+        "flip_rate_high": {"clean": 0.0, "vat": 0.0021, "tvat": None},
     }
     images = pixel_images(40, random)
     return PixelEmbedding(pixels=pd.DataFrame(frame), classes=classes, images=images, parameters=parameters)
@@ -75,7 +79,8 @@ def cams(count: int = 4, size: tuple[int, int] = (60, 80), classes=VOC):
             blob[..., None] * random.uniform(0.3, 1, 3) + random.uniform(0, 0.3, (height, width, 3)), 0, 1
         )
         clean = (blob * 0.02 + random.uniform(0, 0.001, size)).astype(np.float32)
-        maps = {"clean": clean, "vat": clean * np.float32(0.93), "tvat": clean * np.float32(1.04)}
+        shift = 0.01 * _blob(height, width, y - 0.1, x + 0.1, 0.1).astype(np.float32)
+        maps = {"clean": clean, "vat": clean * np.float32(0.93), "tvat": clean * np.float32(1.04) + shift}
         image_id = f"2007_00{index}129"
         made.append(
             Cam(
@@ -89,8 +94,12 @@ def cams(count: int = 4, size: tuple[int, int] = (60, 80), classes=VOC):
         )
         row = {"image": image_id, "class": classes[class_id]}
         row |= {f"mass_{name}": float(values.sum()) for name, values in maps.items()}
-        rows.append(row | {f"inside_{name}": 0.7 for name in maps})
-    return Cams(cams=tuple(made), classes=classes, table=pd.DataFrame(rows), parameters={"eps": 2.0})
+        row |= {f"inside_{name}": 0.7 for name in maps}
+        row |= {f"change_{name}": float(maps[name].sum() / clean.sum() - 1) for name in ("vat", "tvat")}
+        row |= {f"moved_{name}": float(abs(maps[name] - clean).sum() / clean.sum()) for name in ("vat", "tvat")}
+        rows.append(row | {f"faithfulness_{name}": 0.5 - 0.01 * index for index, name in enumerate(maps)})
+    parameters = {"cam_method": "gradcam", "layer": "z", "eps": 2.0, "relative_norm": 0.0032}
+    return Cams(cams=tuple(made), classes=classes, table=pd.DataFrame(rows), parameters=parameters)
 
 
 def curves(epochs: int = 30, *, name: str = "scenes 1_8", seed: int = 0, supervised: bool = False):
@@ -106,8 +115,11 @@ def curves(epochs: int = 30, *, name: str = "scenes 1_8", seed: int = 0, supervi
         scores = 0.52 * (1 - np.exp(-epoch / 7)) + 0.01 * index + random.normal(0, 0.01, epochs)
         frame[f"miou_{role}"] = empty if supervised and role != "student" else scores
     frame["pixel_accuracy_ensemble"] = empty if supervised else 0.8
+    for column, start, end in (("teacher_disagreement", 0.3, 0.02), ("teacher_distance", 0.4, 0.004)):
+        values = end + start * np.exp(-epoch / 5) * random.uniform(0.8, 1.2, epochs)
+        frame[column] = empty if supervised else values
     ramp = {} if supervised else {"kind": "gaussian", "length": 480, "final_weight": 1.5, "total_steps": epochs * 40}
-    return Curves(name=name, metrics=pd.DataFrame(frame), ramp=ramp)
+    return Curves(name=name, metrics=pd.DataFrame(frame), ramp=ramp, images_per_step=8 if supervised else 16)
 
 
 def evaluation(classes=SCENES, *, roles=ROLES, seed: int = 0, parameters=None):

@@ -5,11 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from psmt_viz.errors import UserError
 from psmt_viz.figures import draw_miou, draw_ramp_up, draw_training
-from psmt_viz.figures.style import ROLE_COLORS, ROLE_LINES
+from psmt_viz.figures.style import DARK_PAPER, ROLE_COLORS, ROLE_LINES, style
+from psmt_viz.results import ROLES
 
 from . import synthetic
 
@@ -28,6 +32,21 @@ def test_ramp_up_is_the_papers_gaussian():
     half = np.flatnonzero(other.get_xdata() == 240)
     np.testing.assert_allclose(other.get_ydata()[half], 0.75)
     assert other.get_linestyle() == "--" and other.get_linewidth() < own.get_linewidth()
+
+
+@pytest.mark.parametrize("length", [100, 480, 1100, 1200])
+def test_neither_legend_nor_mark_hides_the_ramp(length):
+    curves = synthetic.curves()
+    ax = draw_ramp_up(replace(curves, ramp=curves.ramp | {"length": length}))
+    ax.figure.draw_without_rendering()
+    legend = ax.get_legend().get_window_extent()
+    assert legend.y0 >= ax.bbox.y1 and legend.x0 >= 0 and legend.x1 <= ax.figure.bbox.x1
+    (mark,) = ax.texts
+    assert mark.get_text().strip() == f"{length:,}"
+    own = lines(ax)["Gaussian (paper)"]
+    box = mark.get_window_extent()
+    assert not any(box.contains(x, y) for x, y in ax.transData.transform(own.get_xydata()))
+    assert box.x1 <= ax.figure.bbox.x1
 
 
 @pytest.mark.parametrize("change", [{"kind": "cosine"}, {"length": 0}, {"total_steps": 100}, {"final_weight": 0.0}])
@@ -53,7 +72,14 @@ def test_miou_of_one_run_in_percent():
     assert not ax.collections
     assert drawn["teacher 1"].get_linewidth() < drawn["student"].get_linewidth()
     assert drawn["student"].get_color() == ROLE_COLORS["student"]
+    assert ax.get_legend().get_title().get_text() == ""
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(drawn)
+
+
+def bounds(collection):
+    """Lowest and highest value of a band at each epoch."""
+    x, y = collection.get_paths()[0].vertices.T
+    return {epoch: (y[x == epoch].min(), y[x == epoch].max()) for epoch in np.unique(x)}
 
 
 def test_runs_of_one_name_are_their_mean_in_a_band():
@@ -61,16 +87,98 @@ def test_runs_of_one_name_are_their_mean_in_a_band():
     ax = draw_miou(runs)
     scores = 100 * np.stack([run.metrics["miou_student"] for run in runs])
     np.testing.assert_allclose(lines(ax)["student"].get_ydata(), scores.mean(axis=0))
-    corners = ax.collections[-1].get_paths()[0].vertices[:, 1]
-    assert corners.min() == pytest.approx(scores.min()) and corners.max() == pytest.approx(scores.max())
+    expected = dict(zip(range(1, 5), zip(scores.min(axis=0), scores.max(axis=0), strict=True), strict=True))
+    found = bounds(ax.collections[-1])
+    assert found.keys() == expected.keys()
+    for epoch, ends in expected.items():
+        assert found[epoch] == pytest.approx(ends)
     assert len(ax.collections) == 2  # ensemble and student
+    assert ax.get_legend().get_title().get_text() == "mean and range of 3 seeds"
 
 
-def test_a_supervised_run_has_the_student_only():
-    drawn = lines(draw_miou([synthetic.curves(4), synthetic.curves(4, name="base_$", supervised=True)]))
-    assert list(drawn) == ["scenes 1_8, ensemble", "scenes 1_8, student", r"base_\$, student"]
+def test_a_mean_over_fewer_runs_stands_where_some_are_shorter():
+    runs = [synthetic.curves(epochs, seed=epochs) for epochs in (2, 5)]
+    ax = draw_miou([*runs, synthetic.curves(0)])
+    drawn = lines(ax)["ensemble"]
+    scores = [100 * run.metrics["miou_ensemble"].to_numpy() for run in runs]
+    np.testing.assert_array_equal(drawn.get_xdata(), [1, 2, 3, 4, 5])
+    np.testing.assert_allclose(drawn.get_ydata(), [*(scores[0] + scores[1][:2]) / 2, *scores[1][2:]])
+    assert ax.get_legend().get_title().get_text() == "mean and range of 2 seeds"  # one has no epoch yet
+
+
+def test_several_names_have_each_a_colour_and_tell_their_seeds():
+    runs = [*(synthetic.curves(4, seed=seed) for seed in range(2)), synthetic.curves(4, name="b_$", supervised=True)]
+    ax = draw_miou(runs)
+    drawn = lines(ax)
+    assert list(drawn) == ["scenes 1_8 (2 seeds), ensemble", "scenes 1_8 (2 seeds), student", r"b_\$, student"]
     assert len({line.get_color() for line in drawn.values()}) == 2
+    assert ax.get_legend().get_title().get_text() == ""
     assert list(lines(draw_miou([synthetic.curves(4, supervised=True)]))) == ["student"]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "label"), [(30, "images seen (thousands), 16 a step"), (2, "images seen, 16 a step")]
+)
+def test_the_images_stand_above_the_epochs(epochs, label):
+    ax = draw_miou([synthetic.curves(epochs), synthetic.curves(epochs, name="other")])
+    ax.figure.draw_without_rendering()
+    (above,) = ax.child_axes
+    assert above.get_xlabel() == label
+    scale = 40 * 16 / (1000 if "thousands" in label else 1)  # steps of an epoch, images of a step
+    np.testing.assert_allclose(above.get_xlim(), scale * np.array(ax.get_xlim()))
+    for tick in above.get_xticks():
+        # The same point of the paper is the epoch at which so many images were seen.
+        x = above.transData.transform((tick, 0))[0]
+        assert x == pytest.approx(ax.transData.transform((tick / scale, 0))[0])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [{"images_per_step": 0}],
+        [{}, {"images_per_step": 8}],
+        [{}, {"metrics": synthetic.curves(5).metrics.assign(step=np.arange(1, 6) * 20)}],
+        [{"metrics": synthetic.curves(5).metrics.drop(columns="step")}],
+        # The same images an epoch, but not a step: the label could not say how many.
+        [{}, {"images_per_step": 8, "metrics": synthetic.curves(5).metrics.assign(step=np.arange(1, 6) * 80)}],
+    ],
+)
+def test_without_one_number_of_images_the_axis_is_left_out(changes):
+    runs = [replace(synthetic.curves(5), **change) for change in changes]
+    assert draw_miou(runs).child_axes == []
+
+
+def test_images_are_those_of_the_runs_that_have_epochs():
+    assert len(draw_miou([synthetic.curves(5), synthetic.curves(0, supervised=True)]).child_axes) == 1
+
+
+@pytest.mark.parametrize(("falling", "lower_right"), [(False, True), (True, False)])
+def test_the_legend_leaves_the_lines_free(falling, lower_right):
+    curves = synthetic.curves(30)
+    if falling:
+        names = [f"miou_{role}" for role in ROLES]
+        curves = replace(
+            curves, metrics=curves.metrics.assign(**{n: curves.metrics[n].to_numpy()[::-1] for n in names})
+        )
+    ax = draw_miou([curves])
+    ax.figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent()
+    for line in ax.lines:
+        assert not any(box.contains(x, y) for x, y in ax.transData.transform(line.get_xydata()))
+    assert (box.x0 > ax.bbox.x0 + ax.bbox.width / 2 and box.y1 < ax.bbox.y0 + ax.bbox.height / 2) == lower_right
+
+
+@pytest.mark.parametrize("draw", [draw_ramp_up, lambda run: draw_miou([run]), draw_training])
+def test_greys_and_text_are_legible_on_dark_paper(draw):
+    with style(dark=True):
+        drawn = draw(synthetic.curves(supervised=draw is draw_training))
+        figure = getattr(drawn, "figure", drawn)
+        shown = [*figure.findobj(Text), *figure.findobj(Line2D)]
+        colors = {to_hex(part.get_color()) for part in shown if part.get_visible()}
+        assert to_hex(figure.get_facecolor()) == DARK_PAPER.lower()
+    # Rec. 709 luminance; the paper's is 0.09.
+    light = [np.dot(to_rgb(color), [0.2126, 0.7152, 0.0722]) for color in colors]
+    assert len(light) >= 3 and min(light) > 0.15
 
 
 def test_no_scores_is_an_error():

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from psmt_viz.errors import UserError
-from psmt_viz.figures import draw_class_iou, draw_confusion
+from psmt_viz.figures import draw_class_iou, draw_confusion, style
 from psmt_viz.results import Evaluation
 
 from . import synthetic
+from .color import contrast
 
 HAND = Evaluation(
     classes=("a", "b_$", "c"),
@@ -45,6 +46,20 @@ def test_confusion_prefers_the_ensemble_and_takes_any_role():
     assert draw_confusion(result, "teacher2").get_title().startswith("teacher 2")
     with pytest.raises(UserError, match=r"student, teacher1, got 'ensemble'"):
         draw_confusion(HAND, "ensemble")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["white", "dark"])
+def test_confusion_numbers_stand_out_from_their_cells(dark):
+    shares = np.arange(1, 10)  # every tenth of the map
+    matrix = np.diag(shares) + np.eye(9, k=1, dtype=int) * (10 - shares)[:, None]
+    with style(dark=dark):
+        ax = draw_confusion(Evaluation(classes=tuple("abcdefghi"), confusion={"student": matrix}))
+    (picture,) = ax.collections
+    grounds = picture.to_rgba(picture.get_array().reshape(9, 9))
+    assert len(ax.texts) == 17
+    for text in ax.texts:
+        column, row = (int(place) for place in text.get_position())
+        assert contrast(grounds[row, column], text.get_color()) > 4.5
 
 
 @pytest.mark.parametrize("classes", [synthetic.SCENES, synthetic.CAMVID, synthetic.VOC], ids=len)

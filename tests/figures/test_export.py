@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import filecmp
+import hashlib
 import json
+import math
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from PIL import Image
 
 from psmt_viz.figures import (
@@ -19,7 +29,10 @@ from psmt_viz.figures import (
     draw_where,
     export,
     export_png,
+    style,
 )
+from psmt_viz.figures.style import DARK_PAPER
+from psmt_viz.files import sha256
 
 from . import synthetic
 
@@ -43,21 +56,46 @@ def pdf_keywords(data: bytes) -> str:
     return re.sub(rb"\\(.)", rb"\1", raw).decode("ascii")
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_equal_figures_are_equal_files(tmp_path, name):
-    figure = FIGURES[name]()
-    contents = []
-    for folder, drawn in (("first", figure), ("again", figure), ("redrawn", FIGURES[name]())):
-        (tmp_path / folder).mkdir()
-        paths = export(drawn, tmp_path / folder / "fig", provenance=PROVENANCE)
-        contents.append([path.read_bytes() for path in paths])
-    assert contents[0] == contents[1], "a second export of one figure differs"
-    assert contents[0] == contents[2], "an equal figure's export differs"
+DARK = pytest.mark.parametrize("dark", [False, True], ids=["white", "dark"])
 
 
-def test_three_whole_files_with_provenance(tmp_path):
+def contents(name: str, folder: Path) -> dict[str, str]:
+    """Returns what an export of one of the figures writes: file -> SHA-256."""
+    return {path.name: sha256(path) for path in export(FIGURES[name](), folder / name, provenance=PROVENANCE)}
+
+
+@pytest.mark.parametrize("name", ["sweep", "closeup", "training"])
+def test_a_second_export_of_a_figure_is_equal(tmp_path, name):
+    figure, first, again = FIGURES[name](), tmp_path / "first", tmp_path / "again"
+    for folder in (first, again):
+        folder.mkdir()
+        export(figure, folder / name, provenance=PROVENANCE)
+    names = sorted(path.name for path in first.iterdir())
+    assert len(names) == 4 and filecmp.cmpfiles(first, again, names, shallow=False) == (names, [], [])
+
+
+def test_equal_figures_are_equal_files_in_every_process(tmp_path):
+    """In Python, the order of a set of texts is another one in each process, unless the seed of hashes is given."""
+    code = (
+        "import json, pathlib, sys; from figures import test_export as t;"
+        "print(json.dumps([t.contents(name, pathlib.Path(sys.argv[1])) for name in t.FIGURES]))"
+    )
+    running = []
+    for seed in ("1", "2"):
+        (folder := tmp_path / seed).mkdir()
+        variables = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", code, str(folder)]
+        running.append(
+            subprocess.Popen(command, cwd=Path(__file__).parents[1], env=variables, stdout=subprocess.PIPE, text=True)
+        )
+    one, other = (json.loads(process.communicate()[0]) for process in running)
+    assert len(one) == len(FIGURES) and one == other
+
+
+def test_whole_files_with_provenance(tmp_path):
     paths = export(FIGURES["training"](), tmp_path / "results.v1", provenance=PROVENANCE)
-    assert [path.name for path in paths] == ["results.v1.png", "results.v1.pdf", "results.v1.svg"]
+    endings = [".png", ".pdf", ".svg", ".provenance.json"]
+    assert [path.name for path in paths] == ["results.v1" + ending for ending in endings]
     assert sorted(tmp_path.iterdir()) == sorted(paths)  # no temporary files
 
     with Image.open(paths[0]) as image:
@@ -67,10 +105,50 @@ def test_three_whole_files_with_provenance(tmp_path):
     pdf = paths[1].read_bytes()
     assert json.loads(pdf_keywords(pdf)) == PROVENANCE
     assert b"CreationDate" not in pdf
-    assert b"/Type3" not in pdf and b"/FontFile2" in pdf  # TrueType, embedded
     description = ET.parse(paths[2]).find(".//{http://purl.org/dc/elements/1.1/}description")
     assert json.loads(description.text) == PROVENANCE
     assert b"dc:date" not in paths[2].read_bytes()
+    beside = json.loads(paths[3].read_text(encoding="utf-8"))
+    assert beside == {
+        "figure": "results.v1",
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths[:3]},
+        "provenance": PROVENANCE,
+    }
+
+
+def test_what_json_has_no_word_for_is_text_and_keys_are_in_order(tmp_path):
+    *_, path = export(
+        Figure((1, 1)), tmp_path / "a", provenance={"z": float("nan"), "b": {"y": -math.inf, "x": Path("p")}}
+    )
+    facts = json.loads(path.read_text(), parse_constant=pytest.fail)["provenance"]
+    assert list(facts.items()) == [("b", {"x": "p", "y": "-Infinity"}), ("z", "NaN")]
+
+
+@pytest.mark.parametrize("name", ["sweep", "training"])
+def test_fonts_are_embedded_as_true_type(tmp_path, name):
+    pdf = export(FIGURES[name](), tmp_path / name, provenance={})[1].read_bytes()
+    # 42 in Adobe's numbering: an outline font in the file, never drawing commands (Type 3), which publishers refuse.
+    assert b"/Type3" not in pdf
+    assert pdf.count(b"/FontFile2") == pdf.count(b"/Type /FontDescriptor") == pdf.count(b"/CIDFontType2") > 0
+
+
+@DARK
+@pytest.mark.parametrize("inside", [False, True], ids=["after the block", "in the block"])
+def test_a_figure_keeps_its_paper(tmp_path, dark, inside):
+    with style(dark=dark):
+        figure = draw_flips(synthetic.flips(("vat",))).figure  # its small ticks are made when it is first arranged
+        if inside:
+            paths = export(figure, tmp_path / "a", provenance={})
+    if not inside:
+        paths = export(figure, tmp_path / "a", provenance={})
+    paper = DARK_PAPER if dark else "#ffffff"
+    with Image.open(paths[0]) as image:
+        colors = image.convert("RGB").getcolors(1 << 24)
+    assert to_hex(np.array(max(colors)[1]) / 255) == paper.lower()
+    drawing = paths[2].read_text(encoding="utf-8")
+    assert f"fill: {paper.lower()}" in drawing
+    # No mark of the axes is black on dark paper, where no one would see it.
+    assert ("stroke: #000000" in drawing) != dark
 
 
 def test_a_failed_export_leaves_the_old_file(tmp_path):

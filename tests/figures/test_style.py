@@ -3,7 +3,6 @@ from __future__ import annotations
 import colorsys
 import subprocess
 import sys
-from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
@@ -12,10 +11,25 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from psmt_viz.figures import class_colors, class_markers, draw_class_iou, style
-from psmt_viz.figures.kinds import LOOKS
-from psmt_viz.figures.style import FLIP_COLOR, percent, plain
+from psmt_viz.figures.kinds import LOOKS, look
+from psmt_viz.figures.pictures import shares_colormap
+from psmt_viz.figures.style import (
+    DARK_PAPER,
+    FLIP_COLOR,
+    LINE_COLORS,
+    ROLE_COLORS,
+    flip_color,
+    is_dark,
+    line_colors,
+    percent,
+    plain,
+    role_color,
+    shade,
+)
+from psmt_viz.results import ROLES
 
 from . import synthetic
+from .color import SIGHT, contrast, nearest, seen
 
 
 def test_a_class_has_one_colour_whatever_the_number_of_classes():
@@ -26,49 +40,101 @@ def test_a_class_has_one_colour_whatever_the_number_of_classes():
     assert len(class_colors(30)) == 30
 
 
-def test_no_class_colour_is_near_the_red_of_stars():
+PAPERS = pytest.mark.parametrize("dark", [False, True], ids=["white", "dark"])
+SIGHTS = pytest.mark.parametrize("sight", SIGHT)
+
+
+@PAPERS
+def test_no_class_colour_is_near_the_red_of_stars(dark):
     def hue(color):
         return 360 * colorsys.rgb_to_hsv(*to_rgb(color))[0]
 
-    assert not 20 < hue(FLIP_COLOR) < 340
-    for color in class_colors(21)[1:]:
-        assert 35 < hue(color) < 300, color
-    assert len(set(to_rgb(class_colors(1)[0]))) == 1  # grey has no hue
+    with style(dark=dark):
+        assert not 20 < hue(flip_color()) < 340
+        for color in class_colors(21)[1:]:
+            assert 35 < hue(color) < 300, color
+        assert len(set(to_rgb(class_colors(1)[0]))) == 1  # grey has no hue
 
 
-# Ottosson's OKLab, and the dichromats of Machado et al. (2009) at full severity.
-LMS = np.array(
-    [[0.41222, 0.53633, 0.05145], [0.21190, 0.68070, 0.10740], [0.08830, 0.28172, 0.62998]],
-)
-LAB = np.array([[0.21045, 0.79362, -0.00407], [1.97800, -2.42859, 0.45059], [0.02590, 0.78277, -0.80868]])
-SIGHT = {
-    "normal": np.eye(3),
-    "deuteranopia": np.array([[0.36732, 0.86065, -0.22797], [0.28009, 0.67250, 0.04741], [-0.01182, 0.04294, 0.96888]]),
-    "protanopia": np.array([[0.15229, 1.05258, -0.20487], [0.11450, 0.78628, 0.09922], [-0.00388, -0.04812, 1.05200]]),
-}
+def kind_colors():
+    return [look(kind).color for kind in LOOKS]
 
 
-def seen(colors, sight):
-    rgb = np.array([to_rgb(color) for color in colors])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return np.cbrt(np.clip(linear @ SIGHT[sight].T, 0, 1) @ LMS.T) @ LAB.T
-
-
-def nearest(lab):
-    return min(np.linalg.norm(one - other) for one, other in combinations(lab, 2))
-
-
-@pytest.mark.parametrize("sight", SIGHT)
-def test_kind_colours_can_be_told_apart(sight):
-    assert nearest(seen([look.color for look in LOOKS.values()], sight)) > 0.1
+@PAPERS
+@SIGHTS
+def test_kind_colours_can_be_told_apart(sight, dark):
+    with style(dark=dark):
+        assert nearest(seen(kind_colors(), sight)) > (0.096 if dark else 0.1)
     assert len({look.marker for look in LOOKS.values()} - {"*"}) == len(LOOKS) == 11
 
 
-@pytest.mark.parametrize("sight", SIGHT)
-def test_class_colours_can_be_told_apart(sight):
-    lab = seen(class_colors(21), sight)
-    assert nearest(lab) > 0.077
-    assert np.linalg.norm(lab[1:] - lab[0], axis=1).min() > 0.13  # class 0 is beside every other
+@PAPERS
+@SIGHTS
+def test_class_colours_can_be_told_apart(sight, dark):
+    with style(dark=dark):
+        lab = seen(class_colors(21), sight)
+    assert nearest(lab) > (0.06 if dark else 0.077)
+    assert np.linalg.norm(lab[1:] - lab[0], axis=1).min() > (0.1 if dark else 0.13)  # class 0 is beside every other
+
+
+@PAPERS
+@SIGHTS
+def test_line_colours_can_be_told_apart(sight, dark):
+    with style(dark=dark):
+        assert nearest(seen(line_colors(), sight)) > 0.095
+
+
+def test_colours_stand_out_from_dark_paper():
+    with style(dark=True):
+        for color in (*class_colors(21), *line_colors(), *kind_colors(), look("unknown").color):
+            assert contrast(color, DARK_PAPER) >= 3, color
+        for color in (flip_color(), *map(role_color, (*ROLES, "unknown")), shade(0.4)):  # text, too
+            assert contrast(color, DARK_PAPER) >= 4.5, color
+
+
+def test_colours_of_dark_paper_are_lighter_ones_of_about_the_same_hue():
+    """A class keeps its name for the eye: no colour turns by more than a twelfth of the circle."""
+
+    def colors():
+        return [*class_colors(21), *line_colors(), *kind_colors(), flip_color()]
+
+    with style(dark=True):
+        dark = seen(colors(), "normal")
+    white = seen(colors(), "normal")
+    chroma = np.hypot(*white[:, 1:].T)
+    turn = np.angle(np.exp(1j * (np.arctan2(*dark[:, :0:-1].T) - np.arctan2(*white[:, :0:-1].T))), deg=True)
+    assert np.abs(turn[chroma > 0.01]).max() < 30
+    assert np.allclose(dark[chroma < 0.01, 1:], 0, atol=0.01)  # a grey stays one
+    low = np.array([contrast(color, DARK_PAPER) for color in colors()]) < 3
+    assert low.any() and (dark[low, 0] > white[low, 0]).all()
+
+
+def test_outside_of_a_dark_block_colours_are_those_of_white_paper():
+    assert role_color("student") == ROLE_COLORS["student"] and flip_color() == FLIP_COLOR
+    assert line_colors() == LINE_COLORS and look("pgd") == LOOKS["pgd"]
+    assert shade(0.3) == "0.3" and not is_dark()
+
+
+def test_a_block_takes_the_paper_of_the_one_around_it():
+    with style(dark=True):
+        with style():
+            assert is_dark() and shade(1) == DARK_PAPER.lower()
+            assert contrast(shade(0), DARK_PAPER) > contrast(shade(0.5), DARK_PAPER) > contrast(shade(0.9), DARK_PAPER)
+        with style(dark=False):
+            assert not is_dark() and mpl.rcParams["axes.facecolor"] == "white"
+        assert is_dark()
+    with style():
+        assert not is_dark()
+
+
+@PAPERS
+def test_shares_go_from_the_paper_steadily_away(dark):
+    with style(dark=dark):
+        ramp = shares_colormap()(np.linspace(0, 1, 50))
+        paper = mpl.rcParams["figure.facecolor"]
+    assert contrast(ramp[0], paper) < 1.06
+    steps = np.diff(seen(ramp, "normal")[:, 0])
+    assert (steps > 0).all() if dark else (steps < 0).all()
 
 
 def test_no_class_is_a_star():

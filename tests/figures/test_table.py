@@ -6,67 +6,187 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from psmt_viz.errors import UserError
 from psmt_viz.figures import score_table, write_table
-from psmt_viz.results import Evaluation
+from psmt_viz.results import Evaluation, read_csv
 
 from . import synthetic
-
-
-def run(**confusion):
-    return Evaluation(classes=("a", "b"), confusion=confusion, parameters={"dataset": "camvid", "split": "1_8"})
-
 
 HALF = np.array([[1, 1], [1, 1]])  # IoU 1/3 each
 MOST = np.array([[3, 1], [1, 3]])  # IoU 3/5 each
 FULL = np.array([[2, 0], [0, 2]])
+TEXTS = ["source", "run", "dataset", "split"]
+SCORES = ["ensemble", "single_teacher", "teacher2", "student"]
+NUMBERS = [*SCORES, "gain", "gain_teacher2"]
+COLUMNS = [*TEXTS, "runs", *NUMBERS, *(f"{name}_{end}" for name in NUMBERS for end in ("low", "high"))]
+
+
+def run(name="r", split="1_8", **confusion):
+    parameters = {"dataset": "camvid", "split": split, "run": name}
+    return Evaluation(classes=("a", "b"), confusion=confusion, parameters=parameters)
+
+
+def two_seeds():
+    """Ensemble 60 and 33.3, teacher 1 33.3 and 60, teacher 2 100 and 33.3, student 33.3 and 33.3."""
+    first = run("s-0", ensemble=MOST, teacher1=HALF, teacher2=FULL, student=HALF)
+    return [("s", first), ("s", run("s-1", ensemble=HALF, teacher1=MOST, teacher2=HALF, student=HALF))]
+
+
+def full_run(name="mine"):
+    return name, run(student=HALF, teacher1=MOST, teacher2=HALF, ensemble=FULL)
 
 
 def test_numbers_of_runs_and_published_numbers():
-    frame = score_table([("mine", run(student=HALF, teacher1=MOST, teacher2=HALF, ensemble=FULL))])
+    frame = score_table([full_run()])
+    assert list(frame) == COLUMNS
     first = frame.iloc[0]
-    assert list(first[["source", "run", "dataset", "split"]]) == ["this run", "mine", "camvid", "1_8"]
-    assert list(first[["ensemble", "single_teacher", "teacher2", "student"]]) == [100.0, 60.0, 33.33, 33.33]
+    assert list(first[[*TEXTS, "runs"]]) == ["this run", "mine", "camvid", "1_8", 1]
+    assert list(first[NUMBERS]) == [100.0, 60.0, 33.33, 33.33, 40.0, 66.67]
     published = frame[frame["source"] == "published"]
     assert list(published["split"]) == ["1/16", "1/8", "1/4", "1/2"]
     assert list(published["ensemble"]) == [72.83, 75.70, 76.43, 77.88]
     assert list(published["single_teacher"]) == [72.79, 75.59, 76.26, 77.71]
-    assert published[["teacher2", "student"]].isna().all().all()
+    assert list(published["gain"]) == [0.04, 0.11, 0.17, 0.17]
+    assert published[["teacher2", "student", "gain_teacher2", "runs"]].isna().all().all()
     assert set(published["dataset"]) == {"Pascal VOC 2012"}
+    assert frame.filter(regex="_(low|high)$").isna().all().all()
 
 
 def test_a_supervised_run_has_a_student_only():
     frame = score_table([("base", Evaluation(classes=("a", "b"), confusion={"student": HALF}))])
     assert frame.loc[0, "student"] == 33.33
-    assert math.isnan(frame.loc[0, "ensemble"])
+    assert frame.loc[0, ["ensemble", "gain", "gain_teacher2"]].isna().all()
     assert frame.loc[0, "dataset"] == ""
+
+
+def test_seeds_have_their_rows_and_one_of_mean_and_spread():
+    """By hand: of thirds and fifths, whose differences are rounded last."""
+    frame = score_table([*two_seeds(), full_run("other")])
+    assert frame["source"].tolist()[:4] == ["this run", "this run", "mean", "this run"]
+    assert frame["run"].tolist()[:4] == ["s-0", "s-1", "s", "other"]
+    assert frame["runs"].tolist()[:4] == [1, 1, 2, 1]
+    row = frame.iloc[2]
+    third = 100 / 3
+    expected = {
+        "ensemble": (60 + third) / 2,
+        "single_teacher": (third + 60) / 2,
+        "teacher2": (100 + third) / 2,
+        "student": third,
+        "gain": 0,
+        "gain_teacher2": (60 - 100) / 2,
+    }
+    assert row[NUMBERS].to_dict() == pytest.approx({name: round(value, 2) for name, value in expected.items()})
+    ends = {
+        "ensemble": (third, 60),
+        "single_teacher": (third, 60),
+        "teacher2": (third, 100),
+        "student": (third, third),
+        "gain": (third - 60, 60 - third),
+        "gain_teacher2": (-40, 0),
+    }
+    for name, (low, high) in ends.items():
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == (round(low, 2), round(high, 2))
+    assert list(row[["dataset", "split"]]) == ["camvid", "1_8"]
+
+
+def test_seeds_are_found_wherever_they_stand():
+    first, second = two_seeds()
+    together, apart = score_table([first, second, full_run()]), score_table([first, full_run(), second])
+    pd.testing.assert_frame_equal(together, apart)
+
+
+def test_a_mean_of_supervised_runs_is_of_students():
+    frame = score_table([("base", run(str(seed), student=matrix)) for seed, matrix in enumerate((FULL, HALF, FULL))])
+    row = frame.iloc[3]
+    assert (row["student"], row["student_low"], row["student_high"]) == (77.78, 33.33, 100)
+    assert row.drop(["student", "student_low", "student_high", "runs", *TEXTS]).isna().all()
+
+
+def test_a_mean_is_not_known_where_a_run_lacks_the_role():
+    frame = score_table([("s", run("0", student=HALF, ensemble=FULL)), ("s", run("1", student=HALF))])
+    assert math.isnan(frame.loc[2, "ensemble"]) and frame.loc[2, "student"] == 33.33
+
+
+def test_scores_on_different_data_have_no_mean():
+    other = run("s-1", split="1_4", student=HALF)
+    with pytest.raises(
+        UserError, match=r"runs named s with scores on one .* got camvid, split 1_4 and camvid, split 1"
+    ):
+        score_table([("s", run("s-0", student=HALF)), ("s", other)])
 
 
 def test_files_and_escaping(tmp_path):
     name = "a_b & 50 % | #1 $x$ {y} ~^\\ <z>\nnext"
-    frame = score_table([(name, run(student=HALF, teacher1=MOST, teacher2=HALF, ensemble=FULL))])
-    paths = write_table(frame, tmp_path)
+    paths = write_table(score_table([full_run(name)]), tmp_path)
     assert [path.name for path in paths] == ["table1.csv", "table1.md", "table1.tex"]
 
     read = pd.read_csv(paths[0])
     assert read.loc[0, "run"] == name
-    assert paths[0].read_text().splitlines()[-1].endswith("1/2,77.88,77.71,,")
+    assert paths[0].read_text().splitlines()[-1].endswith(",1/2,,77.88,77.71,,,0.17" + 13 * ",")
 
     markdown = paths[1].read_text().splitlines()
     assert (
-        r"| this run | a\_b & 50 % \| \#1 \$x\$ \{y\} \~^\\ \<z\> next | camvid | 1\_8 | 100.00 | 60.00 |"
+        r"| this run | a\_b & 50 % \| \#1 \$x\$ \{y\} \~^\\ \<z\> next | camvid | 1\_8 | 1 | 100.00 | 60.00 |"
         in markdown[2]
     )
     unescaped = [line.replace(r"\|", "").count("|") for line in markdown[:7]]
-    assert set(unescaped) == {9}
+    assert set(unescaped) == {12}
 
     latex = paths[2].read_text()
     assert (
         r"this run & a\_b \& 50 \% \textbar{} \#1 \$x\$ \{y\} \textasciitilde{}\textasciicircum{}\textbackslash{} "
-        r"\textless{}z\textgreater{} next & camvid & 1\_8 & 100.00 & 60.00 & 33.33 & 33.33 \\" in latex
+        r"\textless{}z\textgreater{} next & camvid & 1\_8 & 1 & 100.00 & 60.00 & 33.33 & 33.33 & 40.00 & 66.67 \\"
+        in latex
     )
     assert latex.count(r"\midrule") == 2  # below the headings and between ours and the published
     assert latex.index(r"\toprule") < latex.index("this run") < latex.index("published") < latex.index(r"\bottomrule")
-    assert "& 72.83 & 72.79 & -- & -- " in latex
+    assert "& -- & 72.83 & 72.79 & -- & -- & 0.04 & -- " in latex
+
+
+def test_means_are_read_with_their_spread_and_losses_with_a_minus(tmp_path):
+    _, markdown, latex = (path.read_text() for path in write_table(score_table(two_seeds()), tmp_path))
+    spread = "46.7 (33.3 to 60.0)"
+    assert (
+        f"| mean | s | camvid | 1\\_8 | 2 | {spread} | {spread} | 66.7 (33.3 to 100.0) | 33.3 (33.3 to 33.3) | "
+        "0.00 (-26.67 to 26.67) | -20.00 (-40.00 to 0.00) |" in markdown
+    )
+    assert "| this run | s-0 | camvid | 1\\_8 | 1 | 60.00 | 33.33 | 100.00 | 33.33 | 26.67 | -40.00 |" in markdown
+    assert "lowest to highest" in markdown and "gain = ensemble - single teacher" in markdown
+    assert r"& 26.67 & $-$40.00 \\" in latex
+    assert r"& 0.00 ($-$26.67 to 26.67) & $-$20.00 ($-$40.00 to 0.00) \\" in latex
+    rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    columns = latex.split(r"\begin{tabular}{")[1].split("}")[0]
+    assert columns == 4 * "l" + 7 * "r"
+    assert {row.count(" & ") for row in rows} == {len(columns) - 1}
+
+
+def test_a_loss_too_small_to_be_seen_is_none(tmp_path):
+    big = np.array([[10**8, 0], [0, 10**8]])
+    frame = score_table([("r", run(ensemble=big + np.array([[0, 1], [0, 0]]), teacher1=big))])
+    assert math.copysign(1, frame.loc[0, "gain"]) == 1
+    assert "-0.00" not in "".join(path.read_text() for path in write_table(frame, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [[], [full_run("0016")], [*two_seeds(), full_run("a,\"b\" | \\ & %\nc")],
+     [("base", Evaluation(classes=("a", "b"), confusion={"student": HALF}))]],
+)  # fmt: skip
+def test_the_csv_alone_gives_the_same_files(tmp_path, runs):
+    first = [path.read_bytes() for path in write_table(score_table(runs), tmp_path)]
+    again = [path.read_bytes() for path in write_table(read_csv(tmp_path / "table1.csv"), tmp_path)]
+    assert again == first
+
+
+def test_other_tables_are_errors(tmp_path):
+    frame = score_table([full_run()])
+    with pytest.raises(UserError, match=r"a table of scores, got one without runs, gain_low; make it again"):
+        write_table(frame.drop(columns=["runs", "gain_low"]), tmp_path)
+    with pytest.raises(
+        UserError, match=r"numbers in a table of scores, got could not convert .*'much'.*; make it again"
+    ):
+        write_table(frame.assign(student="much"), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_equal_tables_are_equal_files(tmp_path):
@@ -81,4 +201,5 @@ def test_equal_tables_are_equal_files(tmp_path):
 def test_any_number_of_runs(tmp_path, count):
     frame = score_table([(f"r{i}", synthetic.evaluation(seed=i)) for i in range(count)])
     assert len(frame) == count + 4
-    write_table(frame, tmp_path)
+    _, _, latex = write_table(frame, tmp_path)
+    assert latex.read_text().count(r"\midrule") == (2 if count else 1)

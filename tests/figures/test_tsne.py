@@ -45,15 +45,22 @@ def test_points_have_their_class_colours():
 def test_titles_legend_and_footer():
     figure = draw_tsne(synthetic.embedding(5000, (36, 41)))
     assert [ax.get_title() for ax in figure.axes] == [
-        "(a) original\n0 of 25,000 flipped (0 %)",
-        "(b) + VAT\n36 of 25,000 flipped (0.14 %)",
-        "(c) + T-VAT\n41 of 25,000 flipped (0.16 %)",
+        "(a) original\n0 of 25,000 flipped (0 %)\n",
+        "(b) + VAT\n36 of 25,000 flipped (0.14 %)\n95 % interval 0.090 to 0.21 %",
+        "(c) + T-VAT\n41 of 25,000 flipped (0.16 %)\n",  # its interval is not known
     ]
     (legend,) = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
     assert names == ["background", "car", "dog", "person", "train", "prediction now wrong"]
     footer = figure.axes[1].get_xlabel()
-    for part in ("eps = 2 (0.32 % of ‖z‖)", "decoder.2", "perplexity 30", "trustworthiness 0.973"):
+    for part in (
+        "eps = 2 (0.32 % of ‖z‖)",
+        "decoder.2",
+        "perplexity 30",
+        "trustworthiness 0.973",
+        "kNN recall 0.412",
+        "frozen map",
+    ):
         assert part in footer
 
 
@@ -95,3 +102,65 @@ def test_no_pixels_is_an_error():
     embedding = synthetic.embedding(10, (0, 0))
     with pytest.raises(UserError, match="run psmt-viz tsne again"):
         draw_tsne(replace(embedding, pixels=embedding.pixels.iloc[:0]))
+
+
+def panels_of(embedding, **parameters):
+    return replace(embedding, parameters=embedding.parameters | parameters)
+
+
+def test_separate_maps_share_no_axes():
+    embedding = panels_of(synthetic.embedding(50), layout="separate")
+    embedding.pixels["x_tvat"] += 500  # a map of its own may lie anywhere
+    axes = draw_tsne(embedding).axes
+    assert axes[2].get_xlim() != axes[0].get_xlim()
+    for ax, panel in zip(axes, embedding.PANELS, strict=True):
+        assert embedding.pixels[f"x_{panel}"].between(*ax.get_xlim()).all()
+        assert np.ptp(ax.get_xlim()) < 300
+        assert np.ptp(ax.get_xlim()) == pytest.approx(np.ptp(ax.get_ylim()))
+    assert "separate map" in axes[1].get_xlabel()
+
+
+def test_arrows_go_from_where_a_flipped_pixel_was_to_where_it_is():
+    embedding = synthetic.embedding(200, (7, 11))
+    assert not [item for ax in draw_tsne(embedding).axes for item in ax.collections if "moves" in str(item.get_gid())]
+    figure = draw_tsne(embedding, arrows=True)
+    assert not collections(figure.axes[0], "flipped-moves")
+    for ax, panel in zip(figure.axes[1:], ("vat", "tvat"), strict=True):
+        (moves,) = collections(ax, "flipped-moves")
+        wrong = embedding.pixels[embedding.flipped(panel)]
+        np.testing.assert_allclose(moves.XY, wrong[["x_clean", "y_clean"]])
+        np.testing.assert_allclose(moves.XY + np.c_[moves.U, moves.V], wrong[[f"x_{panel}", f"y_{panel}"]])
+        assert to_hex(moves.get_facecolor()[0]).upper() == FLIP_COLOR
+    assert "mean move" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_arrows_of_the_others_are_means_over_squares():
+    embedding = synthetic.embedding(200, (7, 11))
+    span = embedding.pixels["x_clean"].agg(np.ptp)
+    embedding.pixels["x_vat"], embedding.pixels["y_vat"] = (
+        embedding.pixels["x_clean"] + 0.1 * span,
+        embedding.pixels["y_clean"],
+    )
+    (means,) = collections(draw_tsne(embedding, arrows=True).axes[1], "mean-moves")
+    assert len(means.U) > 5
+    np.testing.assert_allclose(means.U, 0.1 * span)
+    np.testing.assert_allclose(means.V, 0, atol=1e-9)
+    # By a loop: squares with 8 pixels or more that did not flip.
+    pixels = embedding.pixels[~embedding.flipped("vat")]
+    side = max(np.ptp(embedding.pixels["x_clean"]), np.ptp(embedding.pixels["y_clean"])) / 24
+    cells = {}
+    for x, y in pixels[["x_clean", "y_clean"]].to_numpy():
+        cell = tuple(
+            int((v - low) // side)
+            for v, low in zip((x, y), embedding.pixels[["x_clean", "y_clean"]].min(), strict=True)
+        )
+        cells.setdefault(cell, []).append((x, y))
+    expected = sorted(tuple(np.mean(points, axis=0)) for points in cells.values() if len(points) >= 8)
+    np.testing.assert_allclose(sorted(map(tuple, means.XY.tolist())), expected)
+
+
+def test_arrows_may_be_a_parameter_of_the_result():
+    moves = collections(draw_tsne(panels_of(synthetic.embedding(50), arrows=True)).axes[1], "flipped-moves")
+    assert len(moves) == 1
+    with pytest.raises(UserError, match="--layout frozen or joint with --arrows, got separate maps"):
+        draw_tsne(panels_of(synthetic.embedding(50), layout="separate"), arrows=True)

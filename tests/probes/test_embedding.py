@@ -1,16 +1,27 @@
 """The t-SNE map: one frozen layout for all panels, repeatable, and honest about what it counts."""
 
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+import openTSNE
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import KNeighborsClassifier
+from torch import nn
 
+from psmt_viz.errors import UserError
+from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.roles import Roles
 from psmt_viz.probes.embedding import embed_pixels
+from psmt_viz.probes.images import labeled_images
+from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import sample_pixels
+from psmt_viz.probes.tsne_map import lay_out
 from psmt_viz.results import PixelEmbedding
 
 PIXELS, EPS, SEED = 100, 8.0, 5
@@ -71,6 +82,43 @@ def test_what_was_asked_and_what_was_used(bundle: PSMT, result: PixelEmbedding) 
     assert list(facts["correct_pixels"]) == list(bundle.classes)
 
 
+def test_flips_have_the_interval_over_images(result: PixelEmbedding) -> None:
+    """By a plain studentised bootstrap with a loop over resamples; the draws differ, so to a third of the width."""
+    pixels, facts = result.pixels, result.parameters
+    for panel in ("vat", "tvat"):
+        wrong = (pixels[f"pred_{panel}"] != pixels["label"]).groupby(pixels["image"]).sum().to_numpy(float)
+        total = pixels.groupby("image").size().to_numpy(float)
+        rate = wrong.sum() / total.sum()
+
+        def error(above: np.ndarray, below: np.ndarray) -> float:
+            own = above.sum() / below.sum()
+            return float(np.sqrt(((above - own * below) ** 2).sum()) / below.sum())
+
+        rng, scores = np.random.default_rng(1), []
+        for _ in range(4000):
+            drawn = rng.integers(0, len(total), len(total))
+            spread = error(wrong[drawn], total[drawn])
+            if spread > 0.1 * error(wrong, total):
+                scores.append((wrong[drawn].sum() / total[drawn].sum() - rate) / spread)
+        low, high = (rate - np.quantile(scores, level) * error(wrong, total) for level in (0.975, 0.025))
+        width = high - low
+        assert facts["flip_rate_low"][panel] == pytest.approx(max(low, 0), abs=width / 3)
+        assert facts["flip_rate_high"][panel] == pytest.approx(min(high, 1), abs=width / 3)
+        assert facts["flip_rate_low"][panel] < rate < facts["flip_rate_high"][panel]
+
+
+def test_pictures_of_the_images_that_the_pixels_come_from(blocks: Any, result: PixelEmbedding) -> None:
+    assert sorted(result.images["image"]) == sorted(set(result.pixels["image"]))
+    for row in result.images.itertuples():
+        original = blocks.image(row.image)
+        assert (row.height, row.width) == original.shape[:2]
+        picture = np.asarray(Image.open(BytesIO(row.jpeg)))
+        assert picture.shape == original.shape
+        mirrored = original[:, ::-1]
+        own, other = (np.abs(picture.astype(float) - each).mean() for each in (original, mirrored))
+        assert own < 0.5 * other
+
+
 def test_a_perplexity_too_large_for_the_pixels_is_lowered(bundle: PSMT, blocks: Any) -> None:
     facts = embedded(bundle, blocks, n_pixels=25, perplexity=30.0)[0].parameters
     assert (facts["perplexity_asked"], facts["perplexity"]) == (30, 8)
@@ -124,3 +172,114 @@ def test_equal_seeds_give_equal_frames_and_others_do_not(bundle: PSMT, blocks: A
     assert all(value > 0 for value in seconds.values())
     other = embedded(bundle, blocks, seed=SEED + 1)[0]
     assert not np.array_equal(place(other.pixels, "clean"), place(result.pixels, "clean"))
+
+
+def test_a_joint_map_is_fitted_to_all_panels_at_once(bundle: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+    joint = embedded(bundle, blocks, layout="joint")[0]
+    assert (joint.parameters["layout"], result.parameters["layout"]) == ("joint", "frozen")
+    everything = np.concatenate([place(joint.pixels, panel) for panel in joint.PANELS])
+    assert np.abs(everything.mean(axis=0)).max() < 1e-6 * np.ptp(everything)  # t-SNE centres what it fits
+    assert not np.allclose(place(joint.pixels, "clean"), place(result.pixels, "clean"))
+    # A pixel lies beside itself: its noise is small beside the distances between pixels.
+    clean = place(joint.pixels, "clean")
+    away = np.linalg.norm(place(joint.pixels, "vat") - clean, axis=1)
+    assert np.median(away) < 0.1 * np.ptp(clean, axis=0).max()
+    assert joint.parameters["median_move"]["vat"] == pytest.approx(np.median(away) / np.ptp(clean, axis=0).max())
+    assert "placement_error" not in joint.parameters
+
+
+def test_separate_maps_have_nothing_to_do_with_each_other(bundle: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+    apart = embedded(bundle, blocks, layout="separate")[0]
+    # The clean panel is fitted by itself in the frozen layout too.
+    own, frozen = (place(found.pixels, "clean") for found in (apart, result))
+    assert np.allclose(own - own.mean(axis=0), frozen - frozen.mean(axis=0), atol=1e-6)
+    assert apart.parameters["kl_divergence"] == result.parameters["kl_divergence"]
+    assert "median_move" not in apart.parameters
+    features = sample_pixels(bundle, blocks, pixels=PIXELS, eps=EPS, seed=SEED).features["tvat"]
+    assert trustworthiness(features, place(apart.pixels, "tvat"), n_neighbors=15) > 0.8
+
+
+def test_approximate_neighbours_give_as_good_a_map(bundle: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+    approx = embedded(bundle, blocks, neighbors="approx")[0].parameters
+    assert approx["neighbors"] == "approx"
+    assert approx["trustworthiness"] > result.parameters["trustworthiness"] - 0.03
+
+
+def test_the_map_is_as_trustworthy_as_by_the_defaults_of_opentsne(bundle: PSMT, blocks: Any) -> None:
+    features = sample_pixels(bundle, blocks, pixels=500, eps=EPS, seed=SEED).features
+    ours, _ = lay_out(features, "frozen", perplexity=30, seed=0)
+    theirs = np.asarray(openTSNE.TSNE(random_state=0).fit(features["clean"]))
+    quality = [map_quality(features["clean"], layout) for layout in (ours["clean"], theirs)]
+    assert quality[0]["trustworthiness"] > quality[1]["trustworthiness"] - 0.005
+    assert quality[0]["knn_recall"] > quality[1]["knn_recall"] - 0.02
+
+
+def test_recall_of_neighbours_by_brute_force() -> None:
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(300, 8)).astype(np.float32)
+    features[7] = features[8]  # two pixels of one feature
+    layout = features[:, :2].astype(float) + rng.normal(0, 0.3, (300, 2))
+
+    def nearest(values: np.ndarray) -> list[set[int]]:
+        distances = np.linalg.norm(values[:, None].astype(float) - values[None].astype(float), axis=-1)
+        np.fill_diagonal(distances, np.inf)
+        return [set(row[:15].tolist()) for row in np.argsort(distances, axis=1)]
+
+    expected = np.mean([len(a & b) / 15 for a, b in zip(nearest(features), nearest(layout), strict=True)])
+    found = map_quality(features, layout)
+    assert found["knn_recall"] == pytest.approx(expected, abs=1e-9)
+    assert found["trustworthiness"] == pytest.approx(trustworthiness(features, layout, n_neighbors=15))
+    assert map_quality(features, features[:, :2].astype(float))["knn_recall"] > found["knn_recall"]
+    assert map_quality(layout.astype(np.float32), layout)["knn_recall"] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"perplexity": 0.5}, "--perplexity of 1 or more, got 0.5"),
+        ({"perplexity": np.inf}, "--perplexity of 1 or more, got inf"),
+        ({"jobs": 0}, "--jobs of 1 or more"),
+    ],
+)
+def test_bad_settings(bundle: PSMT, blocks: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        embedded(bundle, blocks, **settings)
+
+
+class Network(nn.Module):
+    """Somebody else's network, with a seam of its own; sides in multiples of 4."""
+
+    multiple = 4
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.body, self.head = nn.Conv2d(3, 10, 4, stride=4), nn.Conv2d(10, 6, 1)
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.body(images))
+
+    def decode(self, z: torch.Tensor, size: Any) -> torch.Tensor:
+        return nn.functional.interpolate(self.head(z), size=tuple(size), mode="bilinear", align_corners=True)
+
+
+def test_networks_that_were_not_trained_here(blocks: Any) -> None:
+    roles = Roles(Network(0), [Network(1), Network(2)], classes=blocks.classes)
+    guessed = {int(label) for id in blocks.ids("val") for label in np.unique(blocks.label(id)) if label != 255}
+    assert guessed == set(range(6))
+    found = embedded(roles, blocks, n_pixels=20, classes=_most_often_right(roles, blocks), perplexity=5.0)[0]
+    assert len(found.pixels) == 20
+    with pytest.raises(UserError, match="--layer z for a network that was not trained here, got decoder"):
+        embedded(roles, blocks, layer="decoder")
+    with pytest.raises(UserError, match="teachers"):
+        embedded(Roles(Network(0), classes=blocks.classes), blocks, n_pixels=20)
+
+
+def _most_often_right(roles: Roles, data: Any) -> tuple[str, ...]:
+    right = np.zeros(6, int)
+    for images in labeled_images(data, data.ids("val"), batch=1):
+        with torch.no_grad():
+            logits = decode_whole(roles.student.decode, encode_whole(roles, images.images), images.size, multiple=4)
+        hit = logits.argmax(dim=1) == images.labels
+        right += np.bincount(images.labels[hit].numpy(), minlength=6)
+    return (data.classes[int(right.argmax())],)

@@ -10,7 +10,7 @@ from psmt_viz.train import loop
 COLUMNS = [
     *("epoch", "step", "learning_rate", "unsup_weight", "loss_sup", "loss_unsup", "confident_fraction"),
     *("miou_student", "miou_teacher1", "miou_teacher2", "miou_ensemble", "pixel_accuracy_ensemble"),
-    "teacher_disagreement",
+    *("teacher_disagreement", "teacher_distance"),
 ]
 OF_TEACHERS = ["loss_unsup", "confident_fraction", "teacher_disagreement"]
 """Columns that are empty in a warm-up and in a run without teachers."""

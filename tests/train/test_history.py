@@ -1,12 +1,16 @@
 import signal
 import types
 
+import numpy as np
+import pandas as pd
 import pytest
-from run_folders import asking, contents, during_step, failing, lasting, rows, state
+from run_folders import COLUMNS, asking, contents, during_step, failing, lasting, rows, state
+from safetensors.numpy import load_file
 
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
 from psmt_viz.train import history, loop, session
+from psmt_viz.train.checkpoint import save_state
 from psmt_viz.train.session import train
 from psmt_viz.train.stopping import Stopped
 
@@ -147,3 +151,42 @@ def test_a_loss_that_is_not_finite_is_found_where_it_arose(tiny, scenes, folder,
     with pytest.raises(UserError, match=r"finite loss, got loss_sup (nan|-?inf) at step 2; lower --lr"):
         train(tiny(**FIVE, log_every=log_every), scenes, folder)
     assert not (folder / "state.pt").exists()
+
+
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked", ".mean", ".std")
+
+
+def distance_of_files(path):
+    """Relative distance of two teachers, from their weights on disk, in float64; no buffers."""
+    weights, teachers = load_file(path), []
+    for role in ("teacher1", "teacher2"):
+        names = [name for name in sorted(weights) if name.startswith(role) and not name.endswith(BUFFERS)]
+        teachers.append(np.concatenate([weights[name].astype(np.float64).ravel() for name in names]))
+    one, other = teachers
+    return 2 * np.linalg.norm(one - other) / (np.linalg.norm(one) + np.linalg.norm(other))
+
+
+def test_the_distance_of_the_teachers_is_that_of_each_epochs_weights(tiny, scenes, folder):
+    train(tiny(keep_last=9), scenes, folder)
+    found = pd.read_csv(folder / "metrics.csv")["teacher_distance"].tolist()
+    expected = [distance_of_files(folder / f"epoch-{epoch:04d}.safetensors") for epoch in (1, 2, 3, 4)]
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert found[0] > found[-1] > 0  # the warm-up draws them apart, the one student together
+
+
+@pytest.mark.parametrize("stopped", [3, 4, 5, 7])
+def test_a_checkpoint_of_before_the_distance_goes_on_without_it(tiny, scenes, finished, folder, stopped):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+        during_step(patch, stopped, asking(signal.SIGTERM))
+        train(tiny(), scenes, folder)
+    before = state(folder)
+    for row in before["metrics"]:
+        del row["teacher_distance"]
+    save_state(folder, before)
+    train(tiny(), scenes, folder, resume=True)
+    found, expected = (pd.read_csv(path / "metrics.csv") for path in (folder, finished[0]))
+    done = len(before["metrics"])
+    assert done == (stopped - 1) // 2
+    assert list(found) == COLUMNS
+    expected.loc[: done - 1, "teacher_distance"] = np.nan
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)

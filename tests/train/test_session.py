@@ -252,7 +252,7 @@ def test_the_control_leaves_the_teachers_columns_empty(control):
     metrics = pd.read_csv(folder / "metrics.csv")
     assert list(metrics.columns) == COLUMNS
     empty = {"miou_teacher1", "miou_teacher2", "miou_ensemble", "pixel_accuracy_ensemble"}
-    empty |= set(OF_TEACHERS)
+    empty |= {*OF_TEACHERS, "teacher_distance"}
     assert set(metrics.columns[metrics.isna().all()]) == empty
     assert not metrics[sorted(set(COLUMNS) - empty)].isna().any(axis=None)
     assert psmt_viz.load_run(folder).roles == ("student",)

@@ -1,0 +1,34 @@
+"""Make the pictures of these pages from figures of the run that comes with the project.
+
+Command:  psmt-viz figures --out figures && python docs/pictures.py figures
+Cost:     seconds, after the figures.
+Expected: docs/pictures/*.png, each some 100 KB: as wide as a page shows them, with at most 256 colours.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+PICTURES = Path(__file__).parent / "pictures"
+NAMES = ("fig1_gradcam", "fig2_tsne", "fig3b_miou", "flips", "transfer", "where")
+SHRINK = 0.7
+"""From 300 dpi to what a page of text shows, twice as fine for screens of small pixels."""
+
+
+def main() -> None:
+    """Shrinks each figure."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python docs/pictures.py FIGURES")
+    PICTURES.mkdir(exist_ok=True)
+    for name in NAMES:
+        with Image.open(Path(sys.argv[1], f"{name}.png")) as figure:
+            size = (round(SHRINK * figure.width), round(SHRINK * figure.height))
+            small = figure.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        small.quantize(256, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""The charts of training: which lines each has, over epochs or iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from psmt_viz.figures.epochs import by_name, name_colors, over_seeds, seeds
+from psmt_viz.figures.style import ROLE_LABELS, role_color
+from psmt_viz.report.themes import both, greys
+from psmt_viz.results import ROLES, Curves, Training
+from psmt_viz.schedules import Ramp, ramp_up
+
+Dash = tuple[int, ...]
+_SOLID: Dash = ()
+_DASHED: Dash = (7, 4)
+_ROLE_DASHES: dict[str, Dash] = {"student": _DASHED, "teacher1": (2, 3), "teacher2": (7, 3, 2, 3), "ensemble": _SOLID}
+_FORMS: dict[Ramp, str] = {"gaussian": "Gaussian (paper)", "cosine": "cosine (published code)"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One line, with a band from the lowest to the highest of several seeds."""
+
+    label: str
+    light: str
+    """Its colour on white paper."""
+    dark: str
+    dash: Dash
+    width: float
+    table: pd.DataFrame
+    """mean, min, max and count, by epoch or iteration."""
+    images_per_epoch: float = 0
+    """0 where it is not known."""
+
+    @property
+    def band(self) -> bool:
+        """Whether there is more than one seed anywhere."""
+        return bool(self.table["count"].max() > 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """Lines of one unit."""
+
+    id: str
+    title: str
+    unit: str
+    """`%`, or nothing."""
+    series: tuple[Series, ...]
+    over: str = "epoch"
+    """`epoch` or `iteration`."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One measured column, in one colour where a single experiment is shown."""
+
+    column: str
+    label: str
+    color: Callable[[], str]
+    dash: Dash = _SOLID
+    width: float = 2.0
+    many: bool = True
+    """Whether it is drawn too where there are several experiments."""
+
+
+def _of_role(role: str) -> Callable[[], str]:
+    return lambda: role_color(role)
+
+
+_BLUE, _ORANGE = _of_role("student"), _of_role("ensemble")
+_ROLE_LINES = tuple(
+    _Line(
+        f"miou_{role}",
+        ROLE_LABELS[role],
+        _of_role(role),
+        _ROLE_DASHES[role],
+        width=1.2 if role.startswith("teacher") else 2.0,
+        many=not role.startswith("teacher"),
+    )
+    for role in reversed(ROLES)
+)
+_CHARTS: tuple[tuple[str, str, str, tuple[_Line, ...]], ...] = (
+    ("miou", "Validation mIoU", "%", _ROLE_LINES),
+    (
+        "loss",
+        "Losses",
+        "",
+        (_Line("loss_sup", "supervised", _BLUE), _Line("loss_unsup", "unsupervised", _ORANGE, _DASHED)),
+    ),
+    ("confident", "Confident unlabelled pixels", "%", (_Line("confident_fraction", "confident", _ORANGE),)),
+    ("distance", "Distance of the teachers' weights, of their norm", "%", (_Line("teacher_distance", "distance", _BLUE),)),
+    (
+        "disagreement",
+        "Unlabelled pixels where the teachers disagree",
+        "%",
+        (_Line("teacher_disagreement", "disagreement", _BLUE),),
+    ),
+    ("rate", "Learning rate", "", (_Line("learning_rate", "learning rate", _BLUE),)),
+    ("weight", "Weight of the unsupervised loss", "", (_Line("unsup_weight", "weight", _ORANGE),)),
+)
+
+
+def make_charts(training: Training) -> tuple[Chart, ...]:
+    """Returns the charts for which something was measured, and the ramp-up of the first run that has one."""
+    made = []
+    for id, title, unit, lines in _CHARTS:
+        if series := tuple(_series(training.runs, lines, scale=100 if unit else 1)):
+            made.append(Chart(id=id, title=title, unit=unit, series=series))
+    if ramped := next((run for run in training.runs if run.ramp), None):
+        made.append(_ramp_chart(ramped))
+    return tuple(made)
+
+
+def _series(runs: Sequence[Curves], lines: Sequence[_Line], *, scale: float) -> Iterator[Series]:
+    groups = by_name(runs)
+    alone = len(groups) == 1
+    light, dark = both(lambda: name_colors(runs))
+    for name, group in groups.items():
+        for line in lines:
+            table = over_seeds(group, line.column, scale=scale)
+            if table.empty or not (alone or line.many):
+                continue
+            count = seeds(int(table["count"].max()))
+            own = both(line.color) if alone else (light[name], dark[name])
+            yield Series(
+                label=f"{line.label}{count}" if alone else f"{name}{count}, {line.label}",
+                light=own[0],
+                dark=own[1],
+                dash=line.dash,
+                width=line.width,
+                table=table,
+                images_per_epoch=_images_per_epoch(group),
+            )
+
+
+def _images_per_epoch(runs: Sequence[Curves]) -> float:
+    """Returns the images of an epoch, each step a whole one; 0 where they are not known or seeds differ in them."""
+    found = set()
+    for run in runs:
+        steps = run.metrics["step"].iloc[-1] / run.metrics["epoch"].iloc[-1] if len(run.metrics) else 0
+        found.add(float(steps) * run.images_per_step)
+    return found.pop() if len(found) == 1 else 0.0
+
+
+def _ramp_chart(run: Curves) -> Chart:
+    length, weight, kind = int(run.ramp["length"]), float(run.ramp["final_weight"]), run.ramp["kind"]
+    total = max(int(run.ramp["total_steps"]), 1)
+    # The end of the ramp is a step of its own, so that its corner is where it belongs.
+    steps = np.unique(np.r_[np.linspace(0, total, 400).astype(int), min(length, total)])
+    series = []
+    for form, title in sorted(_FORMS.items(), key=lambda item: item[0] != kind):
+        used = form == kind
+        values = [weight * ramp_up(int(step), length, kind=form) for step in steps]
+        table = pd.DataFrame({"mean": values, "min": values, "max": values, "count": 1}, index=steps)
+        color = both(_BLUE) if used else greys(0.45)
+        label = title if used else f"{title}, not used"
+        series.append(
+            Series(
+                label=label,
+                light=color[0],
+                dark=color[1],
+                dash=_SOLID if used else _DASHED,
+                width=2.0 if used else 1.2,
+                table=table,
+            )
+        )
+    return Chart(id="ramp", title=f"Ramp-up of {run.name}", unit="", series=tuple(series), over="iteration")

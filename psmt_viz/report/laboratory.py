@@ -1,0 +1,110 @@
+"""The section of what every kind of perturbation does to every judge."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from psmt_viz import figures
+from psmt_viz.figures.kinds import look, ordered, ordered_judges
+from psmt_viz.figures.style import ROLE_LABELS
+from psmt_viz.report.pictures import Picture, picture
+from psmt_viz.report.section import Section
+from psmt_viz.report.words import PAPER_EPS, eps_words, listed
+from psmt_viz.results import CloseUp, Flips, Saved
+
+
+def laboratory_section(saved: Saved) -> Section | None:
+    """Returns the sweep, the judges, the transfer, the places of flips and the close-up, those that are there."""
+    flips, closeup = saved.flips, saved.closeup
+    pictures = _sweep(flips) if flips is not None else []
+    if closeup is not None and closeup.moved:
+        pictures.append(_closeup(closeup))
+    if not pictures:
+        return None
+    return Section(
+        id="perturbations",
+        title="Perturbation laboratory",
+        paragraphs=(_words(flips),) if flips is not None else (),
+        warnings=_warnings(flips) if flips is not None else (),
+        pictures=tuple(pictures),
+    )
+
+
+def _words(flips: Flips) -> str:
+    images = int(flips.flips["images"].max()) if len(flips.flips) else 0
+    return (
+        "A correct pixel is flipped when a perturbation of the features turns its prediction wrong. Measured on "
+        f"{images:,} validation images; 95 % intervals are over images."
+    )
+
+
+def _warnings(flips: Flips) -> tuple[str, ...]:
+    """Returns what is wrong with each kind."""
+    found = {kind: flips.health[kind].get("warnings") for kind in ordered(flips.health)}
+    return tuple(f"{look(kind).title}: {'; '.join(sentences)}" for kind, sentences in found.items() if sentences)
+
+
+def _sweep(flips: Flips) -> list[Picture]:
+    table = flips.flips[flips.flips["eps"] > 0]
+    if table.empty:
+        return []
+    kinds = listed([look(kind).title for kind in ordered(table["kind"])])
+    judges = [ROLE_LABELS.get(judge, judge) for judge in ordered_judges(table["judge"])]
+    made = [
+        picture(
+            "flips",
+            partial(figures.draw_sweep, flips),
+            alt=f"Two charts on logarithmic axes: share of flipped pixels and KL divergence against eps, a line each "
+            f"for {kinds}. The numbers are in the table of flips.",
+            caption="How much each kind flips, and how far it moves the predicted distribution, against its norm.",
+        )
+    ]
+    if len(judges) > 1:
+        made.append(
+            picture(
+                "judges",
+                partial(figures.draw_judges, flips),
+                alt=f"Share of flipped pixels against eps in a panel for each judge: {listed(judges)}.",
+                caption="The same, judged by each role.",
+            )
+        )
+    eps = _drawn_eps(table)
+    if eps is None:
+        return made
+    return [
+        *made,
+        picture(
+            "transfer",
+            partial(figures.draw_transfer, flips, eps=eps),
+            alt=f"Matrix of the share of flipped pixels at eps = {eps:g}, kinds in rows, judges in columns; where it was "
+            "measured, the differences from VAT beside it.",
+            caption=f"Whom a perturbation made for one network deceives, at eps = {eps:g}.",
+        ),
+        picture(
+            "where",
+            partial(figures.draw_where, flips, eps=eps),
+            alt=f"Share of flipped pixels at eps = {eps:g} by class, by distance to the nearest other class and by "
+            "confidence, and a matrix of which class becomes which.",
+            caption=f"Where pixels flip, at eps = {eps:g}.",
+        ),
+    ]
+
+
+def _drawn_eps(table: pd.DataFrame) -> float | None:
+    """Returns the paper's eps, or the nearest that the sweep has; none where there are only authors' own sizes."""
+    swept = table.loc[table["norm"] != "own", "eps"].unique()
+    return min(map(float, swept), key=lambda eps: abs(eps - PAPER_EPS), default=None)
+
+
+def _closeup(closeup: CloseUp) -> Picture:
+    size = eps_words(closeup.parameters)
+    return picture(
+        "closeup",
+        partial(figures.draw_closeup, closeup),
+        alt=f"Image {closeup.image_id} with truth and prediction; for each kind the flipped pixels in red and a map of "
+        "the perturbation's size.",
+        caption=f"One image under every kind of perturbation{', ' + size if size else ''}: which pixels flip, and where "
+        "the perturbation lies.",
+    )

@@ -1,0 +1,85 @@
+"""The page as a whole: which sections there are, and one file of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from psmt_viz.errors import UserError
+from psmt_viz.files import write_text
+from psmt_viz.report.curves import curves_section
+from psmt_viz.report.gradcam import gradcam_section
+from psmt_viz.report.headline import headline, summary_section
+from psmt_viz.report.inline import bokeh_script, content_policy, static
+from psmt_viz.report.laboratory import laboratory_section
+from psmt_viz.report.numbers import numbers_section, provenance_section
+from psmt_viz.report.scores import evaluation_section, table_section
+from psmt_viz.report.section import Section
+from psmt_viz.report.tsne_section import tsne_section
+from psmt_viz.results import Saved
+
+_SECTIONS: tuple[Callable[[Saved], Section | None], ...] = (
+    summary_section,
+    tsne_section,
+    gradcam_section,
+    laboratory_section,
+    curves_section,
+    evaluation_section,
+    table_section,
+    numbers_section,
+    provenance_section,
+)
+_ALWAYS = ("page.js",)
+_PLOTS = "plots.js"
+
+
+def write_report(saved: Saved, path: Path) -> Path:
+    """Writes one page of everything that is there; it opens from disk and loads nothing.
+
+    Equal results and versions give equal bytes.
+
+    Args:
+        saved: The results; a section is left out where there is none of its sort.
+        path: The file, in an existing folder.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: if there is nothing to show, or a result is damaged.
+    """
+    sections = [section for make in _SECTIONS if (section := make(saved)) is not None]
+    if not sections:
+        fix = "give a folder that psmt-viz figures, tsne, gradcam, perturb or curves wrote"
+        raise UserError("results to show", "none", fix)
+    write_text(path, _render(saved, sections))
+    return path
+
+
+def _render(saved: Saved, sections: list[Section]) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    first, last = static("theme.js"), _scripts(sections)
+    return environment.get_template("page.html").render(
+        headline=headline(saved),
+        sections=sections,
+        style=static("page.css"),
+        first_script=first,
+        scripts=last,
+        policy=content_policy([first, *last]),
+    )
+
+
+def _scripts(sections: list[Section]) -> list[Markup]:
+    """Returns the scripts at the end of the page: bokeh only where something is drawn with it."""
+    own = list(dict.fromkeys(name for section in sections for name in section.scripts))
+    plots = [bokeh_script(), static(_PLOTS)] if own else []
+    return [*map(static, _ALWAYS), *plots, *map(static, own)]

@@ -1,0 +1,79 @@
+"""Figures as pictures inside the page, one on white and one on dark paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import cast
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from psmt_viz.figures.style import DOUBLE
+from psmt_viz.report.inline import data_uri
+from psmt_viz.report.themes import both
+
+WIDE = 940
+"""CSS pixels in which a figure 174 mm wide is read; its 7 pt are then 13 pixels."""
+SCALE = 2.0
+"""Pixels of a picture for a CSS pixel, for screens of high density."""
+_LARGE = 400_000
+"""Bytes from which on a picture is of photographs rather than of lines and text, and is stored with small losses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure, drawn twice."""
+
+    name: str
+    """The stem of the figure's files."""
+    alt: str
+    """What is seen, for those who do not see it."""
+    caption: str
+    width: int
+    """In CSS pixels."""
+    height: int
+    light: str
+    """The picture itself, as a data address."""
+    dark: str
+
+    @property
+    def wide(self) -> bool:
+        """Whether the figure takes a whole page's width in print; on a small screen it is then scrolled."""
+        return self.width > WIDE / 2
+
+
+def picture(name: str, draw: Callable[[], Figure | Axes], *, alt: str, caption: str) -> Picture:
+    """Draws a figure for both papers.
+
+    Args:
+        name: The stem of the figure's files.
+        draw: One of the `draw_*` functions, with its result.
+        alt: What is seen.
+        caption: What it means.
+
+    Raises:
+        UserError: if there is nothing to draw.
+    """
+    light, dark = both(lambda: _render(draw()))
+    width, height = (round(side / SCALE) for side in light.size)
+    stored = [data_uri("image/webp", _webp(each)) for each in (light, dark)]
+    return Picture(name=name, alt=alt, caption=caption, width=width, height=height, light=stored[0], dark=stored[1])
+
+
+def _render(drawn: Figure | Axes) -> Image.Image:
+    figure = cast(Figure, drawn.get_figure(root=True)) if isinstance(drawn, Axes) else drawn
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=SCALE * WIDE / (DOUBLE / 25.4))
+    return Image.open(buffer).convert("RGB")
+
+
+def _webp(image: Image.Image) -> bytes:
+    exact, lossy = BytesIO(), BytesIO()
+    image.save(exact, "WEBP", lossless=True, quality=80)
+    if len(exact.getvalue()) < _LARGE:
+        return exact.getvalue()
+    image.save(lossy, "WEBP", quality=90)
+    return lossy.getvalue()

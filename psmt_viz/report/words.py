@@ -1,0 +1,39 @@
+"""Numbers in words, the same everywhere on the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from psmt_viz.figures.style import ROLE_LABELS, percent
+
+
+PAPER_EPS = 2.0
+"""The norm of the paper's perturbations, per image."""
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Returns two shares as `0.1 to 0.2 %`, or nothing where one is not known."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"{percent(low).removesuffix(' %')} to {percent(high)}"
+
+
+def listed(names: list[str]) -> str:
+    """Returns `a`, `a and b` or `a, b and c`."""
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
+
+
+def role_words(role: str) -> str:
+    """Returns a role as a sentence names it, for example `the student` or `teacher 1`."""
+    article = "the " if role in {"student", "ensemble"} else ""
+    return article + ROLE_LABELS.get(role, role)
+
+
+def eps_words(facts: Mapping[str, Any]) -> str:
+    """Returns eps and, where it is known, what share of the features' norm it is; nothing without eps."""
+    eps, relative = facts.get("eps"), facts.get("relative_norm")
+    if not isinstance(eps, int | float):
+        return ""
+    return f"eps = {eps:g}" + (f" ({percent(relative)} of the features' norm)" if isinstance(relative, float) and math.isfinite(relative) else "")

@@ -1,0 +1,43 @@
+"""Every figure of the package, of synthetic results, small and large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from matplotlib.figure import Figure
+
+from psmt_viz import figures
+from psmt_viz.results import ROLES
+
+from . import synthetic
+
+# The names are `draw_...` without its prefix, and after a dash what is special about the results.
+EVERY: dict[str, Callable[[], Figure]] = {
+    "batch": lambda: figures.draw_batch(synthetic.batch()),
+    "batch-plain": lambda: figures.draw_batch(replace(synthetic.batch(9, (32, 32), synthetic.SCENES), confidence=None)),
+    "class_iou": lambda: figures.draw_class_iou(synthetic.evaluation()).figure,
+    "class_iou-voc": lambda: figures.draw_class_iou(synthetic.evaluation(synthetic.VOC)).figure,
+    "closeup": lambda: figures.draw_closeup(synthetic.closeup()),
+    "closeup-vat": lambda: figures.draw_closeup(synthetic.closeup(("vat",))),
+    "confusion": lambda: figures.draw_confusion(synthetic.evaluation()).figure,
+    "confusion-camvid": lambda: figures.draw_confusion(synthetic.evaluation(synthetic.CAMVID)).figure,
+    "confusion-voc": lambda: figures.draw_confusion(synthetic.evaluation(synthetic.VOC)).figure,
+    "flips": lambda: figures.draw_flips(synthetic.flips()).figure,
+    "flips-zero": lambda: figures.draw_flips(synthetic.flips(("vat", "tvat-official"))).figure,
+    "gradcam": lambda: figures.draw_gradcam(synthetic.cams()),
+    "judges": lambda: figures.draw_judges(synthetic.flips(judges=ROLES)),
+    "judges-three": lambda: figures.draw_judges(synthetic.flips(("vat", "random"), judges=ROLES[:3])),
+    "miou": lambda: figures.draw_miou([synthetic.curves()]).figure,
+    "miou-two": lambda: figures.draw_miou([synthetic.curves(), synthetic.curves(name="other", seed=1)]).figure,
+    "ramp_up": lambda: figures.draw_ramp_up(synthetic.curves()).figure,
+    "sweep": lambda: figures.draw_sweep(synthetic.flips(warnings=synthetic.WARNINGS)),
+    "teachers": lambda: figures.draw_teachers([synthetic.curves()]),
+    "training": lambda: figures.draw_training(synthetic.curves()),
+    "transfer": lambda: figures.draw_transfer(synthetic.flips(judges=ROLES, warnings=synthetic.WARNINGS)),
+    "transfer-judges": lambda: figures.draw_transfer(synthetic.flips(("tvat-official", "random"), judges=ROLES)),
+    "transfer-alone": lambda: figures.draw_transfer(synthetic.flips(("vat", "random"))),
+    "tsne": lambda: figures.draw_tsne(synthetic.embedding()),
+    "where": lambda: figures.draw_where(synthetic.flips()),
+    "where-voc": lambda: figures.draw_where(synthetic.flips(("vat", "tvat", "random"), classes=synthetic.VOC)),
+}
