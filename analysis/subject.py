@@ -1,4 +1,4 @@
-"""What every script of an exhibit is given: a run, its data and a folder for what it makes."""
+"""What every script of an exhibit is given: runs, their data, and a folder for what it makes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from pathlib import Path
 
 from psmt_viz.exhibits import RunSubject
 from psmt_viz.files import output_folder
+from psmt_viz.runs import Run, experiments
 
-RESULTS = Path(__file__).parent / "results" / "scenes"
-"""Where the numbers behind the published figures of the shipped run lie."""
+
+def runs(description: str | None, exhibit: str) -> tuple[list[tuple[str, Run]], Path]:
+    """Reads the command line `RUN ... [--out DIR]`; runs that differ in their seed alone share a name."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="*", default=[None], help="left out, the run that comes with psmt-viz")
+    parser.add_argument("--out", type=Path, help="left out, a new folder under runs/")
+    flags = parser.parse_args()
+    opened = [Run.open(folder) for folder in flags.runs]
+    named = [(name, run) for name, group in experiments(opened).items() for run in group]
+    return named, output_folder(flags.out, exhibit, opened[0].name)
 
 
 def subject(description: str | None, exhibit: str) -> tuple[RunSubject, Path]:

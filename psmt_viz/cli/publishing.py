@@ -28,13 +28,14 @@ from psmt_viz.flags import (
 
 @app.command
 def curves(runs: RunFolders = (), *, out: Out = None) -> None:
-    """Draw the ramp-up and the validation mIoU over training, of one or several runs."""
+    """Draw ramp-up, validation mIoU and the teachers' distance over training; runs of several seeds as a band."""
     from psmt_viz.exhibits import make_curves
-    from psmt_viz.runs import Run
+    from psmt_viz.runs import Run, experiments
 
     opened = [Run.open(run) for run in runs or (None,)]
+    named = [run.curves(name) for name, group in experiments(opened).items() for run in group]
     with results_folder(out, "curves", opened[0].name) as folder:
-        make_curves([run.curves() for run in opened], folder)
+        make_curves(named, folder)
 
 
 @app.command
@@ -48,10 +49,13 @@ def table(
 ) -> None:
     """Write Table 1, ensemble against single teacher, of one or several runs beside the published numbers."""
     from psmt_viz.exhibits import RunSubject, make_table
+    from psmt_viz.runs import experiments
 
     subjects = [RunSubject.open(run, data=data, weights=weights, device=device) for run in runs or (None,)]
+    groups = experiments([each.run for each in subjects])
+    names = {run.folder.resolve(): name for name, group in groups.items() for run in group}
     with results_folder(out, "table", subjects[0].name) as folder:
-        make_table([(each.name, each.score()) for each in subjects], folder)
+        make_table([(names[each.run.folder.resolve()], each.score()) for each in subjects], folder)
         print((folder / "table1.md").read_text(encoding="utf-8"))
 
 

@@ -16,11 +16,11 @@ from psmt_viz.figures.epochs import (
     draw_over,
     label_epochs,
     legend_below,
-    legend_rows,
+    legend_height,
     name_looks,
+    named,
     over_seeds,
     say_not_measured,
-    seeds,
 )
 from psmt_viz.figures.style import (
     DOUBLE,
@@ -110,14 +110,14 @@ def draw_miou(runs: Sequence[Curves], *, ax: Axes | None = None) -> Axes:
     """
     groups = by_name(runs)
     alone = len(groups) == 1
-    with drawing_on(ax, height=64 + legend_rows(len(groups), lines=2)) as axes:
+    with drawing_on(ax, height=64 + legend_height(runs, entries=2)) as axes:
         counts, looks = [], name_looks(runs)
         for name, group in groups.items():
             for role in reversed(ROLES) if alone else ("ensemble", "student"):
                 thin = role.startswith("teacher")
                 scores = over_seeds(group, f"miou_{role}", scale=100)
                 counts.append(int(scores["count"].max() if len(scores) else 0))
-                label = ROLE_LABELS[role] if alone else f"{plain(name)}{seeds(counts[-1])}, {ROLE_LABELS[role]}"
+                label = ROLE_LABELS[role] if alone else f"{named(name, counts[-1])}, {ROLE_LABELS[role]}"
                 look = ({"color": role_color(role)} if alone else looks[name]) | {
                     "linestyle": ROLE_LINES[role],
                     "linewidth": 0.7 if thin else 1.4,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
-from psmt_viz.figures.style import line_colors, role_color, shade
+from psmt_viz.figures.style import line_colors, plain, role_color, shade
 from psmt_viz.results import Curves
 
 
@@ -61,19 +63,24 @@ def draw_over(ax: Axes, found: pd.DataFrame, *, label: str, look: dict[str, Any]
         ax.fill_between(found.index, found["min"], found["max"], color=look["color"], alpha=0.22, linewidth=0)
 
 
-def seeds(runs: int) -> str:
-    """Returns how many seeds a line is the mean of, as it follows a name in a legend; nothing for one."""
-    return f" ({runs} seeds)" if runs > 1 else ""
+def named(name: str, runs: int) -> str:
+    """Returns a name for a legend, in lines that fit into 84 mm, with how many seeds its line is the mean of."""
+    return plain(fill(f"{name} ({runs} seeds)" if runs > 1 else name, 52))
 
 
-def legend_rows(names: int, lines: int = 1) -> float:
-    """Returns the height in mm of the legend that `legend_below` adds, for names with some lines each."""
-    return 3.6 * names * lines if names > 1 else 0
+def legend_height(runs: Sequence[Curves], entries: int = 1) -> float:
+    """Returns the height in mm of the legend that `legend_below` adds, with some entries of each of several names."""
+    groups = by_name(runs)
+    rows = [named(name, len(group)).count("\n") + 1 for name, group in groups.items()]
+    return 3.6 * sum(rows) * entries if len(groups) > 1 else 0
 
 
 def legend_below(ax: Axes) -> None:
-    """Adds a legend below the axes, where names of any length and number hide no line."""
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), handlelength=2.6)
+    """Adds a legend below the axes and their label, where names of any length and number hide no line."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    place = ax.transAxes + ScaledTranslation(0, -24 / 72, figure.dpi_scale_trans)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=place, handlelength=2.6)
 
 
 def label_epochs(ax: Axes) -> None:

@@ -24,15 +24,16 @@ def export(figure: Figure, stem: Path, *, provenance: dict[str, Any]) -> list[Pa
         figure: What to save.
         stem: Path without suffix; dots in the name are kept.
         provenance: What made the figure, kept as JSON in each file: PNG text `Description`, PDF `Keywords`, SVG
-            description. `<stem>.provenance.json` holds it readably, with the SHA-256 of each of these files.
+            description. `<stem>.provenance.json` holds it readably, with `figure`, its name, and `sha256` of each file.
 
     Returns:
         The four paths.
     """
     paths = [_save(figure, stem.with_name(stem.name + suffix), provenance) for suffix in (".png", ".pdf", ".svg")]
-    files = {path.name: sha256(path) for path in paths}
+    hashes = {path.name: sha256(path) for path in paths}
+    facts = {**json.loads(_facts(provenance)), "figure": stem.name, "sha256": hashes}
     beside = stem.with_name(stem.name + ".provenance.json")
-    write_json(beside, {"figure": stem.name, "files": files, "provenance": json.loads(_facts(provenance))})
+    write_json(beside, dict(sorted(facts.items())))
     return [*paths, beside]
 
 

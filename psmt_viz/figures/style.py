@@ -27,7 +27,7 @@ DARK_INK = "#F2F4F7"
 
 # Colours as they are on white paper. Figures take them from the functions below, which know the paper.
 FLIP_COLOR = "#E4002B"
-"""The red of a prediction that is now wrong; no class has a colour near it."""
+"""The red of a prediction that is now wrong; no class has a colour near it. On images it is the same on each paper."""
 
 ROLE_COLORS: Mapping[str, str] = MappingProxyType(
     {"student": "#0072B2", "teacher1": "#E69F00", "teacher2": "#009E73", "ensemble": "#C44E00"}

@@ -14,14 +14,14 @@ from psmt_viz.figures.epochs import (
     draw_over,
     label_epochs,
     legend_below,
-    legend_rows,
+    legend_height,
     name_looks,
+    named,
     over_seeds,
     say_not_measured,
-    seeds,
 )
 from psmt_viz.figures.logzero import floor_of, label_axis
-from psmt_viz.figures.style import DOUBLE, new_figure, plain, require, style
+from psmt_viz.figures.style import DOUBLE, new_figure, require, style
 from psmt_viz.results import Curves
 
 _PANELS = {
@@ -54,7 +54,7 @@ def draw_teachers(runs: Sequence[Curves]) -> Figure:
     require(any(map(len, found.values())), expected, "none", fix)
     with style():
         looks = name_looks(runs)
-        figure = new_figure(DOUBLE, 58 + legend_rows(len(looks)))
+        figure = new_figure(DOUBLE, 58 + legend_height(runs))
         panels = figure.subplots(1, 2, sharex=True)
         for ax, (column, title) in zip(panels, _PANELS.items(), strict=True):
             ax.set_title(title)
@@ -78,7 +78,7 @@ def _draw_panel(ax: Axes, bands: dict[str, pd.DataFrame], looks: dict[str, dict[
     floor = floor_of(values)
     for name, band in bands.items():
         count = band["count"].max()
-        label = f"mean and range of {count} seeds" if alone else f"{plain(name)}{seeds(count)}"
+        label = f"mean and range of {count} seeds" if alone else named(name, count)
         draw_over(ax, band.where(band > 0, floor), label=label, look={**looks[name], "linewidth": 1.4})
     label_axis(ax.yaxis, floor, zero=bool((values == 0).any(axis=None)))
     if not alone:

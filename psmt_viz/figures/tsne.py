@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from psmt_viz.figures.style import (
     DOUBLE,
-    FLIP_COLOR,
     class_colors,
     class_markers,
     eps_text,
+    flip_color,
     new_figure,
     number,
     percent,
@@ -107,7 +107,7 @@ def _draw_panel(ax: Axes, embedding: PixelEmbedding, panel: str, *, star_size: f
         x[flipped],
         y[flipped],
         s=star_size,
-        c=FLIP_COLOR,
+        c=flip_color(),
         marker="*",
         edgecolors=shade(1),
         linewidths=0.35 if star_size > 10 else 0,  # an edge sets few stars off and washes many out
@@ -153,7 +153,7 @@ def _draw_arrows(ax: Axes, embedding: PixelEmbedding, panel: str) -> None:
     full = counts >= _LEAST_IN_CELL
     for (tail, head), color, width, name in (
         ((means[0][full], means[1][full]), shade(0.15), 0.0035, "mean-moves"),
-        ((start[flipped], end[flipped]), FLIP_COLOR, 0.003, "flipped-moves"),
+        ((start[flipped], end[flipped]), flip_color(), 0.003, "flipped-moves"),
     ):
         ax.quiver(
             *tail.T,
@@ -194,7 +194,7 @@ def _legend(embedding: PixelEmbedding, *, arrows: bool) -> list[Line2D]:
         )
         for i in np.unique(embedding.pixels["label"].to_numpy())
     ]
-    star = Line2D([], [], linestyle="", marker="*", color=FLIP_COLOR, markersize=7, markeredgewidth=0)
+    star = Line2D([], [], linestyle="", marker="*", color=flip_color(), markersize=7, markeredgewidth=0)
     star.set_label("prediction now wrong")
     moves = [Line2D([], [], color=shade(0.15), linewidth=0.8, marker=">", markevery=[1], label="mean move")] * arrows
     return [*handles, star, *moves]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
 
-from psmt_viz.figures.epochs import by_name, name_colors, over_seeds, seeds
-from psmt_viz.figures.style import ROLE_LABELS, role_color
+from psmt_viz.figures.epochs import by_name, over_seeds
+from psmt_viz.figures.style import ROLE_LABELS, line_colors, role_color
 from psmt_viz.report.themes import both, greys
 from psmt_viz.results import ROLES, Curves, Training
 from psmt_viz.schedules import Ramp, ramp_up
@@ -93,7 +94,12 @@ _CHARTS: tuple[tuple[str, str, str, tuple[_Line, ...]], ...] = (
         (_Line("loss_sup", "supervised", _BLUE), _Line("loss_unsup", "unsupervised", _ORANGE, _DASHED)),
     ),
     ("confident", "Confident unlabelled pixels", "%", (_Line("confident_fraction", "confident", _ORANGE),)),
-    ("distance", "Distance of the teachers' weights, of their norm", "%", (_Line("teacher_distance", "distance", _BLUE),)),
+    (
+        "distance",
+        "Distance of the teachers' weights, of their norm",
+        "%",
+        (_Line("teacher_distance", "distance", _BLUE),),
+    ),
     (
         "disagreement",
         "Unlabelled pixels where the teachers disagree",
@@ -119,16 +125,17 @@ def make_charts(training: Training) -> tuple[Chart, ...]:
 def _series(runs: Sequence[Curves], lines: Sequence[_Line], *, scale: float) -> Iterator[Series]:
     groups = by_name(runs)
     alone = len(groups) == 1
-    light, dark = both(lambda: name_colors(runs))
-    for name, group in groups.items():
+    light, dark = both(lambda: (role_color("student"), *line_colors()))
+    for (name, group), color in zip(groups.items(), cycle(zip(light, dark, strict=True)), strict=False):
         for line in lines:
             table = over_seeds(group, line.column, scale=scale)
             if table.empty or not (alone or line.many):
                 continue
-            count = seeds(int(table["count"].max()))
-            own = both(line.color) if alone else (light[name], dark[name])
+            count = int(table["count"].max())
+            seeds = f" ({count} seeds)" if count > 1 else ""
+            own = both(line.color) if alone else color
             yield Series(
-                label=f"{line.label}{count}" if alone else f"{name}{count}, {line.label}",
+                label=f"{line.label}{seeds}" if alone else f"{name}{seeds}, {line.label}",
                 light=own[0],
                 dark=own[1],
                 dash=line.dash,

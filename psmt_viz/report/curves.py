@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,11 @@ from bokeh.models import (
     Plot,
     Range1d,
     Scatter,
-    Span,
     VArea,
 )
+from bokeh.models.annotations.geometry import Span
 
+from psmt_viz.figures.epochs import by_name
 from psmt_viz.report.charts import Chart, Series, make_charts
 from psmt_viz.report.documents import Paint, document_json, new_plot
 from psmt_viz.report.inline import json_text
@@ -36,9 +37,10 @@ def curves_section(saved: Saved) -> Section | None:
     """Returns the charts of training."""
     if saved.training is None or not (charts := make_charts(saved.training)):
         return None
+    over_epochs = [series for chart in charts if chart.over == "epoch" for series in chart.series]
     facts = {
         "charts": charts,
-        "by_images": all(series.images_per_epoch > 0 for chart in charts if chart.over == "epoch" for series in chart.series),
+        "by_images": all(series.images_per_epoch > 0 for series in over_epochs),
         "plots_json": json_text(_plots_json(charts)),
         "facts_json": json_text([_chart_facts(chart) for chart in charts]),
     }
@@ -46,7 +48,7 @@ def curves_section(saved: Saved) -> Section | None:
         id="curves",
         title="Training curves",
         paragraphs=(_words(saved.training.runs),),
-        tables=tuple(_epochs_table(number, run, saved.training.runs) for number, run in enumerate(saved.training.runs)),
+        tables=tuple(_epoch_tables(saved.training.runs)),
         part="curves.html",
         facts=facts,
         scripts=("curves.js",),
@@ -54,9 +56,10 @@ def curves_section(saved: Saved) -> Section | None:
 
 
 def _words(runs: Sequence[Curves]) -> str:
-    several = len({run.name for run in runs}) < len(runs)
-    band = " Of several seeds the line is the mean and the band reaches from the lowest to the highest." if several else ""
-    return f"Measured after each epoch.{band} Beside each name stands its value where the pointer is, else the last one."
+    words = "Measured after each epoch. Beside each name stands its value where the pointer is, else the last one."
+    if len({run.name for run in runs}) < len(runs):
+        words += " Of several seeds the line is the mean, and the band reaches from the lowest to the highest."
+    return words
 
 
 def _plots_json(charts: Sequence[Chart]) -> dict[str, Any]:
@@ -83,17 +86,19 @@ def _add_axes(plot: Plot, over: str) -> None:
         "axis_label_text_font_size": "12px",
         "axis_label_text_font_style": "normal",
     }
-    whole = AdaptiveTicker(min_interval=1, mantissas=[1, 2, 5])
-    below = LinearAxis(axis_label=_LABELS[over], ticker=whole, formatter=NumeralTickFormatter(format="0,0"), **looks)
+    whole: dict[str, Any] = {
+        "ticker": AdaptiveTicker(min_interval=1, mantissas=[1, 2, 5]),
+        "formatter": NumeralTickFormatter(format="0,0"),
+    }
     left = LinearAxis(formatter=BasicTickFormatter(power_limit_low=-5), **looks)
-    plot.add_layout(below, "below")
+    plot.add_layout(LinearAxis(axis_label=_LABELS[over], **whole, **looks), "below")
     plot.add_layout(left, "left")
     plot.add_layout(Grid(dimension=1, ticker=left.ticker))
 
 
 def _add_series(plot: Plot, series: Series, name: str, over: str) -> list[Paint]:
     table = series.table
-    columns = {over: table.index.to_numpy(np.float64), "mean": table["mean"].to_numpy(np.float64)}
+    columns: dict[str, Any] = {over: table.index.to_numpy(np.float64), "mean": table["mean"].to_numpy(np.float64)}
     columns |= {end: table[end].to_numpy(np.float64) for end in ("min", "max")}
     if series.images_per_epoch > 0:
         columns["images"] = columns["epoch"] * series.images_per_epoch
@@ -113,23 +118,28 @@ def _add_series(plot: Plot, series: Series, name: str, over: str) -> list[Paint]
 
 
 def _x_range(charts: Sequence[Chart]) -> Range1d:
-    ends = [float(end) for chart in charts for series in chart.series for end in (series.table.index.min(), series.table.index.max())]
-    low, high = min(ends, default=0), max(ends, default=1)
-    return Range1d(low, high) if high > low else Range1d(low - 1, high + 1)
+    places = [place for chart in charts for series in chart.series for place in series.table.index]
+    low, high = float(min(places, default=0)), float(max(places, default=1))
+    if low == high:
+        low, high = low - 1, high + 1
+    return Range1d(start=low, end=high)
 
 
 def _y_range(chart: Chart) -> Range1d:
     low = min(float(series.table["min"].min()) for series in chart.series)
     high = max(float(series.table["max"].max()) for series in chart.series)
     room = 0.06 * ((high - low) or abs(high) or 1)
-    return Range1d(0 if 0 <= low < 0.4 * high else low - room, high + room)
+    return Range1d(start=0 if 0 <= low < 0.4 * high else low - room, end=high + room)
 
 
 def _chart_facts(chart: Chart) -> dict[str, Any]:
     return {"id": chart.id, "unit": chart.unit, "over": chart.over, "series": len(chart.series)}
 
 
-def _epochs_table(number: int, run: Curves, runs: Sequence[Curves]) -> Table:
-    alike = [other for other in runs if other.name == run.name]
-    which = f", run {1 + [other is run for other in alike].index(True)} of {len(alike)}" if len(alike) > 1 else ""
-    return frame_table(f"Numbers of each epoch: {run.name}{which}", run.metrics.dropna(axis="columns", how="all"), folded=True)
+def _epoch_tables(runs: Sequence[Curves]) -> Iterator[Table]:
+    """Yields metrics.csv of each run, without what it could not measure."""
+    for name, group in by_name(runs).items():
+        for number, run in enumerate(group, 1):
+            which = f", run {number} of {len(group)}" if len(group) > 1 else ""
+            measured = run.metrics.dropna(axis="columns", how="all")
+            yield frame_table(f"Numbers of each epoch: {name}{which}", measured, folded=True)

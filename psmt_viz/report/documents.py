@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bokeh.document import Document
 from bokeh.model import Model
-from bokeh.models import Axis, Grid, PanTool, Plot, Range1d, WheelZoomTool
+from bokeh.models import Grid, PanTool, Plot, Range1d, WheelZoomTool
 
 from psmt_viz.report.themes import greys
 
@@ -66,12 +66,10 @@ def _own(plots: Mapping[str, Plot]) -> list[Paint]:
     strong, weak, text = map(greys, (0.45, 0.88, 0.3))
     paints = []
     for plot in plots.values():
-        for axis in plot.select(type=Axis):
-            for line in ("axis", "major_tick"):
-                paints.append(Paint(axis, f"{line}_line_color", *strong))
-            for label in ("axis", "major"):
-                paints.append(Paint(axis, f"{label}_label_text_color", *text))
-        paints += [Paint(grid, "grid_line_color", *weak) for grid in plot.select(type=Grid)]
+        for axis in (*plot.below, *plot.left):
+            paints += [Paint(axis, f"{part}_line_color", *strong) for part in ("axis", "major_tick")]
+            paints += [Paint(axis, f"{part}_label_text_color", *text) for part in ("axis", "major")]
+        paints += [Paint(grid, "grid_line_color", *weak) for grid in plot.center if isinstance(grid, Grid)]
     return paints
 
 

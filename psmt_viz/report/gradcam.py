@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psmt_viz import figures
-from psmt_viz.figures.kinds import look
 from psmt_viz.report.pictures import picture
 from psmt_viz.report.section import Section
-from psmt_viz.report.words import eps_words, listed
+from psmt_viz.report.words import eps_words, kind_words, listed
 from psmt_viz.results import Cams, Saved
 
 
@@ -26,8 +25,8 @@ def gradcam_section(saved: Saved) -> Section | None:
         partial(figures.draw_gradcam, cams),
         alt=f"Maps of the evidence for {shown}: before the perturbation, after VAT and after T-VAT, beside image and "
         "prediction.",
-        caption="Input; prediction with the truth outlined; the map before the perturbation, after VAT and after T-VAT. "
-        "The maps of a row share one scale from 0 to the row's highest value.",
+        caption="Input; prediction with the truth outlined; the map before the perturbation, after VAT and after "
+        "T-VAT. The maps of a row share one scale from 0 to the row's highest value.",
     )
     return Section(
         id="gradcam",
@@ -42,7 +41,7 @@ def _cam_words(cams: Cams) -> tuple[str, ...]:
     clean = cams.table["mass_clean"].to_numpy(float)
     if len(clean) and (clean > 0).all():
         changes = [
-            f"{_percent(cams.table[f'mass_{name}'].to_numpy(float) / clean - 1)} after {look(name).title}"
+            f"{_percent(cams.table[f'mass_{name}'].to_numpy(float) / clean - 1)} after {kind_words(name)}"
             for name in ("vat", "tvat")
         ]
         words.append(f"The mass of a map, its sum, changes on average over these images by {listed(changes)}.")

@@ -1,4 +1,4 @@
-"""What the page is about, and its key numbers."""
+"""What the page is about."""
 
 from __future__ import annotations
 
@@ -6,22 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pandas as pd
+from psmt_viz.report.words import listed
+from psmt_viz.results import Saved
 
-from psmt_viz.figures import score_table
-from psmt_viz.figures.kinds import judge_of, judged_by, look
-from psmt_viz.figures.style import ROLE_LABELS, percent
-from psmt_viz.figures.tsne import TITLES
-from psmt_viz.report.section import Section
-from psmt_viz.report.tables import Table, make_table
-from psmt_viz.report.tsne_section import panel_flips
-from psmt_viz.report.words import PAPER_EPS, eps_words, interval, listed, role_words
-from psmt_viz.results import Evaluation, Flips, PixelEmbedding, Saved
-
-_KINDS = ("vat", "tvat", "random")
-_COLUMNS = {"ensemble": "ensemble", "teacher1": "single_teacher"}
-"""Roles of which numbers are published, and where Table 1 has them."""
 _LABELS = {
     "dataset": "data set",
     "split": "split",
@@ -57,80 +44,3 @@ def _origins(saved: Saved) -> Iterator[Mapping[str, Any]]:
     for result in (saved.evaluation, saved.embedding, saved.flips, saved.cams, saved.closeup):
         if result is not None:
             yield result.parameters
-
-
-def summary_section(saved: Saved) -> Section | None:
-    """Returns the key numbers, in words and as small tables; none where no result has one."""
-    paragraphs, tables = [], []
-    for made in (_scores(saved), _flips(saved.flips), _pixels(saved.embedding)):
-        if made is not None:
-            paragraphs.append(made[0])
-            tables.append(made[1])
-    if not tables:
-        return None
-    return Section(
-        id="summary", title="Key numbers", paragraphs=tuple(paragraphs), tables=tuple(tables), part="summary.html"
-    )
-
-
-def _scores(saved: Saved) -> tuple[str, Table] | None:
-    evaluation = saved.evaluation
-    if evaluation is None:
-        return None
-    scores = {str(role): 100 * float(value) for role, value in evaluation.table().set_index("role")["miou"].items()}
-    named = [f"{role_words(role)} {score:.2f} %" for role, score in scores.items()]
-    words = f"Validation mIoU: {listed(named)}."
-    published = _published(evaluation)
-    if published is not None:
-        columns = ("role", "mIoU", f"published, split {published['split']}")
-        values = {role: f"{published[name]:.2f} %" for role, name in _COLUMNS.items()}
-        words += f" The published numbers are those of {published['run']} on {published['dataset']}."
-        rows = [(ROLE_LABELS.get(role, role), f"{score:.2f} %", values.get(role)) for role, score in scores.items()]
-        return words, make_table("mIoU of each role", columns, rows)
-    rows_alone = [(ROLE_LABELS.get(role, role), f"{score:.2f} %") for role, score in scores.items()]
-    return words, make_table("mIoU of each role", ("role", "mIoU"), rows_alone)
-
-
-def _published(evaluation: Evaluation) -> pd.Series | None:
-    """Returns Table 1's published row of the same split."""
-    table = score_table([("", evaluation)])
-    split = str(evaluation.parameters.get("split", "")).replace("_", "/")
-    rows = table[(table["source"] == "published") & (table["split"] == split)]
-    return rows.iloc[0] if len(rows) else None
-
-
-def _flips(flips: Flips | None) -> tuple[str, Table] | None:
-    if flips is None:
-        return None
-    table = flips.flips[flips.flips["norm"] == "image"]
-    table = table[np.isclose(table["eps"].to_numpy(float), PAPER_EPS) & table["kind"].isin(_KINDS)]
-    if table.empty:
-        return None
-    judge = judge_of(table, "student")
-    by_kind = table[table["judge"] == judge].drop_duplicates("kind").set_index("kind")
-    found = {kind: by_kind.loc[kind] for kind in _KINDS if kind in by_kind.index}
-    rows = [
-        (look(kind).title, percent(row["flip_rate"]), interval(row["flip_rate_low"], row["flip_rate_high"]) or None)
-        for kind, row in found.items()
-    ]
-    parts = [f"{'a ' * (kind == 'random')}{title} turns {share} wrong" for kind, (title, share, _) in zip(found, rows, strict=True)]
-    size = eps_words({"eps": PAPER_EPS, "relative_norm": float(by_kind["relative_norm"].median())})
-    correct = int(next(iter(found.values()))["correct_pixels"])
-    words = (
-        f"At {size}, of {correct:,} pixels that {role_words(judge)} predicts correctly, {listed(parts)}."
-    )
-    caption = f"Correct pixels flipped at eps = {PAPER_EPS:g}, {judged_by(judge)}"
-    return words, make_table(caption, ("perturbation", "flipped", "95 % interval"), rows)
-
-
-def _pixels(embedding: PixelEmbedding | None) -> tuple[str, Table] | None:
-    if embedding is None or not len(embedding.pixels):
-        return None
-    rows, parts = [], []
-    for panel in PixelEmbedding.PANELS:
-        wrong, share, bounds = panel_flips(embedding, panel)
-        rows.append((TITLES[panel], wrong, share, bounds or None))
-        if panel != "clean":
-            parts.append(f"{wrong:,} after {look(panel).title}")
-    words = f"Of {len(embedding.pixels):,} correct pixels on the t-SNE map, {listed(parts)} are flipped."
-    return words, make_table("Flipped pixels on the t-SNE map", ("panel", "pixels", "share", "95 % interval"), rows)

@@ -7,11 +7,11 @@ from functools import partial
 import pandas as pd
 
 from psmt_viz import figures
-from psmt_viz.figures.kinds import look, ordered, ordered_judges
+from psmt_viz.figures.kinds import ordered, ordered_judges
 from psmt_viz.figures.style import ROLE_LABELS
 from psmt_viz.report.pictures import Picture, picture
 from psmt_viz.report.section import Section
-from psmt_viz.report.words import PAPER_EPS, eps_words, listed
+from psmt_viz.report.words import PAPER_EPS, eps_words, kind_words, listed
 from psmt_viz.results import CloseUp, Flips, Saved
 
 
@@ -43,14 +43,14 @@ def _words(flips: Flips) -> str:
 def _warnings(flips: Flips) -> tuple[str, ...]:
     """Returns what is wrong with each kind."""
     found = {kind: flips.health[kind].get("warnings") for kind in ordered(flips.health)}
-    return tuple(f"{look(kind).title}: {'; '.join(sentences)}" for kind, sentences in found.items() if sentences)
+    return tuple(f"{kind_words(kind)}: {'; '.join(sentences)}" for kind, sentences in found.items() if sentences)
 
 
 def _sweep(flips: Flips) -> list[Picture]:
     table = flips.flips[flips.flips["eps"] > 0]
     if table.empty:
         return []
-    kinds = listed([look(kind).title for kind in ordered(table["kind"])])
+    kinds = listed([kind_words(kind) for kind in ordered(table["kind"])])
     judges = [ROLE_LABELS.get(judge, judge) for judge in ordered_judges(table["judge"])]
     made = [
         picture(
@@ -78,8 +78,8 @@ def _sweep(flips: Flips) -> list[Picture]:
         picture(
             "transfer",
             partial(figures.draw_transfer, flips, eps=eps),
-            alt=f"Matrix of the share of flipped pixels at eps = {eps:g}, kinds in rows, judges in columns; where it was "
-            "measured, the differences from VAT beside it.",
+            alt=f"Matrix of the share of flipped pixels at eps = {eps:g}, kinds in rows, judges in columns; where they "
+            "were measured, the differences from VAT beside it.",
             caption=f"Whom a perturbation made for one network deceives, at eps = {eps:g}.",
         ),
         picture(
@@ -105,6 +105,6 @@ def _closeup(closeup: CloseUp) -> Picture:
         partial(figures.draw_closeup, closeup),
         alt=f"Image {closeup.image_id} with truth and prediction; for each kind the flipped pixels in red and a map of "
         "the perturbation's size.",
-        caption=f"One image under every kind of perturbation{', ' + size if size else ''}: which pixels flip, and where "
-        "the perturbation lies.",
+        caption=f"One image under every kind of perturbation{', ' + size if size else ''}: which pixels flip, and "
+        "where the perturbation lies.",
     )

@@ -18,6 +18,7 @@ class Shape(NamedTuple):
 
 
 _PLUS = "M-.3-.9h.6v.6h.6v.6h-.6v.6h-.6v-.6h-.6v-.6h.6z"
+_CROSS = "M-.42-.85L0-.42 .42-.85 .85-.42 .42 0 .85 .42 .42 .85 0 .42-.42 .85-.85 .42-.42 0-.85-.42z"
 
 SHAPES: dict[str, Shape] = {
     "o": Shape("circle", 0, "M-.8 0a.8 .8 0 1 0 1.6 0a.8 .8 0 1 0-1.6 0z"),
@@ -28,7 +29,7 @@ SHAPES: dict[str, Shape] = {
     "P": Shape("plus", 0, _PLUS),
     "h": Shape("hex", 0, "M0-.9L.78-.45V.45L0 .9-.78 .45V-.45z"),
     "<": Shape("triangle", math.pi / 2, "M-.85 0L.7-.9V.9z"),
-    "X": Shape("plus", math.pi / 4, "M-.42-.85L0-.42 .42-.85 .85-.42 .42 0 .85 .42 .42 .85 0 .42-.42 .85-.85 .42-.42 0-.85-.42z"),
+    "X": Shape("plus", math.pi / 4, _CROSS),
     ">": Shape("triangle", -math.pi / 2, "M.85 0L-.7-.9V.9z"),
     # Bokeh has no pentagon; its pointed square is as far from the other shapes.
     "p": Shape("square_pin", 0, "M-.85-.85Q0-.4 .85-.85Q.4 0 .85 .85Q0 .4-.85 .85Q-.4 0-.85-.85z"),

@@ -12,19 +12,18 @@ from psmt_viz.results import Saved
 
 def numbers_section(saved: Saved) -> Section | None:
     """Returns the tables of flips and of Grad-CAM, to search."""
-    frames = {"Flips (flips.csv)": saved.flips and saved.flips.flips, "Grad-CAM (gradcam.csv)": saved.cams and saved.cams.table}
-    tables = [
-        frame_table(caption, frame, searchable=True)
-        for caption, frame in frames.items()
-        if frame is not None and len(frame)
-    ]
+    tables = []
+    if saved.flips is not None and len(saved.flips.flips):
+        tables.append(frame_table("Flips (flips.csv)", saved.flips.flips, searchable=True))
+    if saved.cams is not None and len(saved.cams.table):
+        tables.append(frame_table("Grad-CAM (gradcam.csv)", saved.cams.table, searchable=True))
     if not tables:
         return None
     words = (
-        "Columns are those of the files, which hold more digits. Rates are shares of the correct pixels, with the bounds "
-        "of their 95 % intervals; kl is in nats, summed over the pixels of an image, mean over images.",
+        "Columns are those of the files, which hold more digits. Rates are shares of the correct pixels, with the "
+        "bounds of their 95 % intervals; kl is in nats, summed over the pixels of an image, mean over images."
     )
-    return Section(id="numbers", title="All numbers", paragraphs=words, tables=tuple(tables), open=False)
+    return Section(id="numbers", title="All numbers", paragraphs=(words,), tables=tuple(tables), open=False)
 
 
 def provenance_section(saved: Saved) -> Section | None:

@@ -54,8 +54,8 @@ def map_json(embedding: PixelEmbedding) -> dict[str, Any]:
     plots = {}
     for panel in PANELS:
         plot = new_plot(*ranges[panel], min_border=0, lod_threshold=4000)
-        flipped = IndexFilter(np.flatnonzero(embedding.flipped(panel)[order]).tolist())
-        places = {"x": f"x_{panel}", "y": f"y_{panel}"}
+        flipped = IndexFilter(indices=np.flatnonzero(embedding.flipped(panel)[order]).tolist())
+        places: dict[str, Any] = {"x": f"x_{panel}", "y": f"y_{panel}"}
         dots = Scatter(
             **places,
             size=_dot_size(embedding),
@@ -113,10 +113,10 @@ def _pictured(embedding: PixelEmbedding) -> Any:
     return images.drop_duplicates("image")
 
 
-def _columns(embedding: PixelEmbedding, order: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+def _columns(embedding: PixelEmbedding, order: NDArray[np.intp]) -> dict[str, Any]:
     pixels = embedding.pixels.iloc[order]
     number = {image: index for index, image in enumerate(_pictured(embedding)["image"])}
-    columns: dict[str, NDArray[Any]] = {"image": _compact(pixels["image"].map(number).to_numpy())}
+    columns = {"image": _compact(pixels["image"].map(number).to_numpy())}
     for name in ("row", "col", "label", *(f"pred_{panel}" for panel in PANELS)):
         columns[name] = _compact(pixels[name].to_numpy())
     for name in (f"{axis}_{panel}" for panel in PANELS for axis in "xy"):
@@ -141,11 +141,11 @@ def _square(embedding: PixelEmbedding, panels: tuple[str, ...]) -> tuple[Range1d
         values = embedding.pixels[[f"{axis}_{panel}" for panel in panels]].to_numpy(float)
         ends.append((float(values.min()), float(values.max())))
     half = (0.5 + _MARGIN) * max(*(high - low for low, high in ends), 1e-6)
-    x_range, y_range = (Range1d((low + high) / 2 - half, (low + high) / 2 + half) for low, high in ends)
+    x_range, y_range = (Range1d(start=(low + high) / 2 - half, end=(low + high) / 2 + half) for low, high in ends)
     return x_range, y_range
 
 
-def _add_ring(plot: Plot, chosen: ColumnDataSource, places: dict[str, str]) -> list[Paint]:
+def _add_ring(plot: Plot, chosen: ColumnDataSource, places: dict[str, Any]) -> list[Paint]:
     """Adds the ring around the chosen pixel; on a layer of its own, or each choice would redraw all pixels."""
     paints = []
     for width, color in ((5.0, greys(1)), (2.0, greys(0))):

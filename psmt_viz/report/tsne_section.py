@@ -24,6 +24,7 @@ _LAYOUTS = {
     "separate": "Each panel is a map of its own, so places in different panels do not compare, and the panels zoom "
     "apart.",
 }
+_MEASURES = {"perplexity": "perplexity", "trustworthiness": "trustworthiness", "knn_recall": "kNN recall"}
 _LISTED = 2000
 """Flipped pixels of the table; all are in pixels.parquet."""
 
@@ -69,7 +70,6 @@ def _panel(embedding: PixelEmbedding, panel: str) -> dict[str, Any]:
 def _classes(embedding: PixelEmbedding) -> list[dict[str, Any]]:
     count = len(embedding.classes)
     (light, dark), markers = both(lambda: class_colors(count)), class_markers(count)
-    labels, pixels = np.unique(embedding.pixels["label"].to_numpy(), return_counts=True)
     return [
         {
             "id": int(label),
@@ -77,39 +77,37 @@ def _classes(embedding: PixelEmbedding) -> list[dict[str, Any]]:
             "light": light[label],
             "dark": dark[label],
             "path": SHAPES[markers[label]].path,
-            "pixels": int(number),
         }
-        for label, number in zip(labels, pixels, strict=True)
+        for label in np.unique(embedding.pixels["label"].to_numpy())
     ]
 
 
 def _words(embedding: PixelEmbedding) -> tuple[str, ...]:
     facts = embedding.parameters
-    about = [
+    about = (
         "Each point is a pixel of a validation image that the student predicts correctly. A red star is a pixel whose "
-        "prediction a perturbation of the features has turned wrong."
+        f"prediction a perturbation of the features has turned wrong. {_LAYOUTS.get(facts.get('layout', 'frozen'), '')}"
+    )
+    numbers = [eps_words(facts), *([f"features: {facts['layer']}"] if "layer" in facts else [])]
+    numbers += [
+        f"{name} {facts[key]:.3g}" for key, name in _MEASURES.items() if isinstance(facts.get(key), int | float)
     ]
-    if words := _LAYOUTS.get(str(facts.get("layout", "frozen"))):
-        about.append(words)
-    numbers = [words] if (words := eps_words(facts)) else []
-    if "layer" in facts:
-        numbers.append(f"features: {facts['layer']}")
-    for key, name in (("perplexity", "perplexity"), ("trustworthiness", "trustworthiness"), ("knn_recall", "kNN recall")):
-        if isinstance(value := facts.get(key), int | float):
-            numbers.append(f"{name} {value:.3g}")
     if isinstance(margin := facts.get("margin"), int | float) and margin > 0:
         numbers.append(f"pixels nearer than {margin:g} px to another class left out")
-    return (" ".join(about), ("; ".join(numbers) + ".") if numbers else "")
+    return about, "; ".join(filter(None, numbers))
 
 
 def _flipped_table(embedding: PixelEmbedding) -> Table:
-    pixels, names = embedding.pixels, embedding.classes
     wrong = np.logical_or.reduce([embedding.flipped(panel) for panel in PANELS])
-    rows = [
-        (str(row.image), str(row.row), str(row.col), names[row.label], *(names[getattr(row, f"pred_{p}")] for p in PANELS))
-        for row in pixels[wrong].head(_LISTED).itertuples()
-    ]
+    listed = embedding.pixels[wrong].head(_LISTED)
+    names = np.asarray(embedding.classes, dtype=object)
+    columns = {
+        "image": listed["image"].astype(str),
+        "row": listed["row"].astype(str),
+        "col": listed["col"].astype(str),
+        "class": names[listed["label"]],
+        **{f"predicted, {TITLES[panel]}": names[listed[f"pred_{panel}"]] for panel in PANELS},
+    }
     total = int(wrong.sum())
-    caption = f"The {total:,} flipped pixels" if total <= _LISTED else f"The first {_LISTED:,} of {total:,} flipped pixels"
-    columns = ("image", "row", "col", "class", *(f"predicted, {TITLES[panel]}" for panel in PANELS))
-    return make_table(caption, columns, rows, folded=True)
+    caption = f"The {total:,} flipped pixels" if total <= _LISTED else f"The first {_LISTED:,} of {total:,} flipped"
+    return make_table(caption, list(columns), zip(*columns.values(), strict=True), folded=True)

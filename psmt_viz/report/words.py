@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from psmt_viz.figures.kinds import LOOKS
 from psmt_viz.figures.style import ROLE_LABELS, percent
-
 
 PAPER_EPS = 2.0
 """The norm of the paper's perturbations, per image."""
@@ -31,9 +31,16 @@ def role_words(role: str) -> str:
     return article + ROLE_LABELS.get(role, role)
 
 
+def kind_words(kind: str) -> str:
+    """Returns the title of a kind of perturbation; of an unknown one its name, as it is."""
+    return LOOKS[kind].title if kind in LOOKS else kind
+
+
 def eps_words(facts: Mapping[str, Any]) -> str:
     """Returns eps and, where it is known, what share of the features' norm it is; nothing without eps."""
     eps, relative = facts.get("eps"), facts.get("relative_norm")
     if not isinstance(eps, int | float):
         return ""
-    return f"eps = {eps:g}" + (f" ({percent(relative)} of the features' norm)" if isinstance(relative, float) and math.isfinite(relative) else "")
+    if not isinstance(relative, float) or not math.isfinite(relative):
+        return f"eps = {eps:g}"
+    return f"eps = {eps:g} ({percent(relative)} of the features' norm)"

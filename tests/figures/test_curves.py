@@ -111,9 +111,24 @@ def test_several_names_have_each_a_colour_and_tell_their_seeds():
     ax = draw_miou(runs)
     drawn = lines(ax)
     assert list(drawn) == ["scenes 1_8 (2 seeds), ensemble", "scenes 1_8 (2 seeds), student", r"b_\$, student"]
+    assert [line.get_marker() for line in drawn.values()] == ["o", "o", "s"]
     assert len({line.get_color() for line in drawn.values()}) == 2
     assert ax.get_legend().get_title().get_text() == ""
     assert list(lines(draw_miou([synthetic.curves(4, supervised=True)]))) == ["student"]
+
+
+@pytest.mark.parametrize("name", ["base", "a-run-of-" + 14 * "many-", 90 * "x"])
+@pytest.mark.parametrize("epochs", [1, 20])
+def test_the_legend_of_several_names_is_below_and_whole(name, epochs):
+    runs = [synthetic.curves(epochs, name=f"{name}{number}", seed=number) for number in range(5)]
+    ax = draw_miou(runs)
+    ax.figure.draw_without_rendering()
+    legend, label = ax.get_legend().get_window_extent(), ax.xaxis.label.get_window_extent()
+    assert 0 <= legend.x0 < legend.x1 <= ax.figure.bbox.x1 and 0 <= legend.y0 < legend.y1 <= label.y0
+    assert ax.bbox.height > 0.3 * ax.figure.bbox.height
+    assert len({line.get_marker() for line in ax.lines}) == 5
+    texts = [text.get_text().replace("\n", "") for text in ax.get_legend().get_texts()]
+    assert texts[0] == f"{name}0, ensemble"
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def seen_at(bundle: PSMT, image: Any, layer: str, method: str, target: int = 1) 
         hooks = cam.activations_and_grads
         pixels.requires_grad_()
         hooks(pixels)[0, target][torch.from_numpy(mask)].sum().backward()
-        kept = [hooks.activations[0].numpy(), hooks.gradients[0].numpy()]
+        kept = [hooks.activations[0].detach().numpy(), hooks.gradients[0].detach().numpy()]
         hooks.release()
         found = raw_map(model, pixels.detach(), method=method, target=target, mask=mask, seed=3)
     return *kept, found, mask

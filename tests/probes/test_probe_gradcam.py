@@ -1,6 +1,9 @@
-"""Grad-CAM maps against the textbook's two equations, written out with plain autograd."""
+"""Grad-CAM maps against the textbook's two equations, written out with plain autograd in float64."""
 
+import copy
+import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
+from psmt_viz.models import Adapted, Roles
+from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.psmt import PSMT
+from psmt_viz.probes.cam_faithfulness import faithfulness
+from psmt_viz.probes.cam_methods import METHODS
 from psmt_viz.probes.gradcam import gradcam
 from psmt_viz.probes.kinds import perturb
-from psmt_viz.results import Cams
+from psmt_viz.results import Cam, Cams
+from psmt_viz.seeds import derived_seed
 
 EPS, SEED = 4.0, 2
 
@@ -30,46 +38,100 @@ def stretched(values: Tensor, size: Any) -> Tensor:
     return F.interpolate(values, size=tuple(size), mode="bilinear", align_corners=True)
 
 
+def multiples_of_8(size: Any) -> list[int]:
+    return [8 * math.ceil(length / 8) for length in size]
+
+
 def z_of(bundle: PSMT, image: np.ndarray) -> Tensor:
     pixels = torch.from_numpy(image[None].copy()).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        return bundle.student.encode(stretched(pixels, [8 * math.ceil(length / 8) for length in image.shape[:2]]))
+        return bundle.student.encode(stretched(pixels, multiples_of_8(image.shape[:2])))
 
 
-def logits_of(bundle: PSMT, z: Tensor, size: tuple[int, ...]) -> Tensor:
-    return stretched(bundle.student.decode(z, [8 * math.ceil(length / 8) for length in size]), size)[0]
+def deltas_of(bundle: PSMT, cam: Cam) -> dict[str, Tensor]:
+    z, size = z_of(bundle, cam.image), cam.image.shape[:2]
+    made = {
+        kind: perturb(bundle, kind, z, size, image_id=cam.image_id, eps=EPS, seed=SEED).delta
+        for kind in ("vat", "tvat")
+    }
+    return {"clean": torch.zeros_like(z), **made}
 
 
-def textbook(bundle: PSMT, z: Tensor, size: tuple[int, ...], target: int, where: np.ndarray) -> np.ndarray:
-    """Equations 1 and 2: channel weights are mean gradients of the score; the map is the ReLU of their sum."""
-    leaf = z.clone().requires_grad_()
-    score = logits_of(bundle, leaf, size)[target][torch.from_numpy(where)].sum()
+def textbook(student: DeepLabV3Plus, cam: Cam, delta: Tensor, target: int, layer: str) -> np.ndarray:
+    """Equations 1 and 2: channel weights are mean gradients of the score; the map is the ReLU of their sum.
+
+    The network is written out from its parts, in float64, so that the layer can be taken without a hook.
+    """
+    net, size = copy.deepcopy(student).double().eval(), cam.image.shape[:2]
+    pixels = torch.from_numpy(cam.image[None].copy()).permute(0, 3, 1, 2).double() / 255
+    low, high = net.backbone(stretched(pixels, multiples_of_8(size)))
+    context = net.aspp(high)
+    if layer == "aspp":
+        context = leaf = context.detach().requires_grad_()
+    z = torch.cat([stretched(context, low.shape[-2:]), net.reduce(low)], dim=1) + delta.double()
+    if layer == "z":
+        z = leaf = z.detach().requires_grad_()
+    decoded = net.decoder(z)
+    if layer == "decoder":
+        decoded = leaf = decoded.detach().requires_grad_()
+    logits = stretched(stretched(net.classifier(decoded), multiples_of_8(size)), size)[0]
+    score = logits[target][torch.from_numpy(cam.prediction == target)].sum()
     (gradient,) = torch.autograd.grad(score, leaf)
-    weights = gradient[0].double().mean(dim=(1, 2))
-    small = (weights[:, None, None] * z[0].double()).sum(dim=0).clamp(min=0)
-    return stretched(small[None, None], size)[0, 0].numpy()
+    small = (gradient.mean(dim=(2, 3), keepdim=True) * leaf).sum(dim=1, keepdim=True).clamp(min=0)
+    return stretched(small, size)[0, 0].detach().numpy()
 
 
-def test_maps_are_the_textbooks_before_and_after_each_perturbation(bundle: PSMT, blocks: Any, result: Cams) -> None:
-    assert len({cam.image.shape for cam in result.cams}) > 1
-    for cam in result.cams:
-        size, target = cam.image.shape[:2], bundle.classes.index(cam.class_name)
-        z = z_of(bundle, cam.image)
+@pytest.mark.parametrize("layer", ["z", "decoder", "aspp"])
+def test_maps_are_the_textbooks_before_and_after_each_perturbation(
+    bundle: PSMT, blocks: Any, result: Cams, layer: str
+) -> None:
+    found = result if layer == "z" else gradcam(bundle, blocks, images=3, eps=EPS, seed=SEED, layer=layer)
+    assert len({cam.image.shape for cam in found.cams}) > 1
+    for cam, first in zip(found.cams, result.cams, strict=True):
+        assert cam.image_id == first.image_id
+        target = bundle.classes.index(cam.class_name)
         with torch.no_grad():
-            predicted = logits_of(bundle, z, size).argmax(dim=0).numpy()
-        assert np.array_equal(cam.prediction, predicted)
-        inputs = {"clean": z}
-        for kind in ("vat", "tvat"):
-            inputs[kind] = z + perturb(bundle, kind, z, size, image_id=cam.image_id, eps=EPS, seed=SEED).delta
-        for name, features in inputs.items():
-            found = getattr(cam, name)
-            expected = textbook(bundle, features, size, target, predicted == target)
-            assert found.dtype == np.float32
-            assert found.shape == size
-            assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+            size = cam.image.shape[:2]
+            logits = stretched(bundle.student.decode(z_of(bundle, cam.image), multiples_of_8(size)), size)
+        assert np.array_equal(cam.prediction, logits[0].argmax(dim=0).numpy())
+        for name, delta in deltas_of(bundle, cam).items():
+            own = getattr(cam, name)
+            expected = textbook(bundle.student, cam, delta, target, layer)
+            assert own.dtype == np.float32
+            assert own.shape == size
             assert expected.max() > 0
-    assert any(not np.allclose(cam.clean, cam.vat, rtol=1e-3) for cam in result.cams)
-    assert any(not np.allclose(cam.vat, cam.tvat, rtol=1e-3) for cam in result.cams)
+            assert np.abs(own - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert any(not np.allclose(cam.clean, cam.vat, rtol=1e-3) for cam in found.cams)
+    assert any(not np.allclose(cam.vat, cam.tvat, rtol=1e-3) for cam in found.cams)
+
+
+@pytest.mark.parametrize("layer", ["backbone.body.layer2", "backbone.body.bn1", "reduce", "z", "decoder"])
+def test_activations_before_z_do_not_feel_the_perturbation(bundle: PSMT, blocks: Any, layer: str) -> None:
+    """EigenCAM asks for activations alone."""
+    for cam in gradcam(bundle, blocks, images=2, eps=EPS, seed=SEED, method="eigencam", layer=layer).cams:
+        assert cam.clean.max() > 0
+        same = [np.array_equal(cam.clean, values) for values in (cam.vat, cam.tvat)]
+        assert same == [layer not in ("z", "decoder")] * 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_maps_every_image(bundle: PSMT, blocks: Any, method: str, result: Cams) -> None:
+    found = gradcam(bundle, blocks, images=1, eps=EPS, seed=SEED, method=method)
+    cam, first = found.cams[0], result.cams[0]
+    assert (cam.image_id, cam.class_name) == (first.image_id, first.class_name)
+    assert np.array_equal(cam.prediction, first.prediction)
+    assert found.parameters["cam_method"] == method
+    for name in cam.MAPS:
+        values = getattr(cam, name)
+        assert values.dtype == np.float32
+        assert values.shape == cam.truth.shape
+        assert np.isfinite(values).all()
+        assert (values >= 0).all()
+        assert np.ptp(values) > 0
+    assert np.isfinite(found.table.drop(columns=["image", "class"]).to_numpy(float)).all()
+    if method not in ("gradcam", "shapleycam"):
+        assert not np.allclose(cam.clean / cam.clean.max(), first.clean / first.clean.max(), atol=1e-3)
+    assert not np.array_equal(cam.clean, cam.vat)
 
 
 def test_maps_are_raw_and_share_one_unit(result: Cams) -> None:
@@ -90,22 +152,91 @@ def test_image_truth_and_target_are_those_of_the_data(bundle: PSMT, blocks: Any,
 
 
 def test_the_table_sums_the_maps_up(bundle: PSMT, result: Cams) -> None:
-    columns = [
-        "image",
-        "class",
-        *(f"{what}_{name}" for what in ("mass", "inside") for name in ("clean", "vat", "tvat")),
-    ]
-    assert list(result.table) == columns
-    for row, cam in zip(result.table.itertuples(), result.cams, strict=True):
-        assert (row.image, row[2]) == (cam.image_id, cam.class_name)
+    whats = [("mass", Cam.MAPS), ("inside", Cam.MAPS), ("change", Cam.MAPS[1:]), ("moved", Cam.MAPS[1:])]
+    columns = [f"{what}_{name}" for what, names in [*whats, ("faithfulness", Cam.MAPS)] for name in names]
+    assert list(result.table) == ["image", "class", *columns]
+    for row, cam in zip(result.table.to_dict("records"), result.cams, strict=True):
+        assert (row["image"], row["class"]) == (cam.image_id, cam.class_name)
         target = bundle.classes.index(cam.class_name)
+        masses = {}
         for name in cam.MAPS:
-            total = inside = 0.0
-            for value, truth in zip(getattr(cam, name).flat, cam.truth.flat, strict=True):
+            total = inside = moved = 0.0
+            for value, before, truth in zip(getattr(cam, name).flat, cam.clean.flat, cam.truth.flat, strict=True):
                 total += float(value)
                 inside += float(value) * (truth == target)
-            assert getattr(row, f"mass_{name}") == pytest.approx(total, rel=1e-9)
-            assert getattr(row, f"inside_{name}") == pytest.approx(inside / total, rel=1e-9)
+                moved += abs(float(value) - float(before))
+            masses[name] = total
+            assert row[f"mass_{name}"] == pytest.approx(total, rel=1e-9)
+            assert row[f"inside_{name}"] == pytest.approx(inside / total, rel=1e-9)
+            if name != "clean":
+                assert row[f"moved_{name}"] == pytest.approx(moved / masses["clean"], rel=1e-9)
+                assert row[f"change_{name}"] == pytest.approx((total - masses["clean"]) / masses["clean"], abs=1e-9)
+                assert row[f"moved_{name}"] >= abs(row[f"change_{name}"])
+
+
+def test_faithfulness_is_that_of_the_network_with_its_perturbation(bundle: PSMT, result: Cams) -> None:
+    def probability(images: Tensor, cam: Cam, delta: Tensor) -> Tensor:
+        size, target = cam.image.shape[:2], bundle.classes.index(cam.class_name)
+        z = bundle.student.encode(stretched(images, multiples_of_8(size))) + delta
+        logits = stretched(bundle.student.decode(z, multiples_of_8(size)), size)
+        return logits.softmax(dim=1)[:, target, torch.from_numpy(cam.prediction == target)].mean(dim=1)
+
+    for row, cam in zip(result.table.to_dict("records"), result.cams, strict=True):
+        image = torch.from_numpy(cam.image.copy()).permute(2, 0, 1).float() / 255
+        seed = derived_seed(SEED, "cam", cam.image_id)
+        for name, delta in deltas_of(bundle, cam).items():
+            own = partial(probability, cam=cam, delta=delta)
+            expected = faithfulness(own, image, getattr(cam, name), seed=seed)
+            assert row[f"faithfulness_{name}"] == pytest.approx(expected, abs=1e-5)
+        assert len({row[f"faithfulness_{name}"] for name in cam.MAPS}) > 1
+
+
+def test_parameters_say_what_was_asked_and_used(bundle: PSMT, result: Cams) -> None:
+    norms = [EPS / float(z_of(bundle, cam.image).double().norm()) for cam in result.cams]
+    assert result.parameters["relative_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
+    wanted = {"images": 3, "target_class": None, "eps": EPS, "seed": SEED, "layer": "z", "cam_method": "gradcam"}
+    assert result.parameters.items() >= {**wanted, "faithfulness_shares": [0.2, 0.5, 0.8], "run": "x"}.items()
+    assert "1 %" in result.parameters["rule"]
+    json.dumps(result.parameters, allow_nan=False)
+
+
+class ByColour(nn.Module):
+    """Sees a class by its colour: a place's logits are minus the squared distances, less what all classes share."""
+
+    def __init__(self, colours: np.ndarray) -> None:
+        super().__init__()
+        weight = torch.from_numpy(colours).float()
+        self.head = nn.Conv2d(3, len(weight), 1)
+        self.head.weight.data, self.head.bias.data = 2 * weight[:, :, None, None], -(weight**2).sum(dim=1)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return F.avg_pool2d(images, 4)
+
+    def decode(self, z: Tensor, size: Any) -> Tensor:
+        return F.interpolate(self.head(z), size=tuple(size), mode="bilinear", align_corners=True)
+
+
+def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
+    """Bilinear weights of a pixel sum to 1, so a channel's mean gradient is |mask| / places times 2 colour."""
+    image, label = (np.concatenate([read(id).reshape(-1, *read(id).shape[2:]) for id in blocks.ids("train")])
+                    for read in (blocks.image, blocks.label))  # fmt: skip
+    colours = np.stack([image[label == index].mean(axis=0) / 255 for index in range(len(blocks.classes))])
+    student, *teachers = (Adapted(ByColour(colours + shift), multiple=4) for shift in (0, 0.02, -0.02))
+    roles = Roles(student, teachers, classes=blocks.classes)
+    found = gradcam(roles, blocks, images=3, eps=0.5, seed=SEED)
+    assert {cam.image.shape[0] % 4 for cam in found.cams} > {0}
+    for cam in found.cams:
+        size, target = cam.image.shape[:2], blocks.classes.index(cam.class_name)
+        pixels = torch.from_numpy(cam.image[None].copy()).permute(0, 3, 1, 2).double() / 255
+        z = F.avg_pool2d(stretched(pixels, [4 * math.ceil(length / 4) for length in size]), 4)
+        share = (cam.prediction == target).sum() / z[0, 0].numel()
+        colour = torch.from_numpy(colours[target])[None, :, None, None]
+        expected = stretched(2 * share * (colour * z).sum(dim=1, keepdim=True), size)[0, 0].numpy()
+        np.testing.assert_allclose(cam.clean, expected, rtol=1e-5)
+        assert not np.allclose(cam.vat, expected, rtol=1e-4)
+    with pytest.raises(UserError, match="--layer z, logits or a module of the student, got 'decoder'"):
+        gradcam(roles, blocks, images=1, layer="decoder")
+    assert gradcam(roles, blocks, images=1, eps=0.5, layer="head").parameters["layer"] == "head"
 
 
 def test_images_follow_from_the_seed_alone(bundle: PSMT, blocks: Any, result: Cams) -> None:
@@ -145,6 +276,12 @@ def test_bad_requests(bundle: PSMT, supervised_run: Path, blocks: Any) -> None:
         gradcam(load_run(supervised_run), blocks, images=1, target_class="background")
     with pytest.raises(UserError, match="eps above 0"):
         gradcam(bundle, blocks, images=1, eps=0)
+    with pytest.raises(UserError, match=r"--method among gradcam, .*, got 'cam'"):
+        gradcam(bundle, blocks, method="cam")
+    with pytest.raises(UserError, match=r"--layer z, logits or a module .*, got 'decodr'; did you mean decoder"):
+        gradcam(bundle, blocks, layer="decodr")
+    with pytest.raises(UserError, match=r"--layer that gives one map \(B, C, h, w\), got tuple of backbone"):
+        gradcam(bundle, blocks, layer="backbone")
 
 
 @pytest.mark.parametrize("images", [0, -1])
@@ -153,10 +290,46 @@ def test_no_image_is_not_a_number_of_images(bundle: PSMT, blocks: Any, images: i
         gradcam(bundle, blocks, images=images)
 
 
-def test_networks_are_left_as_they_were(psmt_run: Path, blocks: Any) -> None:
-    own = load_run(psmt_run)
-    before = {key: value.clone() for key, value in own.state_dict().items()}
-    gradcam(own, blocks, images=1)
-    assert all(torch.equal(value, before[key]) for key, value in own.state_dict().items())
-    assert all(parameter.grad is None and parameter.requires_grad for parameter in own.parameters())
+@pytest.mark.parametrize("broken", [False, True])
+def test_networks_are_left_as_they_were(
+    psmt_run: Path, blocks: Any, broken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = load_run(psmt_run).train()
+    own.student.aspp.eval()
+    own.student.classifier.requires_grad_(False)
+    weights = {key: value.clone() for key, value in own.state_dict().items()}
+    before = [(module.training, id(module)) for module in own.modules()]
+    wanted = [parameter.requires_grad for parameter in own.parameters()]
+    if broken:
+        monkeypatch.setattr("psmt_viz.probes.gradcam.faithfulness", broken_on_purpose)
+        with pytest.raises(IndexError, match="on purpose"):
+            gradcam(own, blocks, images=1, target_class="background", layer="decoder.1")
+    else:
+        gradcam(own, blocks, images=1, target_class="background", layer="decoder.1")
+    assert all(torch.equal(value, weights[key]) for key, value in own.state_dict().items())
+    assert all(parameter.grad is None for parameter in own.parameters())
+    assert [parameter.requires_grad for parameter in own.parameters()] == wanted
+    assert [(module.training, id(module)) for module in own.modules()] == before
     assert not any(module._forward_hooks or module._backward_hooks for module in own.modules())
+
+
+def broken_on_purpose(*_args: Any, **_settings: Any) -> float:
+    raise IndexError("broken on purpose")
+
+
+def test_results_load_as_they_were_saved(result: Cams, tmp_path: Path) -> None:
+    paths = result.save(tmp_path)
+    assert [path.name for path in paths] == ["cams.npz", "gradcam.csv", Cams.FACTS]
+    again = Cams.load(tmp_path)
+    pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
+    assert (again.classes, again.parameters) == (result.classes, result.parameters)
+    for first, second in zip(again.cams, result.cams, strict=True):
+        assert (first.image_id, first.class_name) == (second.image_id, second.class_name)
+        for name in first.ARRAYS:
+            values = getattr(first, name)
+            assert values.dtype == getattr(second, name).dtype
+            assert np.array_equal(values, getattr(second, name))
+        assert np.array_equal(first.change("tvat"), second.tvat - second.clean)
+    (tmp_path / "cams.npz").unlink()
+    with pytest.raises(UserError, match="run psmt-viz gradcam again"):
+        Cams.load(tmp_path)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ import pandas as pd
 import pytest
 from bokeh.models import Range1d
 from figures import synthetic
+from PIL import Image
 from reading import Page, coarse_report, columns
 
 from psmt_viz.errors import UserError
 from psmt_viz.report import write_report
-from psmt_viz.results import PixelEmbedding, Saved, Training
+from psmt_viz.results import ROLES, PixelEmbedding, Saved, Training
 
 ORDER = ["summary", "tsne", "gradcam", "perturbations", "curves", "evaluation", "table1", "numbers", "provenance"]
 
@@ -84,7 +86,8 @@ def test_key_numbers(read: Page, everything: Saved) -> None:
     row = everything.flips.flips.query("kind == 'vat' and judge == 'student' and eps == 2 and norm == 'image'").iloc[0]
     assert row["flip_rate"] == pytest.approx(0.0014, rel=1e-3)
     assert "VAT turns 0.14 % wrong" in read.text
-    assert "VAT 0.14 % 0.10 to 0.17 %" in read.text
+    bounds = f"{100 * row['flip_rate_low']:.2f} to {100 * row['flip_rate_high']:.2f} %"
+    assert f"VAT 0.14 % {bounds}" in read.text
     assert "Of 25,000 correct pixels on the t-SNE map, 40 after VAT and 55 after T-VAT are flipped." in read.text
 
 
@@ -103,7 +106,12 @@ def test_flipped_pixels_are_a_table(read: Page, everything: Saved) -> None:
     wrong = embedding.flipped("vat") | embedding.flipped("tvat")
     assert f"The {wrong.sum()} flipped pixels" in read.text
     for row in embedding.pixels[wrong].itertuples():
-        cells = (row.image, row.row, row.col, *(names[i] for i in (row.label, row.pred_clean, row.pred_vat, row.pred_tvat)))
+        cells = (
+            row.image,
+            row.row,
+            row.col,
+            *(names[i] for i in (row.label, row.pred_clean, row.pred_vat, row.pred_tvat)),
+        )
         assert " ".join(map(str, cells)) in read.text
 
 
@@ -143,9 +151,9 @@ def test_points_decode_to_the_values_of_the_table(read: Page, everything: Saved)
     exact = ["image", "row", "col", "label", "pred_clean", "pred_vat", "pred_tvat"]
     places = [f"{axis}_{panel}" for panel in PixelEmbedding.PANELS for axis in "xy"]
     expected = embedding.pixels.astype(dict.fromkeys(places, np.float32))
-    for table in (frame, expected):
-        table.sort_values([*exact, *places], inplace=True, ignore_index=True)
-    pd.testing.assert_frame_equal(frame[exact + places], expected[exact + places], check_dtype=False, check_exact=True)
+    names = [*exact, *places]
+    frame, expected = (table[names].sort_values(names, ignore_index=True) for table in (frame, expected))
+    pd.testing.assert_frame_equal(frame, expected, check_dtype=False, check_exact=True)
 
 
 def test_points_are_stored_in_few_bytes(read: Page) -> None:
@@ -196,7 +204,7 @@ def test_a_missing_picture_is_said(tmp_path: Path) -> None:
 def test_curves_are_the_mean_and_range_over_seeds(read: Page, everything: Saved) -> None:
     plots = read.json("curves-plots")
     names = [chart["id"] for chart in read.json("curves-facts")]
-    assert names == ["miou", "loss", "confident", "rate", "weight", "ramp"]
+    assert names == ["miou", "loss", "confident", "distance", "disagreement", "rate", "weight", "ramp"]
     tables = [run.metrics for run in everything.training.runs]
     for number, role in enumerate(("ensemble", "teacher2", "teacher1", "student")):
         found = columns(plots, f"miou-{number}")
@@ -226,11 +234,16 @@ def test_images_are_offered_where_they_are_known(images: int, there: bool, tmp_p
 
 
 def test_teachers_are_compared_where_they_were_measured(tmp_path: Path) -> None:
-    plain = synthetic.curves()
-    run = replace(plain, metrics=plain.metrics.assign(teacher_distance=0.1, teacher_disagreement=0.02))
-    page = Page(coarse_report(Saved(training=Training(runs=(run,))), tmp_path / "index.html").read_text())
-    assert {"distance", "disagreement"} <= {chart["id"] for chart in page.json("curves-facts")}
-    assert columns(page.json("curves-plots"), "disagreement-0")["mean"] == pytest.approx(2.0)
+    run = synthetic.curves()
+    teachers = {"teacher_distance": 0.1, "teacher_disagreement": 0.02}
+    plain = run.metrics.drop(columns=list(teachers), errors="ignore")
+    for metrics, there in ((plain.assign(**teachers), True), (plain, False)):
+        training = Training(runs=(replace(run, metrics=metrics),))
+        page = Page(coarse_report(Saved(training=training), tmp_path / "index.html").read_text())
+        charts = {chart["id"] for chart in page.json("curves-facts")}
+        assert ({"distance", "disagreement"} <= charts) == there
+        if there:
+            assert columns(page.json("curves-plots"), "disagreement-0")["mean"] == pytest.approx(2.0)
 
 
 # Nothing gets in or out.
@@ -270,13 +283,22 @@ def test_no_address_is_written_outside_bokeh(read: Page, html: str) -> None:
     assert not re.search(r"https?://", rest)
 
 
-NASTY = ("<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "\"&'", "$x$", "<!--<script>", "a\u2028b", "\\u003c")
+NASTY = (
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(2)</script>",
+    "\"&'",
+    "$x$",
+    "<!--<script>",
+    "a\u2028b",
+    "\\u003c",
+)
 
 
 @pytest.fixture(scope="module")
 def nasty(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A page in which every name from data is an attack."""
-    flips = synthetic.flips(("vat", NASTY[0]), judges=("student", NASTY[1]), classes=NASTY)
+    flips = synthetic.flips(("vat", NASTY[0], NASTY[3]), judges=ROLES[:2], classes=NASTY)
+    flips.flips["judge"] = flips.flips["judge"].replace("teacher1", NASTY[1])
     saved = Saved(
         evaluation=synthetic.evaluation(NASTY, parameters={"dataset": NASTY[1], "split": NASTY[2]}),
         training=Training(runs=(synthetic.curves(name=NASTY[0]), synthetic.curves(name=NASTY[1]))),
@@ -296,6 +318,7 @@ def test_names_stay_text(nasty: str, html: str) -> None:
     assert page.programs == plain.programs
     for name in NASTY:
         assert " ".join(name.split()) in page.text
+    assert r"\$" not in page.text
     assert [c["name"] for c in page.json("map-facts")["classes"]] == list(NASTY)
     assert {image["id"] for image in page.json("map-facts")["images"]} == set(NASTY)
 
@@ -329,11 +352,6 @@ def test_a_page_of_everything_is_small(everything: Saved, tmp_path: Path) -> Non
 
 
 def test_figures_are_stored_at_twice_the_size_at_which_they_are_read(everything: Saved, tmp_path: Path) -> None:
-    from base64 import b64decode
-    from io import BytesIO
-
-    from PIL import Image
-
     page = Page(write_report(Saved(evaluation=everything.evaluation), tmp_path / "index.html").read_text())
     images = [attrs for tag, attrs in page.tags if tag == "img"]
     assert [attrs["class"] for attrs in images] == ["on-light", "on-dark"] * 2
