@@ -166,7 +166,7 @@ def test_tables_have_the_columns_of_the_contract(twice: tuple[Ran, Ran]) -> None
     metrics = pd.read_csv(folder / "train" / "metrics.csv")
     assert " ".join(metrics) == (
         "epoch step learning_rate unsup_weight loss_sup loss_unsup confident_fraction miou_student miou_teacher1 "
-        "miou_teacher2 miou_ensemble pixel_accuracy_ensemble teacher_disagreement"
+        "miou_teacher2 miou_ensemble pixel_accuracy_ensemble teacher_disagreement teacher_distance"
     )
     assert metrics["step"].tolist() == [2, 4, 6]
     timing = pd.read_csv(folder / "train" / "timing.csv")

@@ -130,3 +130,11 @@ def test_csv_keeps_every_digit_and_says_what_is_wrong(tmp_path):
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(UserError, match=r"expected a CSV table in .*binary\.csv"):
         read_csv(tmp_path / "binary.csv")
+
+
+def test_names_stay_names_and_gaps_stay_gaps(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"run": ["NA", "0016", "nan", ""], "miou": [0.5, np.nan, 1.0, 0.1 + 0.2]})
+    write_csv(tmp_path / "a.csv", frame)
+    found = read_csv(tmp_path / "a.csv")
+    assert found["run"].tolist() == ["NA", "0016", "nan", ""]
+    pd.testing.assert_series_equal(found["miou"], frame["miou"], check_exact=True)

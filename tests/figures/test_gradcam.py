@@ -4,21 +4,32 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from psmt_viz.errors import UserError
 from psmt_viz.figures import class_colors, draw_gradcam
-from psmt_viz.figures.gradcam import COLORMAP
+from psmt_viz.figures.gradcam import CHANGE_COLORMAP, COLORMAP
+from psmt_viz.figures.style import DOUBLE, style
 from psmt_viz.results import Cams
 
 from . import synthetic
 
+COLUMNS = 9
+"""Input, prediction, three maps, their bar, two changes, their bar."""
 
-def maps(figure, row):
-    pictures = {}
-    for ax in figure.axes[6 * row : 6 * row + 5]:
-        pictures |= {item.get_gid(): item for item in ax.images if (item.get_gid() or "").startswith("map-")}
-    return [pictures[f"map-{name}"] for name in ("clean", "vat", "tvat")]
+
+def row_of(figure, row):
+    return figure.axes[COLUMNS * row : COLUMNS * (row + 1)]
+
+
+def pictures(figure, row, what):
+    found = {item.get_gid(): item for ax in row_of(figure, row) for item in ax.images}
+    return {name.removeprefix(f"{what}-"): item for name, item in found.items() if (name or "").startswith(f"{what}-")}
+
+
+def words(figure, row=0):
+    return [ax.get_xlabel() for ax in row_of(figure, row)]
 
 
 def test_the_three_maps_of_a_row_share_one_scale_from_zero():
@@ -26,10 +37,40 @@ def test_the_three_maps_of_a_row_share_one_scale_from_zero():
     figure = draw_gradcam(result)
     for row, cam in enumerate(result.cams):
         high = max(cam.clean.max(), cam.vat.max(), cam.tvat.max())
-        for picture, raw in zip(maps(figure, row), (cam.clean, cam.vat, cam.tvat), strict=True):
-            np.testing.assert_array_equal(picture.get_array(), raw)
+        shown = pictures(figure, row, "map")
+        assert list(shown) == ["clean", "vat", "tvat"]
+        for name, picture in shown.items():
+            np.testing.assert_array_equal(picture.get_array(), getattr(cam, name))
             assert picture.get_clim() == (0, pytest.approx(high))
-        assert figure.axes[6 * row + 5].get_ylim() == (0, pytest.approx(high))
+        assert row_of(figure, row)[5].get_ylim() == (0, pytest.approx(high))
+
+
+def test_changes_share_a_symmetric_scale_of_their_own():
+    result = synthetic.cams(3)
+    figure = draw_gradcam(result)
+    for row, cam in enumerate(result.cams):
+        changes = {name: getattr(cam, name) - cam.clean for name in ("vat", "tvat")}
+        sizes = np.sort(np.abs([*changes.values()]).ravel())
+        shown = pictures(figure, row, "change")
+        assert list(shown) == ["vat", "tvat"]
+        for name, picture in shown.items():
+            np.testing.assert_array_equal(picture.get_array(), changes[name])
+            low, end = picture.get_clim()
+            assert low == -end
+            assert (sizes > end).mean() == pytest.approx(0.005, abs=1e-3)
+        assert row_of(figure, row)[8].get_ylim() == (-end, end)
+        assert end < 0.9 * pictures(figure, row, "map")["clean"].get_clim()[1]
+
+
+def test_a_very_small_change_shows():
+    result = synthetic.cams(1)
+    cam = result.cams[0]
+    tiny = replace(cam, vat=cam.clean * np.float32(1 + 1e-4), tvat=cam.clean * np.float32(1 - 1e-4))
+    shown = pictures(draw_gradcam(replace(result, cams=(tiny,))), 0, "change")
+    for picture in shown.values():
+        values = picture.norm(picture.get_array())
+        assert np.abs(values - 0.5).max() >= 0.5
+        assert (np.abs(values - 0.5) > 0.1).mean() > 0.2
 
 
 def test_high_is_red_and_low_is_not():
@@ -37,41 +78,74 @@ def test_high_is_red_and_low_is_not():
     assert red > 0.7
     assert max(green, blue) < 0.3
     assert COLORMAP(0.0)[0] < 0.35
+    more, less, none = (CHANGE_COLORMAP(value)[:3] for value in (0.85, 0.15, 0.5))
+    assert more[0] > more[2] + 0.3
+    assert less[2] > less[0] + 0.3
+    assert min(none) > 0.9
 
 
-def test_mass_changes_come_from_the_table():
+def test_numbers_below_the_pictures_come_from_the_table():
     result = synthetic.cams(2)
-    result.table.loc[0, ["mass_clean", "mass_vat", "mass_tvat"]] = [200.0, 150.0, 201.0]
-    axes = draw_gradcam(result).axes
-    assert [ax.get_xlabel() for ax in axes[2:5]] == ["", "mass −25.0 %", "mass +0.5 %"]
-    assert [ax.get_xlabel() for ax in axes[8:11]] == ["", "mass −7.0 %", "mass +4.0 %"]
+    table = result.table.copy()
+    table.loc[0, ["change_vat", "change_tvat", "moved_vat", "moved_tvat"]] = [-0.25, 0.00512, 0.3, 0.0061]
+    table.loc[0, ["faithfulness_clean", "faithfulness_vat", "faithfulness_tvat"]] = [0.5004, -0.0521, 0.25]
+    figure = draw_gradcam(replace(result, table=table))
+    cam = result.cams[0]
+    high = max(cam.clean.max(), cam.vat.max(), cam.tvat.max())
+    most = [100 * np.abs(getattr(cam, name) - cam.clean).max() / high for name in ("vat", "tvat")]
+    assert words(figure) == [
+        "",
+        "",
+        "faithful 0.500",
+        "faithful −0.052\nmass −25 %",
+        "faithful 0.250\nmass +0.51 %",
+        "",
+        f"moved 30 %\n≤ {most[0]:.1f} % of peak",
+        f"moved 0.61 %\n≤ {most[1]:.0f} % of peak",
+        "",
+    ]
+    assert words(figure, 1)[3] == "faithful 0.490\nmass −7.0 %"
 
 
 def test_ids_like_numbers_find_their_row_after_loading(tmp_path):
     result = synthetic.cams(1)
     result = replace(result, cams=(replace(result.cams[0], image_id="0016"),), table=result.table.assign(image="0016"))
     result.save(tmp_path)
-    assert draw_gradcam(Cams.load(tmp_path)).axes[3].get_xlabel() == "mass −7.0 %"
+    assert (tmp_path / Cams.FACTS).is_file()
+    assert words(draw_gradcam(Cams.load(tmp_path)))[3] == "faithful 0.490\nmass −7.0 %"
 
 
-@pytest.mark.parametrize("change", ["no mass", "no row", "another class"])
-def test_an_unknown_change_is_said_to_be_unknown(change):
+@pytest.mark.parametrize("change", ["no mass", "no row", "another class", "older"])
+def test_unknown_numbers_are_said_to_be_unknown(change):
     result = synthetic.cams(1)
+    unknown = {"change_vat": np.nan, "moved_vat": np.nan, "faithfulness_vat": np.nan}
     table = {
-        "no mass": result.table.assign(mass_clean=0.0),
+        "no mass": result.table.assign(**unknown),
         "no row": result.table.iloc[:0],
         "another class": result.table.assign(**{"class": "cow"}),
+        "older": result.table[["image", "class", "mass_clean", "mass_vat"]],
     }[change]
-    axes = draw_gradcam(replace(result, table=table)).axes
-    assert axes[3].get_xlabel() == "mass change not known"
+    shown = words(draw_gradcam(replace(result, table=table)))
+    assert shown[3] == "faithful not known\nmass not known"
+    assert shown[6].startswith("moved not known\n≤ ")
 
 
-def test_rows_are_named_and_columns_titled():
+def test_rows_are_named_columns_titled_and_the_settings_stated():
     result = synthetic.cams(2)
-    axes = draw_gradcam(result).axes
+    figure = draw_gradcam(result)
+    axes = row_of(figure, 0)
     assert axes[0].get_ylabel() == "2007_000129\ncar"
-    assert [ax.get_title() for ax in axes[:5]] == ["input", "truth (line), prediction", "original", "+ VAT", "+ T-VAT"]
-    assert not any(ax.get_title() for ax in axes[6:])
+    titles = ["input", "prediction\n(line: truth)", "original", "+ VAT", "+ T-VAT", ""]
+    assert [ax.get_title() for ax in axes] == [*titles, "VAT − original", "T-VAT − original", ""]
+    assert not any(ax.get_title() for ax in row_of(figure, 1))
+    assert figure.get_suptitle() == "method gradcam, layer z, eps = 2 (0.32 % of ‖z‖)"
+    assert figure.get_figwidth() * 25.4 == pytest.approx(DOUBLE)
+
+
+def test_the_class_is_outlined_on_maps_and_changes():
+    axes = row_of(draw_gradcam(synthetic.cams(1)), 0)
+    assert [len(ax.collections) for ax in axes[2:5] + axes[6:8]] == [2] * 5
+    assert not axes[0].collections
 
 
 def test_prediction_has_the_class_colours():
@@ -79,6 +153,29 @@ def test_prediction_has_the_class_colours():
     rgba = picture.cmap(picture.norm(7))
     assert to_hex(rgba).upper() == class_colors(21)[7]
     assert to_hex(picture.cmap(picture.norm(0))).upper() == class_colors(21)[0]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("size", [(60, 80), (80, 60), (64, 64)])
+def test_nothing_overlaps_and_nothing_leaves_the_paper(count, size):
+    with style():
+        figure = draw_gradcam(synthetic.cams(count, size))
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        texts = [figure._suptitle]
+        for ax in figure.axes:
+            texts += [ax.title, ax.xaxis.label, ax.yaxis.label, ax.yaxis.get_offset_text(), *ax.get_yticklabels()]
+        boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts if text.get_text()]
+    assert len(boxes) > 20 * count
+    paper = figure.bbox
+    for index, (name, box) in enumerate(boxes):
+        assert paper.x0 <= box.x0 < box.x1 <= paper.x1, name
+        assert paper.y0 <= box.y0 < box.y1 <= paper.y1, name
+        for other, another in boxes[:index]:
+            assert not box.overlaps(another), (name, other)
+        for ax in figure.axes:
+            # Half a pt: titles stand close to their pictures.
+            assert not box.padded(-0.5 * figure.dpi / 72).overlaps(ax.bbox), name
 
 
 def test_blank_maps_different_sizes_and_unlabelled_images_draw():
@@ -94,7 +191,9 @@ def test_blank_maps_different_sizes_and_unlabelled_images_draw():
     )
     figure = draw_gradcam(replace(result, cams=(*result.cams, other)))
     figure.draw_without_rendering()
-    assert maps(figure, 1)[0].get_clim() == (0, 1)
+    assert pictures(figure, 1, "map")["clean"].get_clim() == (0, 1)
+    assert pictures(figure, 1, "change")["vat"].get_clim() == (-1, 1)
+    assert words(figure, 1)[6] == "moved not known\n≤ 0 % of peak"
 
 
 def test_no_maps_is_an_error():

@@ -99,8 +99,8 @@ def test_maps_are_the_textbooks_before_and_after_each_perturbation(
             expected = textbook(bundle.student, cam, delta, target, layer)
             assert own.dtype == np.float32
             assert own.shape == size
-            assert expected.max() > 0
-            assert np.abs(own - expected).max() <= 1e-5 * np.abs(expected).max()
+            assert np.abs(own - expected).max() <= 1e-5 * max(expected.max(), 1e-2)
+    assert sum(cam.clean.max() > 0.1 for cam in found.cams) >= 2
     assert any(not np.allclose(cam.clean, cam.vat, rtol=1e-3) for cam in found.cams)
     assert any(not np.allclose(cam.vat, cam.tvat, rtol=1e-3) for cam in found.cams)
 
