@@ -27,7 +27,7 @@ from psmt_viz.probes.flips import flips
 from psmt_viz.probes.gradcam import gradcam
 from psmt_viz.probes.kinds import kinds_of
 from psmt_viz.redraw import publish
-from psmt_viz.results import Cams, Curves, Evaluation, Flips, PixelEmbedding, Saved, Training
+from psmt_viz.results import TABLE, Cams, Curves, Evaluation, Flips, PixelEmbedding, Saved, Training, read_csv
 from psmt_viz.runs import Run, versions
 from psmt_viz.train.session import EpochReport
 
@@ -208,8 +208,8 @@ def make_curves(runs: Sequence[Curves], out: Path) -> tuple[Training, list[Path]
 
 def make_table(evaluations: Sequence[tuple[str, Evaluation]], out: Path) -> tuple[pd.DataFrame, list[Path]]:
     """Writes table1.csv, table1.md and table1.tex: the runs' scores beside the published ones."""
-    table = figures.score_table(evaluations)
-    return table, figures.write_table(table, out)
+    paths = figures.write_table(figures.score_table(evaluations), out)
+    return read_csv(out / TABLE), paths  # as whoever draws it again has it
 
 
 def make_all(

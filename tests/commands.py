@@ -72,6 +72,7 @@ def coarse_figures() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules[export.__module__], "DPI", 40)
+        patch.setattr("psmt_viz.report.pictures.SCALE", 0.3)
         yield
 
 

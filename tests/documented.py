@@ -10,7 +10,10 @@ from functools import cache
 from pathlib import Path
 
 from commands import QUICK
+from cyclopts import CycloptsError
 from markdown_it import MarkdownIt
+
+from psmt_viz.cli import app
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -93,14 +96,27 @@ def commands() -> tuple[Command, ...]:
 @cache
 def different() -> tuple[Command, ...]:
     """Returns the commands that do different things once they are made smaller; of those alike, the first."""
-    found: dict[tuple[str, ...], Command] = {}
+    found: dict[object, Command] = {}
     for command in commands():
-        words = smaller(command.words)
-        if "--out" in words and words[1:2] != ["report"]:
-            place = words.index("--out")
-            words[place : place + 2] = []
-        found.setdefault(tuple(words), command)
+        found.setdefault(meaning(smaller(command.words)), command)
     return tuple(found.values())
+
+
+def meaning(words: Sequence[str]) -> object:
+    """Returns what is alike for commands that do the same, wherever they write; of no verb, the words themselves."""
+    try:
+        verb, given, _ = app.parse_args(
+            words[1:] if words[0] == "psmt-viz" else "none", exit_on_error=False, print_error=False
+        )
+    except CycloptsError:
+        return tuple(words)
+    given.apply_defaults()
+    values = {name: value for name, value in given.arguments.items() if name != "out"}
+    return (verb.__name__, _alike(repr(values))) if values else tuple(words)
+
+
+def _alike(text: str) -> str:
+    return re.sub("|".join(f"'{name}'" for name in SAVED), "'saved'", text)
 
 
 def files() -> dict[str, str]:
@@ -139,6 +155,9 @@ CHANGES = (
     Change("figures", "--n-pixels", "50", "as tsne", without=("--from",)),
     Change("figures", "--images", "1", "six seconds an image", without=("--from",)),
     Change("figures", "--sweep", "2", "one eps in place of four", without=("--from",)),
+    Change("figures", "--jobs", "1", "what tsne does with several is seen there", without=("--from",)),
+    Change("figures", "--run", "runs/mine", "a run of smaller images", without=("--from", "runs/mine")),
+    Change("perturb", "--run", "runs/mine", "a run of smaller images", without=("--model", "runs/mine")),
     Change("perturb", "--images", "1", "128 images take minutes", without=("--closeup",)),
     Change("gradcam", "--images", "1", "seconds an image"),
     Change("tsne", "--device", "cpu", "no GPU", given=True),
@@ -154,6 +173,8 @@ CHANGES = (
         for name, value in QUICK.items()
     ),
 )
+SAVED = ("figures", "results", "runs/mine/figures")
+"""Folders on the pages that hold saved results; one stands for all."""
 WORDS = {"IMAGE_ID": "val01"}
 """Words that stand for what users know."""
 PARSED_ALONE = {

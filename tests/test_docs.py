@@ -15,6 +15,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ class Place:
     """What `~` is."""
     things: dict[str, Path]
     """Path on the pages, relative to where the user works -> what is there."""
+    made: tuple[object, Outcome]
+    """What made the saved results, and what it said."""
 
     def put(self, words: list[str], folder: Path) -> None:
         """Copies into a folder what words name there, or lies above or beside what they name."""
@@ -59,9 +62,7 @@ class Place:
 
 
 @pytest.fixture(scope="session")
-def place(
-    psmt_run: Path, supervised_run: Path, blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
+def place(psmt_run: Path, supervised_run: Path, blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     home, shelf = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("shelf")
     (home / "data").mkdir()
     (home / "data" / "mine").symlink_to(blocks_folder)
@@ -77,10 +78,20 @@ def place(
     things["lists"] = _lists(blocks_folder, shelf / "lists")
     things |= _own_files(blocks_folder, shelf)
     saved = shelf / "saved"
-    command = ["figures", str(psmt_run), "--n-pixels", "50", "--images", "1", "--sweep", "2", "--out", str(saved)]
-    with quick_figures(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert main(command) == 0
-    yield Place(home, things | dict.fromkeys(("figures", "results", "runs/mine/figures"), saved))
+    words = documented.smaller(["psmt-viz", "figures"])
+    arguments = [str(psmt_run) if word == "runs/mine" else word for word in words[1:]]
+    outcome = quietly(*arguments, "--out", str(saved))
+    made = (documented.meaning(words), replace(outcome, out=outcome.out.replace(str(saved), ".")))
+    return Place(home, things | dict.fromkeys(documented.SAVED, saved), made)
+
+
+def quietly(*arguments: str) -> Outcome:
+    """Runs a verb outside a test."""
+    out, err = io.StringIO(), io.StringIO()
+    with quick_work(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(list(arguments))
+    assert status == 0, err.getvalue()
+    return Outcome(status, out.getvalue(), err.getvalue())
 
 
 def _write_cityscapes(root: Path) -> None:
@@ -107,9 +118,7 @@ def _with_seed(run: Path, folder: Path, seed: int) -> Path:
 
 def _trained_on_voc(data: Path, folder: Path) -> Path:
     """A run of Pascal VOC's classes, as an imported one is."""
-    command = [*documented.smaller(["psmt-viz", "train"])[1:], "--data", str(data), "--out", str(folder)]
-    with quick_figures(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert main(command) == 0
+    quietly(*documented.smaller(["psmt-viz", "train"])[1:], "--data", str(data), "--out", str(folder))
     return folder
 
 
@@ -153,20 +162,21 @@ def _own_files(data: Path, folder: Path) -> dict[str, Path]:
 
 
 @contextlib.contextmanager
-def quick_figures() -> Iterator[None]:
-    """PNG of few pixels, and empty files in place of PDF and SVG: what figures look like is tested with the figures."""
+def quick_work() -> Iterator[None]:
+    """Empty pictures in place of figures, and maps of a few iterations; both are looked at elsewhere."""
+    import openTSNE
     from matplotlib.figure import Figure
 
-    whole = Figure.savefig
-
-    def saved(self: Figure, fname: Any, *args: Any, **how: Any) -> None:
+    def saved(_: Figure, target: Any, **how: Any) -> None:
         if how.get("format") in ("pdf", "svg"):
-            Path(fname).write_bytes(b"%")
+            Path(target).write_bytes(b"%")
         else:
-            whole(self, fname, *args, **how | {"dpi": 30})
+            Image.new("RGB", (8, 8), "white").save(target, "PNG")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", saved)
+        patch.setattr(Figure, "draw_without_rendering", lambda _: None)
+        patch.setattr(openTSNE, "TSNE", partial(openTSNE.TSNE, early_exaggeration_iter=10, n_iter=20))
         yield
 
 
@@ -195,7 +205,7 @@ def at_work(
     monkeypatch.setenv("HOME", str(place.home))
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = set(sys.modules)
-    with quick_figures():
+    with quick_work():
         yield runner(monkeypatch, tmp_path, capsys)
     for name in {Path(name).stem for name in documented.files()} - before:
         sys.modules.pop(name, None)
@@ -215,6 +225,10 @@ def _check_verb(command: Command, run: Run, place: Place) -> None:
     verb, arguments = words[1], [_expanded(word, place) for word in words[1:]]
     if verb in documented.PARSED_ALONE:
         read_flags(arguments)
+        return
+    if documented.meaning(words) == place.made[0]:
+        saved = place.things["figures"]
+        _check_files(verb, [path.name for path in saved.iterdir()], place.made[1])
         return
     here = Path.cwd()
     made = _value(words, "--out") if verb == "train" else None
@@ -250,7 +264,8 @@ def _check_files(verb: str, new: list[str], found: Outcome) -> None:
         assert "results:" not in found.out
         return
     folder = last.removeprefix("results: ")
-    assert folder != last and Path(folder).exists()
+    assert folder != last
+    assert Path(folder).exists()
     folder = folder if Path(folder).is_dir() else str(Path(folder).parent)
     told = told_files(verb)
     for name in new:
@@ -621,7 +636,11 @@ def test_nothing_is_loaded_from_a_network(site: Path) -> None:
 def test_the_page_of_a_verb_has_its_flags(site: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     main([verb, "--help"])
     told = capsys.readouterr().out
-    helped = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", "\n".join(line[:34] for line in told.splitlines() if line.startswith("│"))))
+    helped = set(
+        re.findall(
+            r"(?<![\w-])--[a-z][\w-]*", "\n".join(line[:34] for line in told.splitlines() if line.startswith("│"))
+        )
+    )
     page = Page(site / "verbs" / f"{verb}.html")
     arguments = app[verb].assemble_argument_collection()
     positional = {name for each in arguments if each.index is not None for name in each.names}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -16,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import coarse_figures
 from PIL import Image
 
-import psmt_viz.figures
 from psmt_viz import exhibits
 from psmt_viz.config import DataConfig
 from psmt_viz.data import Scenes, VocFolder
@@ -39,9 +38,7 @@ from psmt_viz.runs import Run
 
 @pytest.fixture(scope="module", autouse=True)
 def coarse() -> Iterator[None]:
-    """Figures of few pixels: these tests look at what is written beside them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules[psmt_viz.figures.export.__module__], "DPI", 40)
+    with coarse_figures():
         yield
 
 
@@ -128,8 +125,8 @@ def test_the_map_and_the_sweep_count_the_same_correct_pixels(everything: tuple[P
 
 def test_a_figures_file_says_where_it_comes_from(everything: tuple[Path, list[str]]) -> None:
     for stem, expected in {
-        "fig2_tsne": {"exhibit": "fig2", "n_pixels": 25, "eps": 4.0, "seed": 3},
-        "fig1_gradcam": {"exhibit": "fig1", "images": 1, "eps": 4.0, "seed": 3},
+        "fig2_tsne": {"exhibit": "fig2_tsne", "n_pixels": 25, "eps": 4.0, "seed": 3},
+        "fig1_gradcam": {"exhibit": "fig1_gradcam", "images": 1, "eps": 4.0, "seed": 3},
         **{
             name: {"exhibit": name, "eps": [2.0, 4.0], "seed": 3, "images": 6}
             for name in ("flips", "judges", "transfer", "where")

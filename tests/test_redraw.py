@@ -36,7 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         scores,
         synthetic.cams(),
         synthetic.embedding(40),
-        synthetic.flips(judges=("student", "ensemble")),
+        synthetic.flips(("vat", "tvat", "random"), judges=("student", "ensemble"), eps=(0.5, 2.0, 8.0)),
         synthetic.closeup(),
         Training(runs=(synthetic.curves(),)),
     ):
@@ -72,6 +72,8 @@ else:
     raise SystemExit("torch could be imported")
 from psmt_viz.figures import export
 sys.modules[export.__module__].DPI = 40
+import psmt_viz.report.pictures
+psmt_viz.report.pictures.SCALE = 0.3
 from psmt_viz.cli import main
 sys.exit(main({list(arguments)!r}))
 """

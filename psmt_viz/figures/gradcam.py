@@ -27,8 +27,10 @@ COLORMAP = ListedColormap(colormaps["turbo"](np.linspace(0.04, 0.92, 256)), name
 CHANGE_COLORMAP = colormaps["RdBu_r"]
 """Red = more, blue = less; told apart with any colour vision."""
 
-_SIDE = 20.5
-"""Width of a picture in mm."""
+_SIDE = 18.8
+"""Width of a picture in mm, as it comes out beside the bars and their numbers."""
+_WORDS = 11.3
+"""Height in mm of what is written between two rows."""
 _SHOWN = 0.995
 """Quantile of the changes at which their colours end; with the very largest, the others would be too pale to see."""
 _WIDTHS = (1, 1, 1, 1, 1, 0.07, 1, 1, 0.07)
@@ -58,7 +60,7 @@ def draw_gradcam(cams: Cams) -> Figure:
     require(len(cams.cams) > 0, "images with maps", "none", "run psmt-viz gradcam again")
     ratios = [cam.image.shape[0] / cam.image.shape[1] for cam in cams.cams]
     with style():
-        figure = new_figure(DOUBLE, sum(_SIDE * ratio + 8 for ratio in ratios) + 9)
+        figure = new_figure(DOUBLE, sum(_SIDE * ratio + _WORDS for ratio in ratios) + 10)
         grid = figure.add_gridspec(len(cams.cams), len(_WIDTHS), width_ratios=_WIDTHS, height_ratios=ratios)
         for row in range(len(cams.cams)):
             axes = [figure.add_subplot(grid[row, column]) for column in range(len(_WIDTHS))]
@@ -77,6 +79,8 @@ def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
     cam = cams.cams[row]
     inputs, maps, map_bar, changes, change_bar = axes[:2], axes[2:5], axes[5], axes[6:8], axes[8]
     titles = ["input", "prediction\n(line: truth)", *TITLES.values(), *CHANGES.values()]
+    for ax in axes:
+        ax.set_anchor("S")  # or the layout would count the room around a picture as room for the words below
     for ax, title in zip([*inputs, *maps, *changes], titles, strict=True):
         clear(ax)
         if row == 0:
@@ -85,6 +89,7 @@ def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
     inputs[0].set_ylabel(f"{plain(cam.image_id)}\n{plain(cam.class_name)}", fontsize=6)
     _draw_prediction(inputs[1], cam, len(cams.classes))
 
+    ratio = cam.image.shape[0] / cam.image.shape[1]
     outline = cam.truth == (cams.classes.index(cam.class_name) if cam.class_name in cams.classes else -1)
     high = _positive(max(float(np.nanmax(getattr(cam, name))) for name in Cam.MAPS))
     numbers = _numbers(cams, row)
@@ -93,7 +98,7 @@ def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
         shown = ax.imshow(getattr(cam, name), cmap=COLORMAP, vmin=0, vmax=high, alpha=0.65, gid=f"map-{name}")
         _outline(ax, outline)
         ax.set_xlabel("\n".join(_map_words(numbers, name)), fontsize=6)
-    _draw_bar(figure, shown, map_bar)
+    _draw_bar(figure, shown, map_bar, ratio)
 
     end = _positive(float(np.nanquantile([np.abs(cam.change(name)) for name in CHANGES], _SHOWN)))
     for ax, name in zip(changes, CHANGES, strict=True):
@@ -102,7 +107,7 @@ def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
         _outline(ax, outline)
         moved, most = numbers.get(f"moved_{name}", math.nan), float(np.nanmax(np.abs(values))) / high
         ax.set_xlabel(f"moved {percent(moved)}\n≤ {percent(most)} of peak", fontsize=6)
-    _draw_bar(figure, shown, change_bar)
+    _draw_bar(figure, shown, change_bar, ratio)
 
 
 def _draw_prediction(ax: Axes, cam: Cam, count: int) -> None:
@@ -113,10 +118,12 @@ def _draw_prediction(ax: Axes, cam: Cam, count: int) -> None:
         _outline(ax, cam.truth == index)
 
 
-def _draw_bar(figure: Figure, shown: AxesImage, ax: Axes) -> None:
+def _draw_bar(figure: Figure, shown: AxesImage, ax: Axes, ratio: float) -> None:
+    """Draws the colours of a picture as a bar as tall as it; `ratio` is the picture's height over its width."""
     signed = shown.get_clim()[0] < 0
     opaque = ScalarMappable(shown.norm, shown.cmap)
     bar: Colorbar = figure.colorbar(opaque, cax=ax, extend="both" if signed else "neither")
+    ax.set_box_aspect(ratio / _WIDTHS[-1] / (1.1 if signed else 1))  # without the bar's two ends
     bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=4, symmetric=signed))
     bar.ax.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
     bar.ax.yaxis.get_offset_text().set_fontsize(5)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psmt_viz import figures
 from psmt_viz.report.pictures import picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.words import eps_words, kind_words, listed
 from psmt_viz.results import Cams, Saved
+
+
+_MEASURES = {
+    "change": "On average over these images the mass of a map, its sum, changes by {}.",
+    "moved": "All that rises or falls anywhere is {} of the mass.",
+}
 
 
 def gradcam_section(saved: Saved) -> Section | None:
@@ -23,32 +29,37 @@ def gradcam_section(saved: Saved) -> Section | None:
     drawn = picture(
         "fig1_gradcam",
         partial(figures.draw_gradcam, cams),
-        alt=f"Maps of the evidence for {shown}: before the perturbation, after VAT and after T-VAT, beside image and "
-        "prediction.",
+        alt=f"Maps of the evidence for {shown}: before the perturbation, after VAT and after T-VAT, and what each "
+        "perturbation changed, beside image and prediction.",
         caption="Input; prediction with the truth outlined; the map before the perturbation, after VAT and after "
-        "T-VAT. The maps of a row share one scale from 0 to the row's highest value.",
+        "T-VAT, on one scale a row; and what each perturbation changed, on a scale of its own.",
     )
     return Section(
         id="gradcam",
         title="Grad-CAM: what speaks for a class",
-        paragraphs=_cam_words(cams),
+        paragraphs=_words(cams),
         pictures=(drawn,),
     )
 
 
-def _cam_words(cams: Cams) -> tuple[str, ...]:
-    words = []
-    clean = cams.table["mass_clean"].to_numpy(float)
-    if len(clean) and (clean > 0).all():
-        changes = [
-            f"{_percent(cams.table[f'mass_{name}'].to_numpy(float) / clean - 1)} after {kind_words(name)}"
-            for name in ("vat", "tvat")
-        ]
-        words.append(f"The mass of a map, its sum, changes on average over these images by {listed(changes)}.")
+def _words(cams: Cams) -> tuple[str, ...]:
+    """Returns the means over the images, of what the table has."""
+    sentences = []
+    for column, words in _MEASURES.items():
+        means = {name: _mean(cams, f"{column}_{name}") for name in ("vat", "tvat")}
+        if all(map(math.isfinite, means.values())):
+            parts = [f"{_percent(mean)} after {kind_words(name)}" for name, mean in means.items()]
+            sentences.append(words.format(listed(parts)))
     if size := eps_words(cams.parameters):
-        words.append(f"Both perturbations have {size}.")
-    return (" ".join(words),) if words else ()
+        sentences.append(f"Both perturbations have {size}.")
+    return (" ".join(sentences),)
 
 
-def _percent(changes: NDArray[np.float64]) -> str:
-    return f"{100 * float(np.mean(changes)):+.2f} %".replace("-", "−")
+def _mean(cams: Cams, column: str) -> float:
+    values = cams.table[column].to_numpy(float) if column in cams.table else np.empty(0)
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %".replace("-", "−")

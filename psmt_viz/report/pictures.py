@@ -57,13 +57,14 @@ def picture(name: str, draw: Callable[[], Figure | Axes], *, alt: str, caption: 
     Raises:
         UserError: if there is nothing to draw.
     """
-    light, dark = both(lambda: _render(draw()))
+    light, dark = both(lambda: render(draw()))
     width, height = (round(side / SCALE) for side in light.size)
     stored = [data_uri("image/webp", _webp(each)) for each in (light, dark)]
     return Picture(name=name, alt=alt, caption=caption, width=width, height=height, light=stored[0], dark=stored[1])
 
 
-def _render(drawn: Figure | Axes) -> Image.Image:
+def render(drawn: Figure | Axes) -> Image.Image:
+    """Returns a figure as the page stores it, in RGB."""
     figure = cast(Figure, drawn.get_figure(root=True)) if isinstance(drawn, Axes) else drawn
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=SCALE * WIDE / (DOUBLE / 25.4))

@@ -9,13 +9,14 @@ from psmt_viz.results.closeup import CloseUp
 from psmt_viz.results.embedding import PixelEmbedding
 from psmt_viz.results.evaluation import ROLES, Evaluation
 from psmt_viz.results.flips import Flips
-from psmt_viz.results.saved import MANIFEST, Saved
+from psmt_viz.results.saved import MANIFEST, TABLE, Saved
 from psmt_viz.results.tables import read_csv, write_csv
 from psmt_viz.results.training import Curves, Training, TrainingBatch
 
 __all__ = [
     "MANIFEST",
     "ROLES",
+    "TABLE",
     "Cam",
     "Cams",
     "CloseUp",

@@ -32,7 +32,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     try:
         # Per column, or a name such as NA would be no name.
         numbers = [name for name in pd.read_csv(path, nrows=0).columns if name not in _NAMES]
-        absent = dict.fromkeys(numbers, ["", "nan", "NaN"])
+        absent = {name: ["", "nan", "NaN"] for name in numbers}
         return pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=absent)
     except FileNotFoundError:
         raise UserError(f"a table {path}", "nothing there", "check the path") from None

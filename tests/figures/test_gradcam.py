@@ -166,7 +166,7 @@ def test_nothing_overlaps_and_nothing_leaves_the_paper(count, size):
         for ax in figure.axes:
             texts += [ax.title, ax.xaxis.label, ax.yaxis.label, ax.yaxis.get_offset_text(), *ax.get_yticklabels()]
         boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts if text.get_text()]
-    assert len(boxes) > 20 * count
+    assert len(boxes) > 15 * count
     paper = figure.bbox
     for index, (name, box) in enumerate(boxes):
         assert paper.x0 <= box.x0 < box.x1 <= paper.x1, name

@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import mapped
+import pandas as pd
 import pytest
 from figures import synthetic
+from opening import RESTORE, Opened
 from reading import coarse_report
 
 from psmt_viz.figures import score_table
+from psmt_viz.report.tsne import map_order
 from psmt_viz.results import ROLES, Saved, Training
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
+_KINDS = ("vat", "tvat", "tvat-official", "random")
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +38,8 @@ def everything() -> Saved:
         table=score_table([("scenes 1_8", scores)]),
         cams=synthetic.cams(),
         embedding=mapped.embedding(),
-        flips=synthetic.flips(judges=ROLES, warnings=synthetic.WARNINGS),
-        closeup=synthetic.closeup(),
+        flips=synthetic.flips(_KINDS, judges=ROLES[:2], warnings=synthetic.WARNINGS),
+        closeup=synthetic.closeup(_KINDS),
         manifest={
             "run": {"run": "scenes 1_8", "dataset": "scenes", "split": "1_8", "weights": "last"},
             "versions": {"psmt-viz": "0.1.0", "python": "3.11.7"},
@@ -72,3 +76,25 @@ def browser() -> Iterator[Any]:
         opened = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def opened(browser: Any, page: Path) -> Iterator[Opened]:
+    """The page of everything, opened once for all tests."""
+    with Opened(browser, page) as found:
+        yield found
+
+
+@pytest.fixture
+def tab(opened: Opened) -> Iterator[Any]:
+    """The opened page; afterwards it is as it was."""
+    yield opened.page
+    opened.page.mouse.move(2, 2)
+    opened.page.evaluate(RESTORE)
+    opened.settle()
+
+
+@pytest.fixture(scope="session")
+def points(everything: Saved) -> pd.DataFrame:
+    """The pixels of the map in the order in which they are drawn."""
+    return everything.embedding.pixels.iloc[map_order(everything.embedding)].reset_index(drop=True)

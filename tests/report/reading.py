@@ -11,17 +11,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
+from psmt_viz.figures.style import DOUBLE
 from psmt_viz.report import pictures, write_report
 from psmt_viz.results import Saved
 
 
 def coarse_report(saved: Saved, path: Path) -> Path:
-    """Writes a page for tests of what is around the figures."""
+    """Writes a page for tests of what is around the figures, which are drawn and then left blank."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "SCALE", 0.25)
+        patch.setattr(pictures, "render", _blank)
         return write_report(saved, path)
+
+
+def _blank(drawn: Figure | Axes) -> Image.Image:
+    figure = drawn if isinstance(drawn, Figure) else drawn.figure
+    wide, tall = (round(side * pictures.SCALE * pictures.WIDE / (DOUBLE / 25.4)) for side in figure.get_size_inches())
+    return Image.new("RGB", (wide, tall), to_hex(figure.get_facecolor()))
 
 
 class Page(HTMLParser):

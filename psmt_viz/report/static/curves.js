@@ -9,7 +9,7 @@ report.curves = (async () => {
   let over = "epoch";
 
   const number = (value, unit) => {
-    if (unit === "%") return `${value.toFixed(2)} %`;
+    if (unit === "%") return value.toFixed(2);
     return value === 0 || Math.abs(value) >= 0.001 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
   };
   const whole = (value) => Math.round(value).toLocaleString("en");
@@ -26,8 +26,10 @@ report.curves = (async () => {
     sources(chart).forEach((source, line) => {
       const index = source.get_array(axis(chart)).indexOf(place);
       const [mean, low, high] = ["mean", "min", "max"].map((name) => source.get_array(name)[index]);
-      const range = index >= 0 && high > low ? ` (${number(low, chart.unit)} to ${number(high, chart.unit)})` : "";
-      legend.querySelectorAll("[data-value]")[line].textContent = index < 0 ? "–" : number(mean, chart.unit) + range;
+      const [middle, from, to] = [mean, low, high].map((value) => (index < 0 ? "" : number(value, chart.unit)));
+      const range = high > low ? ` (${from} to ${to})` : "";
+      const unit = chart.unit && ` ${chart.unit}`;
+      legend.querySelectorAll("[data-value]")[line].textContent = index < 0 ? "–" : middle + range + unit;
     });
     doc.get_model_by_name(`${chart.id}-mark`).location = marked ? place : null;
   };
