@@ -174,17 +174,32 @@ def gradcam(
     out: Out = None,
     images: Images = 4,
     target_class: Annotated[str | None, Parameter(help="Class to map; left out, each image's largest.")] = None,
+    method: Annotated[
+        str, Parameter(help="gradcam, gradcam++, layercam, hirescam, eigencam ...; another name lists them.")
+    ] = "gradcam",
+    layer: Annotated[
+        str, Parameter(help="Where to map: z, decoder, logits, or the dotted name of any module of the student.")
+    ] = "z",
     eps: Eps = 2.0,
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw Grad-CAM of the student before and after VAT and T-VAT."""
+    """Draw Grad-CAM, or another class activation map, of the student before and after VAT and T-VAT."""
     from psmt_viz.exhibits import make_gradcam
 
     subject = _subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "gradcam", subject.name) as folder:
-        make_gradcam(subject, folder, images=images, target_class=target_class, eps=eps, seed=seed)
+        make_gradcam(
+            subject,
+            folder,
+            images=images,
+            target_class=target_class,
+            method=method,
+            layer=layer,
+            eps=eps,
+            seed=seed,
+        )
 
 
 def _subject(
