@@ -37,21 +37,22 @@ def export(figure: Figure, stem: Path, *, provenance: dict[str, Any]) -> list[Pa
     return [*paths, beside]
 
 
-def export_png(figure: Figure, path: Path, provenance: dict[str, Any]) -> Path:
-    """Saves a figure as one PNG (300 dpi) on the same terms as `export`, with no text beside it.
+def export_png(figure: Figure, path: Path, provenance: dict[str, Any], *, dpi: int | None = None) -> Path:
+    """Saves a figure as one PNG on the same terms as `export`, without the file beside it.
 
     Args:
         figure: What to save.
         path: The file, ending in .png.
         provenance: What made the figure, kept as JSON in the PNG text `Description`.
+        dpi: Pixels to an inch; left out, 300.
 
     Returns:
         The path.
     """
-    return _save(figure, path, provenance)
+    return _save(figure, path, provenance, dpi)
 
 
-def _save(figure: Figure, path: Path, provenance: dict[str, Any]) -> Path:
+def _save(figure: Figure, path: Path, provenance: dict[str, Any], dpi: int | None = None) -> Path:
     kind = path.suffix[1:]
     facts = _facts(provenance)
     metadata: dict[str, dict[str, str | None]] = {
@@ -64,7 +65,7 @@ def _save(figure: Figure, path: Path, provenance: dict[str, Any]) -> Path:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
         with whole(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata[kind])
+            figure.savefig(temporary, format=kind, dpi=dpi or DPI, metadata=metadata[kind])
     return path
 
 

@@ -13,7 +13,6 @@ from psmt_viz.report.section import Section
 from psmt_viz.report.words import eps_words, kind_words, listed
 from psmt_viz.results import Cams, Saved
 
-
 _MEASURES = {
     "change": "On average over these images the mass of a map, its sum, changes by {}.",
     "moved": "All that rises or falls anywhere is {} of the mass.",

@@ -94,10 +94,13 @@ def to_screen(tab: Any, place: int, points: Any) -> NDArray[np.float64]:
     return np.stack([frame["left"] + right * frame["width"], frame["top"] + (1 - up) * frame["height"]], axis=1)
 
 
-def point_at(tab: Any, place: int, points: Any, index: int) -> NDArray[np.float64]:
-    """Puts the pointer on a point; returns all points' distances from it on the screen, in pixels."""
+def point_at(
+    tab: Any, place: int, points: Any, index: int, *, away: NDArray[np.float64] | float = 0.0
+) -> NDArray[np.float64]:
+    """Puts the pointer on a point, or some pixels away; returns all points' distances from it on the screen."""
     tab.locator("#map-panels").evaluate("(element) => element.scrollIntoView({ block: 'center', behavior: 'instant' })")
     screen = to_screen(tab, place, points)
-    tab.mouse.move(*screen[index])
+    pointer = screen[index] + away
+    tab.mouse.move(*pointer)
     tab.evaluate(DRAWN)
-    return np.hypot(*(screen - screen[index]).T)
+    return np.hypot(*(screen - pointer).T)

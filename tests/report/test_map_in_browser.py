@@ -65,6 +65,13 @@ def test_a_point_under_the_pointer_fills_the_card(
     assert len(seen) == 20
 
 
+def test_between_points_the_nearest_is_meant(tab: Any, points: pd.DataFrame) -> None:
+    random = np.random.default_rng(9)
+    for index in random.choice(len(points), 20, replace=False).tolist():
+        distances = point_at(tab, 0, points, index, away=random.uniform(-4, 4, 2))
+        assert distances[int(tab.evaluate(CARD)["index"])] <= distances.min() + 0.1
+
+
 def test_the_pixel_is_ringed_in_all_panels(tab: Any, points: pd.DataFrame) -> None:
     point_at(tab, 1, points, 777)
     row = points.iloc[int(tab.evaluate(CARD)["index"])]

@@ -1,0 +1,42 @@
+"""The small pictures in README.md here, from the numbers in results/scenes: no torch, no model, no data.
+
+Command:  python analysis/thumbnails.py
+Cost:     20 s.
+Expected: thumbnails/*.png, the same bytes as before unless numbers or figures changed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from psmt_viz import figures
+from psmt_viz.results import Saved
+
+HERE = Path(__file__).parent
+DPI = 72
+
+
+def main() -> None:
+    """Draws each exhibit of the supplement, and the laboratory's, once."""
+    saved = Saved.load(HERE / "results" / "scenes")
+    assert saved.cams and saved.embedding and saved.training and saved.flips and saved.evaluation
+    runs = saved.training.runs
+    drawn: dict[str, Any] = {
+        "fig1_gradcam": figures.draw_gradcam(saved.cams),
+        "fig2_tsne": figures.draw_tsne(saved.embedding),
+        "fig3a_rampup": figures.draw_ramp_up(runs[0]).figure,
+        "fig3b_miou": figures.draw_miou(runs).figure,
+        "teachers": figures.draw_teachers(runs),
+        "flips": figures.draw_sweep(saved.flips),
+        "transfer": figures.draw_transfer(saved.flips),
+        "where": figures.draw_where(saved.flips),
+    }
+    folder = HERE / "thumbnails"
+    folder.mkdir(exist_ok=True)
+    for name, figure in drawn.items():
+        figures.export_png(figure, folder / f"{name}.png", {"exhibit": name}, dpi=DPI)
+
+
+if __name__ == "__main__":
+    main()
