@@ -30,6 +30,7 @@ from psmt_viz.report.tables import Table, frame_table
 from psmt_viz.report.themes import greys
 from psmt_viz.results import Curves, Saved
 
+_FONT = "system-ui, sans-serif"
 _LABELS = {"epoch": "epoch", "iteration": "iteration after warm-up"}
 
 
@@ -82,6 +83,8 @@ def _plots_json(charts: Sequence[Chart]) -> dict[str, Any]:
 def _add_axes(plot: Plot, over: str) -> None:
     looks: dict[str, Any] = {
         "minor_tick_line_color": None,
+        "major_label_text_font": _FONT,
+        "axis_label_text_font": _FONT,
         "major_label_text_font_size": "12px",
         "axis_label_text_font_size": "12px",
         "axis_label_text_font_style": "normal",

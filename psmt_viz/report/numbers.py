@@ -31,7 +31,7 @@ def provenance_section(saved: Saved) -> Section | None:
     tables = [*_manifest(saved.manifest), *_parameters(saved)]
     if not tables:
         return None
-    return Section(id="provenance", title="Provenance", tables=tuple(tables), open=False)
+    return Section(id="provenance", title="Provenance", tables=tuple(tables), part="tables.html", open=False)
 
 
 _MANIFEST = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -65,6 +66,7 @@ def _render(saved: Saved, sections: list[Section]) -> str:
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_unbroken,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -77,6 +79,12 @@ def _render(saved: Saved, sections: list[Section]) -> str:
         scripts=last,
         policy=content_policy([first, *last]),
     )
+
+
+def _unbroken(value: Any) -> Any:
+    """Returns text in which no line ends between a number and its `%`."""
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return value.replace(" %", "\N{NO-BREAK SPACE}%") if plain else value
 
 
 def _scripts(sections: list[Section]) -> list[Markup]:

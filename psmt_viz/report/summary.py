@@ -30,7 +30,7 @@ def summary_section(saved: Saved) -> Section | None:
     if not tables:
         return None
     return Section(
-        id="summary", title="Key numbers", paragraphs=tuple(paragraphs), tables=tuple(tables), part="summary.html"
+        id="summary", title="Key numbers", paragraphs=tuple(paragraphs), tables=tuple(tables), part="tables.html"
     )
 
 

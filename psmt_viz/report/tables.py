@@ -51,7 +51,7 @@ def frame_table(caption: str, frame: pd.DataFrame, **settings: Any) -> Table:
 
 
 def cell_text(value: Any) -> str:
-    """Returns a cell: a float with four significant digits, a dash where there is no number."""
+    """Returns a cell: a float with four significant digits or all before the point, a dash where there is no number."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool):
@@ -59,7 +59,7 @@ def cell_text(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
     return str(value)
 
 

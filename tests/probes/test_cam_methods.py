@@ -161,6 +161,18 @@ def test_components_are_the_librarys(bundle: PSMT, blocks: Any, method: str) -> 
     np.testing.assert_allclose(found, expected, atol=2e-5 * expected.max())
 
 
+def test_seg_eigen_cam_turns_its_component_by_its_own_rule() -> None:
+    random = np.random.default_rng(0)
+    activations = random.exponential(size=(1, 5, 6, 7)).astype(np.float32)
+    activations[0] *= activations[0, 0]
+    gradients = random.normal(size=activations.shape).astype(np.float32)
+    for signed in (activations, -activations):
+        found = METHODS["segeigencam"].get_cam_image(None, None, None, None, signed, gradients, False)
+        expected = get_2d_projection_with_sign_correction(np.abs(gradients) * signed)
+        np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
+        assert found.max() > -found.min()
+
+
 @pytest.mark.parametrize("method", ["eigencam", "eigengradcam", "kpcacam"])
 def test_a_component_is_turned_towards_the_mask(
     bundle: PSMT, blocks: Any, method: str, monkeypatch: pytest.MonkeyPatch
@@ -201,12 +213,27 @@ def test_random_numbers_are_the_maps_own(bundle: PSMT, blocks: Any) -> None:
     def state() -> tuple[Any, Any]:
         return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
 
+    np.random.seed(99)  # noqa: NPY002 -- that the global generator is left alone is what is tested
     before = state()
     first = {method: seen_at(bundle, blocks.image("val00"), "z", method)[2] for method in ("randomcam", "kpcacam")}
     assert state() == before
-    np.random.seed(7)  # noqa: NPY002 -- that the global generator changes nothing is what is tested
+    np.random.seed(7)  # noqa: NPY002
     for method, found in first.items():
         np.testing.assert_array_equal(found, seen_at(bundle, blocks.image("val00"), "z", method)[2])
+
+
+@pytest.mark.parametrize("method", ["ablationcam", "scorecam"])
+def test_trying_every_channel_piles_nothing_up(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, kept = METHODS[method].get_cam_image, []
+
+    def watched(cam: Any, *args: Any) -> np.ndarray:
+        found = own(cam, *args)
+        kept.append(len(cam.activations_and_grads.activations))
+        return found
+
+    monkeypatch.setattr(METHODS[method], "get_cam_image", watched)
+    on_paper(method)
+    assert kept == [0]
 
 
 def test_no_bars_but_our_own(capsys: pytest.CaptureFixture[str]) -> None:

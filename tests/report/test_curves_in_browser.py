@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from opening import DRAWN, RANGES, Opened
 
 from psmt_viz.results import Saved
+
+# Where the first line of the first chart begins and ends, as shares of the frame's width.
+LINE = """async () => {
+  const { views: [view] } = await report.curves;
+  const line = view.model.renderers.find((renderer) => renderer.glyph.type === "Line");
+  const { sx } = view.renderer_views.get(line).glyph;
+  return [sx.at(0), sx.at(-1)].map((x) => (x - view.frame.bbox.left) / view.frame.bbox.width);
+}"""
 
 
 def ends(tab: Any) -> dict[str, list[float]]:
@@ -55,6 +64,8 @@ def test_the_axis_counts_epochs_or_images(tab: Any) -> None:
         found = ends(tab)
         assert found["miou"][:2] == [640, 19_200]
         assert found["ramp"][:2] == [0, 1200]
+        first, last = tab.evaluate(LINE)
+        assert (first, last) == pytest.approx((0, 1), abs=0.01)
         assert tab.locator("[data-chart='loss'] .at").text_content() == "images seen 19,200"
         tab.locator("#curves [data-zoom='0.5']").click()
         tab.locator("#curves [data-reset]").click()

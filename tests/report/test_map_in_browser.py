@@ -110,8 +110,8 @@ def test_the_crop_is_the_image_around_the_pixel(
         scale = crop.shape[0] / side
         for down, right in np.ndindex(side // 3, side // 3):
             y, x = 3 * down - side // 2 + 1, 3 * right - side // 2 + 1
-            if max(abs(y), abs(x)) * scale < 12:
-                continue  # under the mark
+            if 9 < np.hypot(y, x) * scale < 24:
+                continue  # under the ring
             found = crop[int((side / 2 + y) * scale), int((side / 2 + x) * scale)]
             if 0 <= row + y < mapped.SIZE[0] and 0 <= col + x < mapped.SIZE[1]:
                 assert np.abs(found[:3] - picture[(row + y) // factor, (col + x) // factor]).max() <= 14
@@ -121,12 +121,12 @@ def test_the_crop_is_the_image_around_the_pixel(
     assert outside > 100
 
 
-def test_the_pixel_is_marked_in_the_crop(tab: Any) -> None:
+def test_the_pixel_is_ringed_in_the_crop(tab: Any) -> None:
     tab.evaluate(CHOOSE, 1234)
     crop = canvas(tab, "card-crop")
     red = np.argwhere(np.abs(crop[..., :3] - [0xE4, 0x00, 0x2B]).max(-1) < 12)
-    near = red[np.abs(red - crop.shape[0] / 2).max(1) < 20]
-    assert len(near) > 20
+    near = red[np.abs(red - crop.shape[0] / 2).max(1) < 24]
+    assert len(near) > 100
     assert near.mean(0) == pytest.approx([crop.shape[0] / 2] * 2, abs=1.5)
 
 
@@ -317,6 +317,14 @@ def test_arrows_step_through_the_flipped_pixels(tab: Any, embedding: PixelEmbedd
         )
     tab.keyboard.press("ArrowLeft")
     assert tab.evaluate(CARD)["row"] == str(wrong["row"].iloc[4])
+
+
+def test_after_a_click_on_the_map_the_arrows_step(tab: Any) -> None:
+    tab.locator("#map-panels").scroll_into_view_if_needed()
+    tab.locator("#panel-vat").click()
+    assert tab.evaluate("document.activeElement.id") == "map-panels"
+    tab.keyboard.press("ArrowRight")
+    assert tab.locator("#map-spoken").text_content().startswith("flipped pixel ")
 
 
 def test_keys_zoom_and_reset(tab: Any) -> None:

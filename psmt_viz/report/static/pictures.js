@@ -16,11 +16,14 @@ report.pictures = (() => {
     return cache.get(image.id);
   };
 
-  const frame = (context, x, y, width, height) => {
-    for (const [line, color] of [[5, "#fff"], [2, "#e4002b"]]) {
+  // Red on white is seen on any picture.
+  const outline = (context, trace) => {
+    context.beginPath();
+    trace(context);
+    for (const [line, color] of [[6, "#fff"], [3, "#e4002b"]]) {
       context.lineWidth = line;
       context.strokeStyle = color;
-      context.strokeRect(x, y, width, height);
+      context.stroke();
     }
   };
 
@@ -36,8 +39,8 @@ report.pictures = (() => {
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.imageSmoothingEnabled = false; // what the network saw, not what lies between
     context.drawImage(picture, -left * scale, -top * scale, image.width * scale, image.height * scale);
-    const least = Math.max(scale, 8); // or the mark of a pixel would be thinner than its line
-    frame(context, (col + 0.5 - left) * scale - least / 2, (row + 0.5 - top) * scale - least / 2, least, least);
+    const [x, y] = [(col + 0.5 - left) * scale, (row + 0.5 - top) * scale];
+    outline(context, (path) => path.arc(x, y, Math.max(1.6 * scale, 14), 0, 2 * Math.PI));
   };
 
   const drawWhole = (canvas, image, picture, { left, top, side }) => {
@@ -48,7 +51,7 @@ report.pictures = (() => {
     context.drawImage(picture, 0, 0, canvas.width, canvas.height);
     const [x, y] = [Math.max(left, 0), Math.max(top, 0)];
     const [right, bottom] = [Math.min(left + side, image.width), Math.min(top + side, image.height)];
-    frame(context, x * scale, y * scale, (right - x) * scale, (bottom - y) * scale);
+    outline(context, (path) => path.rect(x * scale, y * scale, (right - x) * scale, (bottom - y) * scale));
   };
 
   // Draws both; pictures are decoded when they are first wanted, and only the last one asked for is drawn.

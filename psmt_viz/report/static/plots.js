@@ -29,10 +29,8 @@ report.plots = (() => {
     const elements = targets.map((target) => document.getElementById(target));
     const manager = await Bokeh.embed.add_document_standalone(doc, document.body, elements, false);
     const views = doc.roots().map((root) => manager.get(root));
-    for (const view of views) {
-      // Bokeh's own place in the order of focus has no name; the page's element around the plot has one.
-      view.canvas_view.events_el.tabIndex = -1;
-    }
+    // Bokeh's own place in the order of focus has no name; the page's element around the plot has one.
+    for (const view of views) view.canvas_view.events_el.removeAttribute("tabindex");
     return { doc, views, elements };
   };
 
