@@ -132,9 +132,9 @@ def _star_size(most: int) -> float:
 
 
 def _interval(embedding: PixelEmbedding, panel: str) -> str:
-    """Returns the interval of a panel's share of flips; nothing is flipped before a perturbation, by choice."""
+    """Returns the interval of a panel's share of flips, or nothing where it is not known."""
     low, high = (embedding.parameters.get(f"flip_rate_{end}", {}).get(panel) for end in ("low", "high"))
-    if panel == "clean" or low is None or high is None:
+    if low is None or high is None:
         return ""
     return f"95 % interval {percent(low).removesuffix(' %')} to {percent(high)}"
 

@@ -132,15 +132,18 @@ def _table(sample: PixelSample, coordinates: Mapping[str, NDArray[np.float64]]) 
 
 
 def _flips(sample: PixelSample, seed: int) -> dict[str, Any]:
-    """Counts the flips of each panel; their interval resamples the images that the pixels come from."""
+    """Counts the flips of each panel; their interval resamples the images that the pixels come from.
+
+    Before a perturbation nothing is flipped, by choice of the pixels, so that there is no interval.
+    """
     _, image = np.unique(sample.image, return_inverse=True)
     wrong = {panel: sample.prediction[panel] != sample.label for panel in PANELS}
     pixels = np.bincount(image)
     bootstrap = Bootstrap(len(pixels), seed=seed)
-    found = {panel: share(bootstrap, np.bincount(image, weights=wrong[panel]), pixels) for panel in PANELS}
+    found = {panel: share(bootstrap, np.bincount(image, weights=wrong[panel]), pixels) for panel in PANELS[1:]}
     return {
         "flipped": {panel: int(values.sum()) for panel, values in wrong.items()},
-        "flip_rate": {panel: float(estimate.value) for panel, estimate in found.items()},
+        "flip_rate": {panel: float(values.mean()) for panel, values in wrong.items()},
         "flip_rate_low": {panel: _known(estimate.low) for panel, estimate in found.items()},
         "flip_rate_high": {panel: _known(estimate.high) for panel, estimate in found.items()},
     }

@@ -42,8 +42,8 @@ def embedding(per_class: int = 200, flips: tuple[int, int] = (7, 11), classes=VO
         "trustworthiness": 0.9731,
         "knn_recall": 0.412,
         "layout": "frozen",
-        "flip_rate_low": {"clean": 0.0, "vat": 0.0009, "tvat": None},
-        "flip_rate_high": {"clean": 0.0, "vat": 0.0021, "tvat": None},
+        "flip_rate_low": {"vat": 0.0009, "tvat": None},
+        "flip_rate_high": {"vat": 0.0021, "tvat": None},
     }
     images = pixel_images(40, random)
     return PixelEmbedding(pixels=pd.DataFrame(frame), classes=classes, images=images, parameters=parameters)
