@@ -79,8 +79,6 @@ def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
     cam = cams.cams[row]
     inputs, maps, map_bar, changes, change_bar = axes[:2], axes[2:5], axes[5], axes[6:8], axes[8]
     titles = ["input", "prediction\n(line: truth)", *TITLES.values(), *CHANGES.values()]
-    for ax in axes:
-        ax.set_anchor("S")  # or the layout would count the room around a picture as room for the words below
     for ax, title in zip([*inputs, *maps, *changes], titles, strict=True):
         clear(ax)
         if row == 0:

@@ -20,6 +20,19 @@ AXIS = "async () => { const { views } = await report.curves; return views[0].mod
 SHOWN = """() => [...document.querySelectorAll(".exhibit img")]
   .filter((image) => image.checkVisibility()).map((image) => image.className)"""
 READY = "() => report.curves.then(() => true)"
+# Mean brightness of what is drawn below the first chart: labels of its axis.
+BRIGHT = """async () => {
+  const { views: [view] } = await report.curves;
+  const { canvas } = view.canvas_view.primary;
+  const scale = canvas.width / view.bbox.width;
+  const top = Math.ceil((view.frame.bbox.bottom + 8) * scale);
+  const { data } = canvas.getContext("2d").getImageData(0, top, canvas.width, canvas.height - top);
+  let [sum, count] = [0, 0];
+  for (let place = 0; place < data.length; place += 4) {
+    if (data[place + 3] > 200) [sum, count] = [sum + data[place], count + 1];
+  }
+  return sum / count;
+}"""
 ATTACK = """() => {
   document.body.insertAdjacentHTML("beforeend", '<img src="data:,x" onerror="window.ran = true">');
   document.body.append(Object.assign(document.createElement("script"), { text: "window.ran = true" }));
@@ -111,6 +124,22 @@ def test_the_systems_choice_is_followed_without_storage(browser: Any, page: Path
         found.settle()
         assert found.page.evaluate(PAPER) == "rgb(255, 255, 255)"
         assert set(found.page.evaluate(SHOWN)) == {"on-light"}
+
+
+def test_a_dark_page_is_printed_on_white(browser: Any, page: Path) -> None:
+    with Opened(browser, page, color_scheme="dark") as found:
+        found.until(READY)
+        found.settle()
+        bright, label = found.page.evaluate(BRIGHT), found.page.evaluate(AXIS)
+        found.page.emulate_media(media="print")
+        found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert found.page.evaluate(PAPER) == "rgb(255, 255, 255)"
+        assert set(found.page.evaluate(SHOWN)) == {"on-light"}
+        assert found.page.evaluate(BRIGHT) < bright - 80
+        found.page.emulate_media(media="screen")
+        found.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert found.page.evaluate(PAPER) == "rgb(20, 23, 27)"
+        assert found.page.evaluate(AXIS) == label
 
 
 @pytest.mark.parametrize("width", [360, 1600])

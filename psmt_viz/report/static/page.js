@@ -30,7 +30,7 @@
   const body = viewer.querySelector(".viewer-body");
   for (const button of document.querySelectorAll(".enlarge")) {
     button.addEventListener("click", () => {
-      body.replaceChildren(...[...button.children].map((image) => image.cloneNode()));
+      body.replaceChildren(...[...button.querySelectorAll("img")].map((image) => image.cloneNode()));
       document.getElementById("viewer-title").textContent = button.closest("figure").querySelector("figcaption").textContent;
       viewer.showModal();
     });

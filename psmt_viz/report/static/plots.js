@@ -31,6 +31,8 @@ report.plots = (() => {
     const views = doc.roots().map((root) => manager.get(root));
     // Bokeh's own place in the order of focus has no name; the page's element around the plot has one.
     for (const view of views) view.canvas_view.events_el.removeAttribute("tabindex");
+    // Bokeh would redraw in the next frame, after the paper has been printed.
+    addEventListener("beforeprint", () => views.forEach((view) => view.paint()));
     return { doc, views, elements };
   };
 

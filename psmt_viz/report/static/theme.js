@@ -20,10 +20,17 @@ report.theme = (() => {
   };
   let chosen = stored((storage) => storage.getItem(key));
 
-  const dark = () => (chosen === null ? system.matches : chosen === "dark");
+  let printing = false;
+
+  // Paper is white, whatever the screen is.
+  const dark = () => !printing && (chosen === null ? system.matches : chosen === "dark");
   const apply = () => {
     if (chosen !== null) document.documentElement.dataset.theme = chosen;
     for (const listener of listeners) listener(dark());
+  };
+  const print = (on) => {
+    printing = on;
+    apply();
   };
   const toggle = () => {
     chosen = dark() ? "light" : "dark";
@@ -34,5 +41,7 @@ report.theme = (() => {
   if (chosen !== "light" && chosen !== "dark") chosen = null;
   apply();
   system.addEventListener("change", apply);
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
   return { dark, toggle, onChange: (listener) => listeners.push(listener) };
 })();
