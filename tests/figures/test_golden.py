@@ -27,6 +27,9 @@ NAMES = (
     "confusion",
     "sweep",
     "transfer",
+    "tsne",
+    "miou",
+    "gradcam",
 )
 CASES = [(name, dark) for name in NAMES for dark in (False, True)]
 TOLERANCE = 1.0
