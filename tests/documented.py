@@ -104,10 +104,10 @@ def different() -> tuple[Command, ...]:
 
 def meaning(words: Sequence[str]) -> object:
     """Returns what is alike for commands that do the same, wherever they write; of no verb, the words themselves."""
+    if words[0] != "psmt-viz":
+        return tuple(words)
     try:
-        verb, given, _ = app.parse_args(
-            words[1:] if words[0] == "psmt-viz" else "none", exit_on_error=False, print_error=False
-        )
+        verb, given, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
     except CycloptsError:
         return tuple(words)
     given.apply_defaults()
@@ -161,8 +161,8 @@ CHANGES = (
     Change("perturb", "--run", "runs/mine", "a run of smaller images", without=("--model", "runs/mine")),
     Change("perturb", "--images", "1", "128 images take minutes", without=("--closeup",)),
     Change("gradcam", "--images", "1", "seconds an image"),
-    Change("tsne", "--device", "cpu", "no GPU", given=True),
-    Change("perturb", "--device", "cpu", "no GPU", given=True),
+    Change("tsne", "--device", "auto", "no GPU", given=True),
+    Change("perturb", "--device", "auto", "no GPU", given=True),
     Change("train", "--device", "cpu", "two GPUs or none, the plan is the same", given=False, beside=("--devices",)),
     Change("train", "--devices", "2", "GPUs have numbers, processes on a CPU have none", given=True, beside=("0,1",)),
     Change("train", "--dry-run", "", "days on GPUs", given=False, beside=_PAPER),

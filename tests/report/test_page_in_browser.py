@@ -142,7 +142,7 @@ def test_a_dark_page_is_printed_on_white(browser: Any, page: Path) -> None:
         assert found.page.evaluate(AXIS) == label
 
 
-@pytest.mark.parametrize("width", [360, 1600])
+@pytest.mark.parametrize("width", [360, 800, 1600])
 def test_nothing_is_wider_than_the_window(opened: Opened, tab: Any, width: int) -> None:
     tab.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
     tab.set_viewport_size({"width": width, "height": 800})
@@ -151,7 +151,12 @@ def test_nothing_is_wider_than_the_window(opened: Opened, tab: Any, width: int) 
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         boxes = tab.locator(".panel").evaluate_all("(all) => all.map((e) => e.getBoundingClientRect().toJSON())")
         lefts, tops = ({round(box[side]) for box in boxes} for side in ("left", "top"))
-        assert (len(lefts), len(tops)) == ((1, 3) if width == 360 else (3, 1))
+        assert (len(lefts), len(tops)) == {360: (1, 3), 800: (2, 2), 1600: (3, 1)}[width]
+        if width > 700:
+            figures = tab.locator(".exhibit .scroll").evaluate_all(
+                "(all) => all.map((e) => e.scrollWidth - e.clientWidth)"
+            )
+            assert max(figures) <= 0
         assert tab.locator("main p").evaluate_all(LONG) == 0
     finally:
         tab.set_viewport_size(SIZE)
