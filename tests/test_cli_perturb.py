@@ -25,8 +25,9 @@ TABLES = {
     *("flips.csv", "flips_paired.csv", "flips_by_class.csv", "flips_by_distance.csv", "flips_by_confidence.csv"),
     *("flips_confusion.csv", "health.json"),
 }
-FIGURES = {f"{name}.{end}" for name in ("flips", "judges", "transfer", "where") for end in ("png", "pdf", "svg")}
-CLOSEUP = {f"closeup.{end}" for end in ("npz", "json", "png", "pdf", "svg")}
+DRAWN = ("png", "pdf", "svg", "provenance.json")
+FIGURES = {f"{name}.{end}" for name in ("flips", "judges", "transfer", "where") for end in DRAWN}
+CLOSEUP = {f"closeup.{end}" for end in ("npz", "json", *DRAWN)}
 
 
 @pytest.fixture
