@@ -62,7 +62,8 @@ def write_curves(result: Training, out: Path) -> list[Path]:
     columns = ["teacher_distance", "teacher_disagreement"]
     if any(run.metrics.reindex(columns=columns).notna().any(axis=None) for run in result.runs):
         drawn["teachers"] = draw_teachers(result.runs)
-    facts = {"runs": [run.name for run in result.runs], **(ramped.ramp if ramped else {}), **result.parameters}
+    ramp = {"run": ramped.name, **ramped.ramp} if ramped else {}  # whose ramp-up is drawn
+    facts = {"runs": [run.name for run in result.runs], **ramp, **result.parameters}
     return _export(drawn, facts, out)
 
 
