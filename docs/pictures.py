@@ -1,7 +1,7 @@
 """Make the pictures of these pages from figures of the run that comes with the project.
 
-Command:  psmt-viz figures --out figures && python docs/pictures.py figures
-Cost:     seconds, after the figures.
+Command:  psmt-viz figures --from analysis/results/scenes --out figures && python docs/pictures.py figures
+Cost:     a minute; nothing is computed again.
 Expected: docs/pictures/*.png, each some 100 KB: as wide as a page shows them, with at most 256 colours.
 """
 

@@ -536,6 +536,14 @@ def test_methods_of_maps_are_told() -> None:
     assert {*METHODS} <= {*_told_names("gradcam")}
 
 
+def test_shares_of_faithfulness_are_told() -> None:
+    from psmt_viz.probes.cam_faithfulness import SHARES
+
+    *first, last = (f"{100 * share:.0f}" for share in SHARES)
+    text = (DOCS / "guide" / "reading.md").read_text(encoding="utf-8")
+    assert f"{', '.join(first)} and {last} % of the pixels" in " ".join(text.split())
+
+
 def test_kinds_of_perturbation_are_told() -> None:
     from psmt_viz.perturb import KINDS
 
