@@ -25,8 +25,8 @@ def main() -> None:
     drawn: dict[str, Any] = {
         "fig1_gradcam": figures.draw_gradcam(saved.cams),
         "fig2_tsne": figures.draw_tsne(saved.embedding),
-        "fig3a_rampup": figures.draw_ramp_up(runs[0]).figure,
-        "fig3b_miou": figures.draw_miou(runs).figure,
+        "fig3a_rampup": figures.draw_ramp_up(runs[0]),
+        "fig3b_miou": figures.draw_miou(runs),
         "teachers": figures.draw_teachers(runs),
         "flips": figures.draw_sweep(saved.flips),
         "transfer": figures.draw_transfer(saved.flips),
@@ -34,8 +34,8 @@ def main() -> None:
     }
     folder = HERE / "thumbnails"
     folder.mkdir(exist_ok=True)
-    for name, figure in drawn.items():
-        figures.export_png(figure, folder / f"{name}.png", {"exhibit": name}, dpi=DPI)
+    for name, artist in drawn.items():
+        figures.export_png(figures.figure_of(artist), folder / f"{name}.png", {"exhibit": name}, dpi=DPI)
 
 
 if __name__ == "__main__":

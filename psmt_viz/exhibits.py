@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import pandas as pd
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from psmt_viz import figures
 from psmt_viz.config import PAPER_EPS, DataConfig
@@ -285,8 +283,6 @@ def draw_run(report: EpochReport) -> None:
     if len(report.curves.metrics) == 1 or report.finished:
         figures.export_png(figures.draw_batch(report.batch()), folder / "batch.png", facts)
     if report.evaluation is not None:
-        figures.export_png(_figure(figures.draw_confusion(report.evaluation)), folder / "confusion.png", facts)
-
-
-def _figure(axes: Axes) -> Figure:
-    return cast(Figure, axes.get_figure(root=True))
+        figures.export_png(
+            figures.figure_of(figures.draw_confusion(report.evaluation)), folder / "confusion.png", facts
+        )

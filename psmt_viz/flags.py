@@ -38,6 +38,12 @@ def _settings() -> Any:
 
 Settings = _settings()
 
+
+def several(help: str) -> Parameter:
+    """A flag that takes several values after it (`--eps 1 2`), and has no `--empty-` twin."""
+    return Parameter(help=help, consume_multiple=True, negative_iterable="")
+
+
 RunFolder = Annotated[Path | None, Parameter(help="A run folder; left out, the run that comes with psmt-viz.")]
 RunFolders = Annotated[tuple[Path, ...], Parameter(help="Run folders; left out, the run that comes with psmt-viz.")]
 Data = Annotated[str | None, Parameter(help="A data set; left out, the one that the run was trained on.")]
@@ -48,7 +54,7 @@ Weights = Annotated[str, Parameter(help="Which weights of the run: last, best, o
 Eps = Annotated[float, Parameter(help="Norm of the perturbations over all features of an image.")]
 Sweep = Annotated[
     tuple[float, ...],
-    Parameter(help="Norms of the perturbations, one measurement each.", consume_multiple=True, negative_iterable=""),
+    several("Norms of the perturbations, one measurement each."),
 ]
 Model = Annotated[
     str | None,
@@ -67,35 +73,23 @@ Batch = Annotated[
 ]
 ShownClasses = Annotated[
     tuple[str, ...],
-    Parameter(
-        help="Classes to show; left out, the five with most correct pixels.",
-        consume_multiple=True,
-        negative_iterable="",
-    ),
+    several("Classes to show; left out, the five with most correct pixels."),
 ]
 Jobs = Annotated[int, Parameter(help="Threads of openTSNE.", converter=whole_number)]
 NPixels = Annotated[int, Parameter(help="Pixels on the map, equally many of each class.", converter=whole_number)]
 Images = Annotated[int, Parameter(help="How many images.", converter=whole_number)]
-Classes = Annotated[
-    tuple[str, ...], Parameter(help="Names of classes to keep.", consume_multiple=True, negative_iterable="")
-]
+Classes = Annotated[tuple[str, ...], several("Names of classes to keep.")]
 ListFile = Annotated[Path | None, Parameter(help="A list file in place of the data set's own.")]
 Kinds = Annotated[
     tuple[str, ...],
-    Parameter(
-        help="vat, tvat, teacher1, teacher2, pgd, tvat-official, random, dropout, feature-drop, feature-noise, "
-        "cutout; left out, all that the networks can make.",
-        consume_multiple=True,
-        negative_iterable="",
+    several(
+        "vat, tvat, teacher1, teacher2, pgd, tvat-official, random, dropout, feature-drop, feature-noise, "
+        "cutout; left out, all that the networks can make."
     ),
 ]
 Judges = Annotated[
     tuple[str, ...],
-    Parameter(
-        help="Whose predictions are judged: student, teacher1, teacher2, ensemble; left out, all of them.",
-        consume_multiple=True,
-        negative_iterable="",
-    ),
+    several("Whose predictions are judged: student, teacher1, teacher2, ensemble; left out, all of them."),
 ]
 
 SWEEP = (0.5, 2.0, 8.0, 32.0)

@@ -136,3 +136,11 @@ def _trained(data: Path, folder: Path, settings: dict[str, Any]) -> Path:
     folder.mkdir()
     train(configure("scenes", settings | {"data": str(data)}), VocFolder(data), folder)
     return folder
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs verbs in a folder of the test's own (a `commands.Run`)."""
+    from commands import runner
+
+    return runner(monkeypatch, tmp_path, capsys)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from commands import VERBS, Outcome, Run, coarse_figures, files, flags, halve, refused, runner
+from commands import VERBS, Outcome, Run, coarse_figures, files, flags, halve, refused
 
 from psmt_viz.cli import main
 
@@ -51,11 +51,6 @@ WRITES["train"] = EVALUATION | {
 }
 NOT_REPEATED = {"timing.csv", "state.pt"}
 """Files that hold times."""
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(monkeypatch, tmp_path, capsys)
 
 
 @pytest.fixture(scope="module", autouse=True)

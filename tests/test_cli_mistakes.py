@@ -11,13 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from commands import VERBS, Run, coarse_figures, files, flags, halve, refused, runner
+from commands import VERBS, Run, coarse_figures, files, flags, halve, refused
 from PIL import Image
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(monkeypatch, tmp_path, capsys)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from commands import Outcome, Run, coarse_figures, files, refused, runner
+from commands import Outcome, Run, coarse_figures, files, refused
 
 from psmt_viz.cli import main
 
@@ -28,11 +28,6 @@ TABLES = {
 DRAWN = ("png", "pdf", "svg", "provenance.json")
 FIGURES = {f"{name}.{end}" for name in ("flips", "judges", "transfer", "where") for end in DRAWN}
 CLOSEUP = {f"closeup.{end}" for end in ("npz", "json", *DRAWN)}
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(monkeypatch, tmp_path, capsys)
 
 
 @pytest.fixture(scope="module", autouse=True)

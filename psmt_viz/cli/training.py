@@ -12,7 +12,7 @@ from psmt_viz.cli.app import app, say, show_classes
 from psmt_viz.config import PRESETS, RECIPES, Config, configure
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, read_json
-from psmt_viz.flags import Device, RunFolder, Settings, Weights, whole_number
+from psmt_viz.flags import Device, RunFolder, Settings, Weights, several, whole_number
 
 
 @app.command
@@ -35,7 +35,7 @@ def train(
     ] = None,
     tracker: Annotated[
         tuple[str, ...],
-        Parameter(help="Trackers of your own, each `module:Class`.", consume_multiple=True, negative_iterable=""),
+        several("Trackers of your own, each `module:Class`."),
     ] = (),
     settings: Annotated[Settings | None, Parameter(name="*")] = None,
 ) -> None:
@@ -80,11 +80,7 @@ def import_(
     out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/import.")] = None,
     classes: Annotated[
         tuple[str, ...],
-        Parameter(
-            help="Class names in the order of their ids; left out, those of --data, of Pascal VOC or of Cityscapes.",
-            consume_multiple=True,
-            negative_iterable="",
-        ),
+        several("Class names in the order of their ids; left out, those of --data, of Pascal VOC or of Cityscapes."),
     ] = (),
     data: Annotated[
         str | None, Parameter(help="The data set to look at it with; left out, other verbs want their own --data.")

@@ -13,7 +13,7 @@ from psmt_viz.figures.exhibits import (
     write_gradcam,
     write_tsne,
 )
-from psmt_viz.figures.export import export, export_png
+from psmt_viz.figures.export import export, export_png, figure_of
 from psmt_viz.figures.flips import draw_flips, draw_judges, draw_sweep
 from psmt_viz.figures.gradcam import draw_gradcam
 from psmt_viz.figures.style import class_colors, class_markers, style
@@ -43,6 +43,7 @@ __all__ = [
     "draw_where",
     "export",
     "export_png",
+    "figure_of",
     "score_table",
     "style",
     "write_all",

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from psmt_viz.figures.epochs import (
     by_name,
@@ -38,7 +39,21 @@ from psmt_viz.results import ROLES, Curves
 from psmt_viz.schedules import Ramp, ramp_up
 
 _OTHER: dict[str, Ramp] = {"gaussian": "cosine", "cosine": "gaussian"}
-_FORMS = {"gaussian": "Gaussian (paper)", "cosine": "cosine (published code)"}
+FORMS: dict[Ramp, str] = {"gaussian": "Gaussian (paper)", "cosine": "cosine (published code)"}
+"""The published forms of the ramp-up, named."""
+
+
+def ramp_lines(curves: Curves, points: int) -> tuple[NDArray[np.int64], dict[Ramp, list[float]]]:
+    """Returns iterations after the warm-up, and the weight that each published form has there.
+
+    Args:
+        curves: A run with a ramp-up.
+        points: How many iterations; where the ramp ends is one more, so that its corner is where it belongs.
+    """
+    length, weight = int(curves.ramp["length"]), float(curves.ramp["final_weight"])
+    total = max(int(curves.ramp["total_steps"]), 1)
+    steps = np.unique(np.r_[np.linspace(0, total, points).astype(int), min(length, total)])
+    return steps, {form: [weight * ramp_up(int(step), length, kind=form) for step in steps] for form in FORMS}
 
 
 def draw_ramp_up(curves: Curves, *, ax: Axes | None = None) -> Axes:
@@ -61,16 +76,15 @@ def draw_ramp_up(curves: Curves, *, ax: Axes | None = None) -> Axes:
     require(bool(ramp), "a run with an unsupervised loss", f"the supervised run {curves.name}", "choose another run")
     length, weight, kind = int(ramp["length"]), float(ramp["final_weight"]), ramp["kind"]
     total = max(int(ramp["total_steps"]), 1)
-    # The end of the ramp is a step of its own, so that its corner is where it belongs.
-    steps = np.unique(np.r_[np.linspace(0, total, 600).astype(int), min(length, total)])
+    steps, values = ramp_lines(curves, 600)
     with drawing_on(ax, height=56) as axes:
         looks: tuple[tuple[Ramp, dict[str, Any]], ...] = (
             (_OTHER[kind], {"color": shade(0.45), "linewidth": 0.7, "linestyle": (0, (5, 2))}),
             (kind, {"color": role_color("student"), "linewidth": 1.4}),
         )
         for form, look in looks:
-            values = [weight * ramp_up(int(step), length, kind=form) for step in steps]
-            axes.plot(steps, values, label=_FORMS[form] if form == kind else f"{_FORMS[form]}, not used", **look)
+            label = FORMS[form] if form == kind else f"{FORMS[form]}, not used"
+            axes.plot(steps, values[form], label=label, **look)
         if 0 < length <= total:
             axes.axvline(length, color=shade(0.75), linewidth=0.6, zorder=0)
             axes.annotate(f" {length:,}", (length, 0), xycoords=("data", "axes fraction"), color=shade(0.4), fontsize=6,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from psmt_viz import __version__
 from psmt_viz.figures.closeup import draw_closeup
 from psmt_viz.figures.curves import draw_miou, draw_ramp_up
 from psmt_viz.figures.evaluation import draw_class_iou, draw_confusion
-from psmt_viz.figures.export import export
+from psmt_viz.figures.export import export, figure_of
 from psmt_viz.figures.flips import draw_judges, draw_sweep
 from psmt_viz.figures.gradcam import draw_gradcam
 from psmt_viz.figures.table import write_table
@@ -67,6 +68,18 @@ def write_curves(result: Training, out: Path) -> list[Path]:
     return _export(drawn, facts, out)
 
 
+_WRITERS: dict[str, tuple[str, Callable[[Any, Path], list[Path]]]] = {
+    "evaluate": ("evaluation", write_evaluation),
+    "curves": ("training", write_curves),
+    "table": ("table", write_table),
+    "gradcam": ("cams", write_gradcam),
+    "tsne": ("embedding", write_tsne),
+    "perturb": ("flips", write_flips),
+    "closeup": ("closeup", write_closeup),
+}
+"""Verb -> its field of `Saved`, and what draws it."""
+
+
 def write_all(saved: Saved, out: Path) -> dict[str, list[Path]]:
     """Draws everything that a folder of results holds.
 
@@ -77,29 +90,14 @@ def write_all(saved: Saved, out: Path) -> dict[str, list[Path]]:
     Returns:
         Verb -> paths written.
     """
-    made: dict[str, list[Path]] = {}
-    if saved.evaluation is not None:
-        made["evaluate"] = write_evaluation(saved.evaluation, out)
-    if saved.training is not None:
-        made["curves"] = write_curves(saved.training, out)
-    if saved.table is not None:
-        made["table"] = write_table(saved.table, out)
-    if saved.cams is not None:
-        made["gradcam"] = write_gradcam(saved.cams, out)
-    if saved.embedding is not None:
-        made["tsne"] = write_tsne(saved.embedding, out)
-    if saved.flips is not None:
-        made["perturb"] = write_flips(saved.flips, out)
-    if saved.closeup is not None:
-        made["closeup"] = write_closeup(saved.closeup, out)
-    return made
+    found = {verb: (getattr(saved, name), write) for verb, (name, write) in _WRITERS.items()}
+    return {verb: write(result, out) for verb, (result, write) in found.items() if result is not None}
 
 
-def _export(drawn: dict[str, Any], parameters: dict[str, Any], out: Path) -> list[Path]:
+def _export(drawn: Mapping[str, Axes | Figure], parameters: dict[str, Any], out: Path) -> list[Path]:
     """Writes figures once all of them are drawn, so that a damaged result leaves nothing behind."""
     paths = []
     for name, artist in drawn.items():
-        figure = artist if isinstance(artist, Figure) else cast(Axes, artist).get_figure(root=True)
         facts = {"exhibit": name, **parameters, "psmt-viz": __version__}
-        paths += export(cast(Figure, figure), out / name, provenance=facts)
+        paths += export(figure_of(artist), out / name, provenance=facts)
     return paths

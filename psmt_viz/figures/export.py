@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from psmt_viz.figures.style import style
 from psmt_viz.files import sha256, whole, write_json
 
 DPI = 300
+
+
+def figure_of(drawn: Axes | Figure) -> Figure:
+    """Returns the figure that a `draw_*` function has drawn, or on whose axes it has."""
+    return drawn if isinstance(drawn, Figure) else cast(Figure, drawn.get_figure(root=True))
 
 
 def export(figure: Figure, stem: Path, *, provenance: dict[str, Any]) -> list[Path]:

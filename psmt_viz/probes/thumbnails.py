@@ -26,6 +26,7 @@ def thumbnails(data: SegmentationData, ids: Sequence[str]) -> pd.DataFrame:
         data: The data set.
         ids: Which images.
     """
+    # Read twice, so that no more than one is in memory.
     sizes = [data.image(id).shape[:2] for id in ids]
     factor = min(1.0, math.sqrt(_PIXELS / max(1, sum(height * width for height, width in sizes))))
     rows = []

@@ -6,20 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-import numpy as np
 import pandas as pd
 
+from psmt_viz.figures.curves import FORMS, ramp_lines
 from psmt_viz.figures.epochs import by_name, over_seeds
 from psmt_viz.figures.style import ROLE_LABELS, line_colors, role_color
 from psmt_viz.report.themes import both, greys
 from psmt_viz.results import ROLES, Curves, Training
-from psmt_viz.schedules import Ramp, ramp_up
 
 Dash = tuple[int, ...]
 _SOLID: Dash = ()
 _DASHED: Dash = (7, 4)
 _ROLE_DASHES: dict[str, Dash] = {"student": _DASHED, "teacher1": (2, 3), "teacher2": (7, 3, 2, 3), "ensemble": _SOLID}
-_FORMS: dict[Ramp, str] = {"gaussian": "Gaussian (paper)", "cosine": "cosine (published code)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,20 +153,16 @@ def _images_per_epoch(runs: Sequence[Curves]) -> float:
 
 
 def _ramp_chart(run: Curves) -> Chart:
-    length, weight, kind = int(run.ramp["length"]), float(run.ramp["final_weight"]), run.ramp["kind"]
-    total = max(int(run.ramp["total_steps"]), 1)
-    # The end of the ramp is a step of its own, so that its corner is where it belongs.
-    steps = np.unique(np.r_[np.linspace(0, total, 400).astype(int), min(length, total)])
+    kind = run.ramp["kind"]
+    steps, weights = ramp_lines(run, 400)
     series = []
-    for form, title in sorted(_FORMS.items(), key=lambda item: item[0] != kind):
-        used = form == kind
-        values = [weight * ramp_up(int(step), length, kind=form) for step in steps]
+    for form, title in sorted(FORMS.items(), key=lambda item: item[0] != kind):
+        used, values = form == kind, weights[form]
         table = pd.DataFrame({"mean": values, "min": values, "max": values, "count": 1}, index=steps)
         color = both(_BLUE) if used else greys(0.45)
-        label = title if used else f"{title}, not used"
         series.append(
             Series(
-                label=label,
+                label=title if used else f"{title}, not used",
                 light=color[0],
                 dark=color[1],
                 dash=_SOLID if used else _DASHED,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from psmt_viz.figures.export import figure_of
 from psmt_viz.figures.style import DOUBLE
 from psmt_viz.report.inline import data_uri
 from psmt_viz.report.themes import both
@@ -65,9 +65,8 @@ def picture(name: str, draw: Callable[[], Figure | Axes], *, alt: str, caption: 
 
 def render(drawn: Figure | Axes) -> Image.Image:
     """Returns a figure as the page stores it, in RGB."""
-    figure = cast(Figure, drawn.get_figure(root=True)) if isinstance(drawn, Axes) else drawn
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=SCALE * WIDE / (DOUBLE / 25.4))
+    figure_of(drawn).savefig(buffer, format="png", dpi=SCALE * WIDE / (DOUBLE / 25.4))
     return Image.open(buffer).convert("RGB")
 
 
