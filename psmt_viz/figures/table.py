@@ -13,8 +13,7 @@ import pandas as pd
 
 from psmt_viz.errors import UserError
 from psmt_viz.files import whole, write_text
-from psmt_viz.metrics import mean_iou
-from psmt_viz.results import Evaluation
+from psmt_viz.results import Evaluation, Scores
 
 SCORES = ("ensemble", "single_teacher", "teacher2", "student")
 _ROLES = {"ensemble": "ensemble", "single_teacher": "teacher1", "teacher2": "teacher2", "student": "student"}
@@ -51,7 +50,7 @@ _LATEX = {
 } | {sign: rf"\{sign}" for sign in "&%$#_{}"}
 
 
-def score_table(runs: Sequence[tuple[str, Evaluation]]) -> pd.DataFrame:
+def score_table(runs: Sequence[tuple[str, Evaluation | Scores]]) -> pd.DataFrame:
     """Returns the mIoU of ensemble, single teachers and student of each run and experiment beside the published rows.
 
     Args:
@@ -72,7 +71,7 @@ def score_table(runs: Sequence[tuple[str, Evaluation]]) -> pd.DataFrame:
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement
     Table 1.
     """
-    groups: dict[str, list[Evaluation]] = {}
+    groups: dict[str, list[Evaluation | Scores]] = {}
     for name, evaluation in runs:
         groups.setdefault(name, []).append(evaluation)
     rows: list[dict[str, Any]] = []
@@ -131,15 +130,13 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return typed.assign(**{name: texts[name] for name in _TEXTS})
 
 
-def _scores(evaluation: Evaluation) -> dict[str, float]:
-    scores = {
-        column: 100 * mean_iou(evaluation.confusion[role]) if role in evaluation.confusion else math.nan
-        for column, role in _ROLES.items()
-    }
+def _scores(run: Evaluation | Scores) -> dict[str, float]:
+    miou = run.miou
+    scores = {column: 100 * miou.get(role, math.nan) for column, role in _ROLES.items()}
     return scores | {gain: scores["ensemble"] - scores[teacher] for gain, teacher in _GAINS.items()}
 
 
-def _shared_facts(name: str, group: Sequence[Evaluation]) -> dict[str, str]:
+def _shared_facts(name: str, group: Sequence[Evaluation | Scores]) -> dict[str, str]:
     facts = {tuple(str(each.parameters.get(key, "")) for key in ("dataset", "split")) for each in group}
     if len(facts) > 1:
         got = " and ".join(sorted(", split ".join(each) for each in facts))

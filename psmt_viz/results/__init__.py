@@ -7,7 +7,7 @@ files that open in pandas or NumPy.
 from psmt_viz.results.cams import Cam, Cams
 from psmt_viz.results.closeup import CloseUp
 from psmt_viz.results.embedding import PixelEmbedding
-from psmt_viz.results.evaluation import ROLES, Evaluation
+from psmt_viz.results.evaluation import ROLES, Evaluation, Scores
 from psmt_viz.results.flips import Flips
 from psmt_viz.results.saved import MANIFEST, TABLE, Saved
 from psmt_viz.results.tables import read_csv, write_csv
@@ -25,6 +25,7 @@ __all__ = [
     "Flips",
     "PixelEmbedding",
     "Saved",
+    "Scores",
     "Training",
     "TrainingBatch",
     "read_csv",

@@ -20,6 +20,15 @@ ROLES = ("student", "teacher1", "teacher2", "ensemble")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scores:
+    """The mIoU of each role of a run, without the counts behind it."""
+
+    miou: Mapping[str, float]
+    """Role -> share in [0, 1]; only the roles that the run has."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Scores of each role on one set of images, from one confusion matrix a role."""
 
@@ -31,13 +40,18 @@ class Evaluation:
     FACTS: ClassVar = "evaluation.json"
     """The file whose presence says that a folder holds this result."""
 
+    @property
+    def miou(self) -> dict[str, float]:
+        """The mIoU of each role that the run has, in [0, 1]."""
+        return {role: mean_iou(matrix) for role, matrix in self.confusion.items()}
+
     def table(self) -> pd.DataFrame:
         """Returns one row a role: role, miou, pixel_accuracy, iou_<class>; shares in [0, 1]."""
-        rows = []
+        rows, miou = [], self.miou
         for role, matrix in self.confusion.items():
             row: dict[str, Any] = {
                 "role": role,
-                "miou": mean_iou(matrix),
+                "miou": miou[role],
                 "pixel_accuracy": pixel_accuracy(matrix),
             }
             row |= {f"iou_{name}": value for name, value in zip(self.classes, iou(matrix), strict=True)}

@@ -1,0 +1,234 @@
+"""What does PS-MT bring? Trains a grid of runs, one row a run, and draws every exhibit from the tables alone.
+
+Claims:   PS-MT beats training on the labels alone; the teachers' ensemble lies above the student during training; after
+          training a single teacher equals the ensemble (within 0.17 points); T-VAT perturbs more than VAT.
+Command:  python analysis/evidence.py                                       # the exhibits again, from the tables alone
+          python analysis/evidence.py scenes --jobs 2                       # trains what is missing, then as above
+          python analysis/evidence.py voc_mini --data DIR --jobs 2
+          python analysis/evidence.py voc --data ~/VOC2012 --dry-run -- --devices 4 --precision bf16
+          python analysis/evidence.py voc_mini --data DIR --variant r50 -- --backbone resnet50 --crop 321
+Cost:     the exhibits 15 s. On 2 cores scenes an hour, voc_mini six hours for split 1_8 and nine for the others, camvid
+          two. Stopped at any time, the same command goes on where it was. Weights kept: 0.7 GB a run of real images.
+Expected: analysis/results/evidence/: runs.csv (a row a run), classes, epochs, flips and paired.csv, and the exhibits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import platform
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+
+from evidence_figures import write_exhibits
+from evidence_grid import ARMS, GRID, RATIOS, Cell, cells, flip_epochs, flips_folder
+from evidence_tables import MACHINE, Tables, finished, measured
+
+from psmt_viz.files import read_json, write_json
+from psmt_viz.results import Flips
+from psmt_viz.runs import Run
+
+RESULTS = Path(__file__).parent / "results" / "evidence"
+RUNS = Path("runs/evidence")
+
+
+class Driver:
+    """Brings runs to their end, several at once, each in a process of its own.
+
+    Args:
+        options: The command line.
+        more: Further flags for every training.
+    """
+
+    def __init__(self, options: argparse.Namespace, more: Sequence[str]) -> None:
+        self.options, self.more = options, more
+        self._stopped = threading.Event()
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._lock: int | None = None
+
+    def folder(self, cell: Cell) -> Path:
+        """Returns the folder of a run."""
+        return self.options.runs / cell.name
+
+    def missing(self, cell: Cell) -> list[list[str]]:
+        """Returns the commands that a run still needs, in their order."""
+        folder, device = self.folder(cell), self.options.device
+        done = finished(folder)
+        commands = [] if done else [cell.train(folder, self.options.data, device, self.more)]
+        if cell.perturbed:
+            method = (Run.open(folder).config if done else cell.config()).method
+            # The facts are written last.
+            epochs = [e for e in flip_epochs(method) if not (flips_folder(folder, e) / Flips.FACTS).is_file()]
+            commands += [cell.perturb(folder, epoch, device) for epoch in epochs]
+        return commands
+
+    def work(self, wanted: Sequence[Cell]) -> Iterator[Cell]:
+        """Runs what is missing and yields the runs that have come to their end, as they do.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, once every training has written its checkpoint.
+        """
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # What a killed driver leaves at work holds the lock until it ends: no run is trained twice at a time.
+        with (
+            locked(self.options.runs / f".{self.options.preset}") as self._lock,
+            ThreadPoolExecutor(self.options.jobs) as pool,
+        ):
+            futures = {pool.submit(self._finish, cell): cell for cell in wanted}
+            try:
+                for future in as_completed(futures):
+                    if future.result():
+                        yield futures[future]
+            except KeyboardInterrupt:
+                self._stopped.set()
+                for child in list(self._children):
+                    child.terminate()  # training answers with a checkpoint
+                raise
+
+    def _finish(self, cell: Cell) -> bool:
+        """Runs what a run still needs; False if a command failed or was stopped."""
+        started, log = time.monotonic(), self.options.runs / f"{cell.name}.log"
+        while commands := self.missing(cell):  # asked again: only a trained run knows its epochs
+            if self._stopped.is_set():
+                return False
+            if commands[0][1] == "train":
+                self._note_machine(self.folder(cell))
+            status = self._call(commands[0], log)
+            if self._stopped.is_set():
+                return False
+            if status or commands[0] in self.missing(cell):
+                print(f"{cell.name} failed with status {status}; see {log}", flush=True)
+                return False
+        print(f"{cell.name} is finished, {(time.monotonic() - started) / 60:.1f} min of it now", flush=True)
+        return True
+
+    def _call(self, command: Sequence[str], log: Path) -> int:
+        # A group of its own: Ctrl-C reaches the driver alone, which hands it on once. The lock goes along.
+        words, threads = [sys.executable, "-m", "psmt_viz.cli", *command[1:]], str(self.options.threads)
+        assert self._lock is not None
+        with log.open("ab") as output:
+            child = subprocess.Popen(
+                words, stdout=output, stderr=output, start_new_session=True, pass_fds=(self._lock,),
+                env=os.environ | {"OMP_NUM_THREADS": threads},
+            )  # fmt: skip
+            self._children.add(child)
+            if self._stopped.is_set():  # while it was being started
+                child.terminate()
+            try:
+                return child.wait()
+            finally:
+                self._children.discard(child)
+
+    def _note_machine(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = read_json(folder / MACHINE) if (folder / MACHINE).is_file() else []
+        if (name := machine(self.options.device, self.options.threads)) not in before:
+            write_json(folder / MACHINE, [*before, name])
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Waits until no other process holds a lock; yields its file, which a child can be given to hold it too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for what is at work beside {path}", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def machine(device: str, threads: int) -> str:
+    """Returns in words what computes."""
+    if device in ("auto", "cuda"):
+        import torch
+
+        if torch.cuda.is_available():
+            return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {threads} of {os.cpu_count()} cores"
+
+
+def gather(runs: Path, grid: Sequence[Cell], folder: Path) -> Tables:
+    """Returns the tables in a folder with the finished runs among `grid` brought up to date."""
+    with locked(runs / ".tables"):
+        tables = Tables.load(folder).updated(
+            measured(cell, runs / cell.name) for cell in grid if finished(runs / cell.name)
+        )
+        tables.save(folder)
+    return tables
+
+
+def show(driver: Driver, wanted: Sequence[Cell]) -> None:
+    """Prints the commands that are missing, and below the first of each kind of training what it would do."""
+    seen = set()
+    for cell in wanted:
+        commands = driver.missing(cell)
+        print(f"# {cell.name}{'' if commands else ': finished'}")
+        for command in commands:
+            print(shlex.join(command), flush=True)
+            if command[1] == "train" and (cell.split, cell.arm) not in seen:
+                seen.add((cell.split, cell.arm))
+                subprocess.run([sys.executable, "-m", "psmt_viz.cli", *command[1:], "--dry-run"], check=True)
+
+
+def main() -> int:
+    """Trains what is asked for and missing, brings the tables up to date and draws."""
+    own, more = sys.argv[1:], []
+    if "--" in own:
+        own, more = own[: own.index("--")], own[own.index("--") + 1 :]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("preset", nargs="?", choices=GRID, help="left out, nothing is trained")
+    parser.add_argument("--data", help="the folder of images, for every preset but scenes")
+    parser.add_argument("--splits", nargs="+", choices=RATIOS, default=[], help="left out, all of the grid")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=[], help="left out, all of the grid")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[], help="left out, all of the grid")
+    parser.add_argument("--variant", default="", help="a name for other settings, which follow behind `--`")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="where the runs lie")
+    parser.add_argument("--tables", type=Path, default=RESULTS, help="where the tables lie")
+    parser.add_argument("--out", type=Path, help="where the exhibits go; left out, beside the tables")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
+    parser.add_argument("--threads", type=int, help="of each training; left out, the cores over --jobs")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands that are missing, and their plans")
+    options = parser.parse_args(own)
+    out = options.out or options.tables
+    if options.preset is None:
+        write_exhibits(Tables.load(options.tables), out)
+        return 0
+    if (options.preset == "scenes") == bool(options.data):
+        parser.error("--data DIR belongs to every preset but scenes")
+    options.threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
+    wanted = list(
+        cells(options.preset, splits=options.splits, arms=options.arms, seeds=options.seeds, variant=options.variant)
+    )
+    driver = Driver(options, more)
+    if options.dry_run:
+        show(driver, wanted)
+        return 0
+    done = 0
+    try:
+        for _ in driver.work(wanted):
+            done += 1
+            gather(options.runs, wanted, options.tables)
+    except KeyboardInterrupt:
+        print(f"stopped with {done} of {len(wanted)} runs finished; the same command goes on", file=sys.stderr)
+        return 130
+    write_exhibits(gather(options.runs, wanted, options.tables), out)
+    return 0 if done == len(wanted) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The evidence's figures, each drawn from the tables alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+from evidence_grid import LABELS, METHOD, RATIOS
+from evidence_summaries import ensemble_during_training, gains, perturbations, scores
+from evidence_tables import Tables
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from psmt_viz.figures import draw_miou, draw_teachers, export_png, figure_of, score_table, style, write_table
+from psmt_viz.figures.kinds import look
+from psmt_viz.figures.style import DOUBLE, ROLE_LABELS, SINGLE, line_colors, new_figure, plain, shade
+from psmt_viz.files import write_text
+
+SHOWN = "1_8"
+"""The labelled share that every data set has."""
+_MARKERS = "os^D"
+_PANEL = 44.0
+"""Height of a row of small panels, in mm."""
+
+
+def write_exhibits(tables: Tables, out: Path) -> None:
+    """Writes every figure and table of the evidence; what no run has measured yet is left out."""
+    out.mkdir(parents=True, exist_ok=True)
+    drawn: dict[str, Axes | Figure] = {}
+    datasets = list(dict.fromkeys(tables.runs.get("dataset", [])))
+    for dataset in datasets:
+        if curves := tables.curves(dataset, SHOWN, LABELS):
+            drawn[f"fig3b_{dataset.replace(' ', '_')}"] = draw_miou(curves)
+    if named := [curves for dataset in datasets for curves in tables.curves(dataset, SHOWN, {METHOD: dataset})]:
+        drawn["teachers"] = draw_teachers(named)
+    if len(gained := gains(tables.runs, METHOD)):
+        drawn["gain"] = draw_gain(gained)
+    if len(tables.flips):
+        drawn["flips"] = draw_flips_through_training(tables)
+    for name, artist in drawn.items():
+        export_png(figure_of(artist), out / f"{name}.png", {"exhibit": name, "tables": "runs, epochs, flips, paired"})
+    write_table(score_table(tables.scores()), out)
+    texts = {
+        "scores": scores(tables.runs),
+        "ensemble": ensemble_during_training(tables),
+        "perturbations": perturbations(tables),
+    }
+    for name, text in texts.items():
+        write_text(out / f"{name}.md", text)
+
+
+def draw_gain(gained: pd.DataFrame) -> Figure:
+    """Draws what PS-MT gains over the supervised control, by labelled share: a line a data set, a point a seed.
+
+    Args:
+        gained: dataset, split, seed and gain in points, as `gains` returns them.
+    """
+    with style():
+        figure = new_figure(SINGLE, 60)
+        ax = figure.add_subplot()
+        ax.axhline(0, color=shade(0.6), linewidth=0.6)
+        groups = list(gained.groupby("dataset", sort=False))
+        for number, (dataset, of) in enumerate(groups):
+            color, marker = line_colors()[number], _MARKERS[number % len(_MARKERS)]
+            aside = 0.12 * (number - (len(groups) - 1) / 2)  # or data sets would hide each other's points
+            means = of.groupby("split")["gain"].mean()
+            shares = [split for split in RATIOS if split in means.index]
+            places = [RATIOS.index(split) + aside for split in shares]
+            ax.plot(places, means[shares], color=color, marker=marker, label=plain(dataset))
+            own = [RATIOS.index(split) + aside for split in of["split"]]
+            ax.scatter(own, of["gain"], s=9, marker=marker, facecolors="none", edgecolors=color, linewidths=0.6)
+        ax.set_xticks(range(len(RATIOS)), [split.replace("_", "/") for split in RATIOS])
+        ax.set_xlim(-0.4, len(RATIOS) - 0.6)
+        ax.set(
+            xlabel="labelled share of the training images", ylabel="PS-MT's ensemble minus supervised\n(points of mIoU)"
+        )
+        ax.grid(axis="y")
+        ax.legend(title="mean, and each seed")
+    return figure
+
+
+def draw_flips_through_training(tables: Tables) -> Figure:
+    """Draws flips by kind of perturbation, and T-VAT minus VAT for two judges, over training; a column a data set.
+
+    Args:
+        tables: The first row's bands and lines are range and mean over seeds; below, each seed has its own intervals.
+    """
+    of_run = tables.runs[["run", "dataset", "seed"]]
+    flips, paired = tables.flips.merge(of_run, on="run"), tables.paired.merge(of_run, on="run")
+    datasets = [name for name in dict.fromkeys(tables.runs["dataset"]) if name in set(flips["dataset"])]
+    with style():
+        figure = new_figure(DOUBLE, 2.6 * _PANEL)
+        grid = figure.subplots(3, len(datasets), sharex="col", sharey="row", squeeze=False)
+        rows = cast(list[list[Axes]], grid.tolist())
+        for column, dataset in enumerate(datasets):
+            rows[0][column].set_title(plain(dataset))
+            own = flips[(flips["dataset"] == dataset) & (flips["judge"] == "student")]
+            _draw_kinds(rows[0][column], own)
+            for ax, judge in zip((row[column] for row in rows[1:]), ("student", "ensemble"), strict=True):
+                chosen = paired[(paired["dataset"] == dataset) & (paired["judge"] == judge)]
+                _draw_difference(ax, chosen[(chosen["kind"] == "tvat") & (chosen["against"] == "vat")])
+        rows[0][0].set_ylabel("correct pixels\nflipped (%)")
+        for (first, *_), judge in zip(rows[1:], ("student", "ensemble"), strict=True):
+            first.set_ylabel(f"T-VAT minus VAT\n(points)\n{ROLE_LABELS[judge]} judges")
+        for ax in rows[-1]:
+            ax.set_xlabel("epoch")
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        handles, labels = rows[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure
+
+
+def _draw_kinds(ax: Axes, flips: pd.DataFrame) -> None:
+    for kind, of in flips.groupby("kind", sort=False):
+        how = look(str(kind))
+        band = (100 * of.set_index("epoch")["flip_rate"]).groupby(level="epoch").agg(["mean", "min", "max"])
+        ax.plot(band.index, band["mean"], color=how.color, marker=how.marker, label=how.title)
+        ax.fill_between(band.index, band["min"], band["max"], color=how.color, alpha=0.2, linewidth=0)
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:g}")
+
+
+def _draw_difference(ax: Axes, paired: pd.DataFrame) -> None:
+    how = look("tvat")
+    ax.axhline(0, color=shade(0.6), linewidth=0.6)
+    for number, (_, of) in enumerate(paired.groupby("seed")):
+        middle, low, high = (100 * of[f"difference{end}"] for end in ("", "_low", "_high"))
+        places = of["epoch"] + 0.2 * (number - 1)
+        ax.errorbar(places, middle, [middle - low, high - middle], color=how.color, marker="od^"[number % 3],
+                    markersize=2.5, linewidth=0.7, elinewidth=0.7)  # fmt: skip
+    # Large after the warm-up, small at the end: a linear axis would show the first alone.
+    ax.set_yscale("symlog", linthresh=0.01)
+    ax.set_yticks([-1, -0.1, -0.01, 0, 0.01, 0.1, 1])
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(NullLocator())

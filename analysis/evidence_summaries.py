@@ -1,0 +1,109 @@
+"""The evidence in numbers: short Markdown tables, each made from the tables of runs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+from evidence_grid import CONTROL, LABELS, METHOD, RATIOS
+from evidence_tables import Tables
+
+from psmt_viz.config import PAPER_EPS
+from psmt_viz.figures.style import ROLE_LABELS
+from psmt_viz.results import ROLES
+
+
+def gains(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Returns the mIoU of an arm's ensemble minus that of the supervised student on the same data, share and seed.
+
+    Args:
+        runs: The table of runs.
+        arm: An arm with teachers.
+
+    Returns:
+        dataset, split, seed and gain in points; a row a seed that both have finished.
+    """
+    place = ["dataset", "split", "seed"]
+    control = runs.loc[runs["arm"] == CONTROL, [*place, "miou_student"]].rename(columns={"miou_student": "control"})
+    both = runs.loc[runs["arm"] == arm, [*place, "miou_ensemble"]].merge(control, on=place)
+    return both[place].assign(gain=100 * (both["miou_ensemble"] - both["control"]))
+
+
+def scores(runs: pd.DataFrame) -> str:
+    """Returns mIoU in % by data set, labelled share and arm: mean, then lowest and highest of the seeds."""
+    head = ["data", "labels", "arm", "seeds", *(ROLE_LABELS[role] for role in ROLES), "ensemble minus supervised"]
+    rows = []
+    for (dataset, split, arm), of in _in_order(runs):
+        gained = gains(runs[(runs["dataset"] == dataset) & (runs["split"] == split)], arm)["gain"]
+        cells = [_spread(100 * of[f"miou_{role}"].dropna(), ".1f") for role in ROLES]
+        rows.append([dataset, split.replace("_", "/"), LABELS[arm], str(len(of)), *cells, _spread(gained, "+.1f")])
+    return markdown(head, rows)
+
+
+def ensemble_during_training(tables: Tables) -> str:
+    """Returns how often and by how much the ensemble lies above the student, by third of the training after warm-up."""
+    thirds = ("first third", "second third", "last third")
+    head = [
+        "data",
+        "labels",
+        "seeds",
+        *thirds,
+        "after the last step",
+        "ensemble minus teacher 1",
+        "ensemble minus teacher 2",
+    ]
+    rows = []
+    for (dataset, split, arm), of in _in_order(tables.runs):
+        if arm != METHOD:
+            continue
+        parts: list[list[float]] = [[], [], []]
+        for run in of["run"]:
+            epochs = tables.epochs[tables.epochs["run"] == run]
+            after = epochs[epochs["unsup_weight"] > 0]
+            above = 100 * (after["miou_ensemble"] - after["miou_student"]).to_numpy()
+            for number, value in enumerate(above):
+                parts[3 * number // len(above)].append(float(value))
+        counted = [f"{sum(value > 0 for value in part)} of {len(part)}, {_mean(part)}" for part in parts]
+        ends = [_spread(100 * (of["miou_ensemble"] - of[f"miou_{role}"]), "+.2f") for role in ROLES[:3]]
+        rows.append([dataset, split.replace("_", "/"), str(len(of)), *counted, *ends])
+    return markdown(head, rows)
+
+
+def perturbations(tables: Tables) -> str:
+    """Returns T-VAT minus VAT at the paper's eps in points (95 % interval): a row a run and epoch, a column a judge."""
+    head = ["run", "epoch", *(f"judged by {ROLE_LABELS[role]}" for role in ROLES)]
+    rows: list[list[str]] = []
+    if len(tables.paired):
+        found = tables.paired[(tables.paired["kind"] == "tvat") & (tables.paired["against"] == "vat")]
+        for (run, epoch), of in found[found["eps"] == PAPER_EPS].groupby(["run", "epoch"]):
+            shares = 100 * of.set_index("judge")[["difference", "difference_low", "difference_high"]]
+            rows.append(
+                [str(run), str(epoch), *("{:+.3f} ({:+.3f} to {:+.3f})".format(*shares.loc[role]) for role in ROLES)]
+            )
+    return markdown(head, rows)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _in_order(runs: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
+    """Runs by data set, labelled share and arm, in the grid's order."""
+    if not len(runs):
+        return []
+    groups = {(str(a), str(b), str(c)): of for (a, b, c), of in runs.groupby(["dataset", "split", "arm"])}
+    arms = list(LABELS)
+    return sorted(groups.items(), key=lambda group: (group[0][0], RATIOS.index(group[0][1]), arms.index(group[0][2])))
+
+
+def _spread(values: pd.Series, form: str) -> str:
+    if not len(values):
+        return ""
+    mean, low, high = (format(value, form) for value in (values.mean(), values.min(), values.max()))
+    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{sum(values) / len(values):+.2f}" if values else "-"

@@ -1,0 +1,141 @@
+"""What finished runs of the grid have measured, as five tidy tables from which every exhibit is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, cast
+
+import pandas as pd
+from evidence_grid import Cell, flip_epochs, flips_folder
+
+from psmt_viz.files import read_json
+from psmt_viz.results import ROLES, Curves, Evaluation, Flips, Scores, read_csv, write_csv
+from psmt_viz.runs import Run
+
+MACHINE = "machine.json"
+"""In a run folder: on what it was trained, in the order in which it went from one to the next."""
+_RUN = "run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """Measurements of runs; `run`, the first column of each, is the key between them. Shares are in [0, 1]."""
+
+    runs: pd.DataFrame
+    """A row a run: dataset, split, arm, seed, settings, steps, versions, hours, machine and miou_<role>."""
+    classes: pd.DataFrame
+    """A row a run, role and class: iou."""
+    epochs: pd.DataFrame
+    """A row a run and epoch: what metrics.csv has."""
+    flips: pd.DataFrame
+    """A row a run, epoch, kind of perturbation and judge: what flips.csv has."""
+    paired: pd.DataFrame
+    """A row a run, epoch, judge and two kinds: what flips_paired.csv has."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote; where there is nothing, the tables are empty."""
+        there = (folder / f"{name}.csv" for name in cls.__annotations__)
+        nothing = pd.DataFrame(columns=[_RUN, "dataset", "split", "arm", "seed", *(f"miou_{role}" for role in ROLES)])
+        return cls(**{path.stem: read_csv(path) if path.is_file() else nothing for path in there})
+
+    def save(self, folder: Path) -> None:
+        """Writes a CSV file a table."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in self.__annotations__:
+            write_csv(folder / f"{name}.csv", getattr(self, name))
+
+    def updated(self, new: Iterable[Mapping[str, pd.DataFrame]]) -> Tables:
+        """Returns the tables with the rows of some runs added, in place of earlier ones of the same runs.
+
+        Args:
+            new: Of each run, tables by name, as `measured` returns them.
+        """
+        found = list(new)
+        tables = {}
+        for name in self.__annotations__:
+            before, added = getattr(self, name), [run[name] for run in found if name in run]
+            names = {run for table in added for run in table[_RUN]}
+            parts = [each for each in (before[~before[_RUN].isin(names)], *added) if len(each)]
+            table = pd.concat(parts, ignore_index=True) if parts else before
+            tables[name] = table.sort_values(_RUN, kind="stable", ignore_index=True)
+        return Tables(**tables)
+
+    def curves(self, dataset: str, split: str, labels: Mapping[str, str]) -> list[Curves]:
+        """Returns what the runs of a data set and labelled share measured through training.
+
+        Args:
+            dataset: The data set.
+            split: The labelled share.
+            labels: Arm -> what to call it; other arms are left out.
+        """
+        chosen = self.runs[(self.runs["dataset"] == dataset) & (self.runs["split"] == split)]
+        found = []
+        for arm, label in labels.items():
+            for row in chosen[chosen["arm"] == arm].to_dict("records"):
+                metrics = self.epochs[self.epochs[_RUN] == row[_RUN]].drop(columns=_RUN).reset_index(drop=True)
+                images = row["batch_labeled"] + (row["batch_unlabeled"] if row["method"] == "psmt" else 0)
+                found.append(Curves(name=label, metrics=metrics, ramp={}, images_per_step=int(images)))
+        return found
+
+    def scores(self) -> list[tuple[str, Scores]]:
+        """Returns the scores of each run with the name of its experiment, ready for Table 1."""
+        found = []
+        for row in cast(list[dict[str, Any]], self.runs.to_dict("records")):
+            miou = {role: row[f"miou_{role}"] for role in ROLES if pd.notna(row[f"miou_{role}"])}
+            facts = {name: row[name] for name in (_RUN, "dataset", "split")}
+            found.append((f"{row['dataset']} {row['split']}, {row['arm']}", Scores(miou=miou, parameters=facts)))
+        return found
+
+
+def finished(folder: Path) -> bool:
+    """Returns whether a run has taken its last step and was scored after it."""
+    if not (folder / Evaluation.FACTS).is_file() or not (run := Run.open(folder)).measured:
+        return False
+    steps = run.metrics()["step"]
+    return len(steps) > 0 and int(steps.iloc[-1]) == run.plan["total_steps"]
+
+
+def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
+    """Returns what a finished run has measured, as its rows of each table."""
+    run, evaluation = Run.open(folder), Evaluation.load(folder)
+    config = run.config
+    row = {
+        "dataset": cell.dataset,
+        "split": cell.split,
+        "arm": cell.arm,
+        "seed": cell.seed,
+        "method": config.method.method,
+        "recipe": config.recipe,
+        "perturbation": config.method.perturbation if config.method.method == "psmt" else "none",
+        "backbone": config.model.backbone,
+        "precision": config.system.precision,
+        "crop": config.views.crop,
+        "batch_labeled": config.method.batch_labeled,
+        "batch_unlabeled": config.method.batch_unlabeled,
+        "lr": config.optim.lr,
+        "ema": config.method.ema,
+        "steps": run.plan["total_steps"],
+        "train_images": run.data_fingerprint["train"],
+        "val_images": run.data_fingerprint["val"],
+        "psmt_viz": run.versions["psmt-viz"],
+        "torch": run.versions["torch"],
+        "hours": round(read_csv(folder / "timing.csv")["seconds"].sum() / 3600, 3),
+        "machine": " then ".join(read_json(folder / MACHINE)),
+        **{f"miou_{role}": evaluation.miou.get(role) for role in ROLES},
+    }
+    classes = (
+        evaluation.table().drop(columns=["miou", "pixel_accuracy"]).melt("role", var_name="class", value_name="iou")
+    )
+    classes["class"] = classes["class"].str.removeprefix("iou_")
+    tables = {"runs": pd.DataFrame([row]), "classes": classes, "epochs": run.metrics()}
+    epochs = flip_epochs(config.method) if cell.perturbed else []
+    found = {e: Flips.load(path) for e in epochs if ((path := flips_folder(folder, e)) / Flips.FACTS).is_file()}
+    if found:
+        tables["flips"] = pd.concat([each.flips.assign(epoch=epoch) for epoch, each in found.items()])
+        tables["paired"] = pd.concat([each.paired.assign(epoch=epoch) for epoch, each in found.items()])
+    for table in tables.values():
+        table.insert(0, _RUN, cell.name)
+    return tables
