@@ -73,7 +73,7 @@ class DataConfig(_Group):
     """Which images a run learns from."""
 
     data: str = "scenes"
-    """`scenes`, the embedded data set, or a folder in Pascal VOC's layout."""
+    """`scenes`, the embedded data set, or a folder in Pascal VOC's or Cityscapes' layout."""
     split: str = "1_8"
     """The labelled share: a folder of ImageSets/Segmentation/semi, `1_N`, or `full` (every label)."""
     classes: tuple[str, ...] = ()

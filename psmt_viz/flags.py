@@ -45,7 +45,9 @@ def several(help: str) -> Parameter:
 
 
 RunFolder = Annotated[Path | None, Parameter(help="A run folder; left out, the run that comes with psmt-viz.")]
-RunFolders = Annotated[tuple[Path, ...], Parameter(help="Run folders; left out, the run that comes with psmt-viz.")]
+RunFolders = Annotated[
+    tuple[Path, ...], Parameter(help="Run folders; left out, the run that comes with psmt-viz.", negative_iterable="")
+]
 Data = Annotated[str | None, Parameter(help="A data set; left out, the one that the run was trained on.")]
 Out = Annotated[Path | None, Parameter(help="Folder for the results; left out, a new one under runs/.")]
 Seed = Annotated[int, Parameter(help="Everything random follows from it.", converter=whole_number)]
@@ -58,7 +60,7 @@ Sweep = Annotated[
 ]
 Model = Annotated[
     str | None,
-    Parameter(help="`module:name` of a network of your own in place of a run, or of what returns one; see README."),
+    Parameter(help="`module:name` of a network of your own in place of a run, or of what returns one; see the manual."),
 ]
 Layer = Annotated[Literal["z", "decoder", "logits"], Parameter(help="Whose features.")]
 Layout = Annotated[

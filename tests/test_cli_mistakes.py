@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import VERBS, Run, coarse_figures, files, flags, halve, refused
+from jinja2 import TemplateNotFound
 from PIL import Image
 
 
@@ -32,6 +33,18 @@ def test_help_answers(run: Run, verb: str | None) -> None:
     assert "Usage: psmt-viz" in found.out
     words = {None: VERBS, "train": ("--epochs", "--unsup-weight", "--preset", "--resume")}.get(verb, (str(verb),))
     assert all(word in found.out for word in words)
+    assert "--empty-" not in found.out  # cyclopts' twin of flags that take several values, of no use here
+
+
+def test_a_template_that_the_installation_lacks_is_not_told_as_a_fault_of_the_disk(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise TemplateNotFound("page.html")
+
+    monkeypatch.setattr("psmt_viz.exhibits.make_curves", broken)
+    with pytest.raises(TemplateNotFound):
+        run("curves")
 
 
 @pytest.mark.parametrize(

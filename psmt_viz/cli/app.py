@@ -69,6 +69,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except (UserError, CycloptsError) as error:
             return _fail(str(error))
         except OSError as error:
+            if isinstance(error, LookupError):  # jinja2's, of a template that the installation lacks
+                raise
             path, reason = error.filename or "files", error.strerror or error
             return _fail(f"expected to read and write {path}, got {reason}; check the disk and its permissions")
         except KeyboardInterrupt as stop:

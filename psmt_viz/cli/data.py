@@ -16,7 +16,7 @@ from psmt_viz.flags import Classes, ListFile, Out
 @app.command
 def checks(
     *,
-    data: Annotated[str, Parameter(help="A folder in Pascal VOC's layout.")],
+    data: Annotated[str, Parameter(help="A folder in Pascal VOC's or Cityscapes' layout.")],
     classes: Classes = (),
     labeled_list: ListFile = None,
     unlabeled_list: ListFile = None,
@@ -44,7 +44,7 @@ def checks(
 
 @app.command
 def data(
-    source: Annotated[str, Parameter(help="`scenes`, or a folder in Pascal VOC's layout.")] = "scenes",
+    source: Annotated[str, Parameter(help="`scenes`, or a folder in Pascal VOC's or Cityscapes' layout.")] = "scenes",
     *,
     classes: Classes = (),
     out: Annotated[Path | None, Parameter(help="Write the data set there, as a folder in VOC's layout.")] = None,
