@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/train/scenes
 OUT ?= figures
 
-.PHONY: figures test lint docs env clean
+.PHONY: figures test lint docs evidence env clean
 
 figures: env  ## Train on the embedded data and make every exhibit of the supplement.
 	$(BIN)/psmt-viz train --preset scenes --out $(RUN) --resume
@@ -22,6 +22,9 @@ lint: env
 
 docs: env  ## The documentation as a site that needs no network -> site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+evidence: env  ## What holds of the paper's claims: tables and figures again, from the table of runs alone.
+	$(BIN)/python analysis/evidence.py
 
 env: $(VENV)/.complete
 

@@ -24,9 +24,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from evidence_figures import write_exhibits
@@ -71,44 +71,50 @@ class Driver:
             commands += [cell.perturb(folder, epoch, device) for epoch in epochs]
         return commands
 
-    def work(self, wanted: Sequence[Cell]) -> Iterator[Cell]:
-        """Runs what is missing and yields the runs that have come to their end, as they do.
+    def work(self, wanted: Sequence[Cell]) -> Generator[Cell, None, None]:
+        """Trains what is missing, then measures perturbations; yields each run that has got further.
 
-        Raises:
-            KeyboardInterrupt: after Ctrl-C or SIGTERM, once every training has written its checkpoint.
+        Closing the iterator stops everything, once every training has written its checkpoint.
         """
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._stopped.clear()
         # What a killed driver leaves at work holds the lock until it ends: no run is trained twice at a time.
         with (
             locked(self.options.runs / f".{self.options.preset}") as self._lock,
             ThreadPoolExecutor(self.options.jobs) as pool,
         ):
-            futures = {pool.submit(self._finish, cell): cell for cell in wanted}
             try:
-                for future in as_completed(futures):
-                    if future.result():
-                        yield futures[future]
-            except KeyboardInterrupt:
+                for stage in (self._train, self._perturb):
+                    futures = {pool.submit(stage, cell): cell for cell in wanted}
+                    for future in as_completed(futures):
+                        if future.result():
+                            yield futures[future]
+            finally:
                 self._stopped.set()
                 for child in list(self._children):
                     child.terminate()  # training answers with a checkpoint
-                raise
 
-    def _finish(self, cell: Cell) -> bool:
-        """Runs what a run still needs; False if a command failed or was stopped."""
+    def _train(self, cell: Cell) -> bool:
+        """Trains a run; False if it is finished already, or if that failed or was stopped."""
+        if finished(self.folder(cell)) or self._stopped.is_set():
+            return False
+        self._note_machine(self.folder(cell))
+        return self._do(cell, self.missing(cell)[:1])
+
+    def _perturb(self, cell: Cell) -> bool:
+        """Measures what perturbations of a finished run are missing; False as for training."""
+        commands = self.missing(cell) if finished(self.folder(cell)) else []
+        return bool(commands) and self._do(cell, commands)
+
+    def _do(self, cell: Cell, commands: Sequence[Sequence[str]]) -> bool:
         started, log = time.monotonic(), self.options.runs / f"{cell.name}.log"
-        while commands := self.missing(cell):  # asked again: only a trained run knows its epochs
+        for command in commands:
+            status = 0 if self._stopped.is_set() else self._call(command, log)
             if self._stopped.is_set():
                 return False
-            if commands[0][1] == "train":
-                self._note_machine(self.folder(cell))
-            status = self._call(commands[0], log)
-            if self._stopped.is_set():
+            if status or command in self.missing(cell):
+                print(f"{cell.name}: {command[1]} failed with status {status}; see {log}", flush=True)
                 return False
-            if status or commands[0] in self.missing(cell):
-                print(f"{cell.name} failed with status {status}; see {log}", flush=True)
-                return False
-        print(f"{cell.name} is finished, {(time.monotonic() - started) / 60:.1f} min of it now", flush=True)
+        print(f"{cell.name}: {commands[0][1]}, {(time.monotonic() - started) / 60:.1f} min", flush=True)
         return True
 
     def _call(self, command: Sequence[str], log: Path) -> int:
@@ -218,16 +224,16 @@ def main() -> int:
     if options.dry_run:
         show(driver, wanted)
         return 0
-    done = 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        for _ in driver.work(wanted):
-            done += 1
-            gather(options.runs, wanted, options.tables)
+        with closing(driver.work(wanted)) as further:
+            for _ in further:
+                gather(options.runs, wanted, options.tables)
     except KeyboardInterrupt:
-        print(f"stopped with {done} of {len(wanted)} runs finished; the same command goes on", file=sys.stderr)
+        print("stopped; the same command goes on", file=sys.stderr)
         return 130
     write_exhibits(gather(options.runs, wanted, options.tables), out)
-    return 0 if done == len(wanted) else 1
+    return 1 if any(map(driver.missing, wanted)) else 0
 
 
 if __name__ == "__main__":

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
 from evidence_grid import LABELS, METHOD, RATIOS
-from evidence_summaries import ensemble_during_training, gains, perturbations, scores
+from evidence_summaries import ensemble_during_training, gains, perturbations, perturbations_in_short, scores
 from evidence_tables import Tables
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from psmt_viz.figures import draw_miou, draw_teachers, export_png, figure_of, score_table, style, write_table
+from psmt_viz.figures.epochs import name_looks
 from psmt_viz.figures.kinds import look
-from psmt_viz.figures.style import DOUBLE, ROLE_LABELS, SINGLE, line_colors, new_figure, plain, shade
+from psmt_viz.figures.style import DOUBLE, ROLE_LABELS, SINGLE, new_figure, plain, shade
 from psmt_viz.files import write_text
+from psmt_viz.results import Curves
 
 SHOWN = "1_8"
 """The labelled share that every data set has."""
-_MARKERS = "os^D"
 _PANEL = 44.0
 """Height of a row of small panels, in mm."""
 
@@ -31,12 +33,14 @@ def write_exhibits(tables: Tables, out: Path) -> None:
     drawn: dict[str, Axes | Figure] = {}
     datasets = list(dict.fromkeys(tables.runs.get("dataset", [])))
     for dataset in datasets:
-        if curves := tables.curves(dataset, SHOWN, LABELS):
-            drawn[f"fig3b_{dataset.replace(' ', '_')}"] = draw_miou(curves)
+        for exhibit, labels in (("fig3b", {METHOD: LABELS[METHOD]}), ("arms", LABELS)):
+            if curves := tables.curves(dataset, SHOWN, labels):
+                drawn[f"{exhibit}_{dataset.replace(' ', '_')}"] = draw_miou(curves)
     if named := [curves for dataset in datasets for curves in tables.curves(dataset, SHOWN, {METHOD: dataset})]:
         drawn["teachers"] = draw_teachers(named)
     if len(gained := gains(tables.runs, METHOD)):
-        drawn["gain"] = draw_gain(gained)
+        everyone = [Curves(name=dataset, metrics=pd.DataFrame(), ramp={}) for dataset in datasets]
+        drawn["gain"] = draw_gain(gained, name_looks(everyone))
     if len(tables.flips):
         drawn["flips"] = draw_flips_through_training(tables)
     for name, artist in drawn.items():
@@ -45,17 +49,19 @@ def write_exhibits(tables: Tables, out: Path) -> None:
     texts = {
         "scores": scores(tables.runs),
         "ensemble": ensemble_during_training(tables),
-        "perturbations": perturbations(tables),
+        "perturbations": perturbations_in_short(tables),
+        "perturbations_by_epoch": perturbations(tables),
     }
     for name, text in texts.items():
         write_text(out / f"{name}.md", text)
 
 
-def draw_gain(gained: pd.DataFrame) -> Figure:
+def draw_gain(gained: pd.DataFrame, looks: Mapping[str, dict[str, Any]]) -> Figure:
     """Draws what PS-MT gains over the supervised control, by labelled share: a line a data set, a point a seed.
 
     Args:
         gained: dataset, split, seed and gain in points, as `gains` returns them.
+        looks: Data set -> colour and marker, alike in every figure of several data sets.
     """
     with style():
         figure = new_figure(SINGLE, 60)
@@ -63,7 +69,7 @@ def draw_gain(gained: pd.DataFrame) -> Figure:
         ax.axhline(0, color=shade(0.6), linewidth=0.6)
         groups = list(gained.groupby("dataset", sort=False))
         for number, (dataset, of) in enumerate(groups):
-            color, marker = line_colors()[number], _MARKERS[number % len(_MARKERS)]
+            color, marker = looks[str(dataset)]["color"], looks[str(dataset)].get("marker", "o")
             aside = 0.12 * (number - (len(groups) - 1) / 2)  # or data sets would hide each other's points
             means = of.groupby("split")["gain"].mean()
             shares = [split for split in RATIOS if split in means.index]
@@ -108,7 +114,8 @@ def draw_flips_through_training(tables: Tables) -> Figure:
             ax.set_xlabel("epoch")
             ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         handles, labels = rows[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        title = "above: mean and range of the seeds; below: each seed with its 95 % interval over images"
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), title=title)
     return figure
 
 

@@ -72,15 +72,57 @@ def ensemble_during_training(tables: Tables) -> str:
 def perturbations(tables: Tables) -> str:
     """Returns T-VAT minus VAT at the paper's eps in points (95 % interval): a row a run and epoch, a column a judge."""
     head = ["run", "epoch", *(f"judged by {ROLE_LABELS[role]}" for role in ROLES)]
-    rows: list[list[str]] = []
-    if len(tables.paired):
-        found = tables.paired[(tables.paired["kind"] == "tvat") & (tables.paired["against"] == "vat")]
-        for (run, epoch), of in found[found["eps"] == PAPER_EPS].groupby(["run", "epoch"]):
-            shares = 100 * of.set_index("judge")[["difference", "difference_low", "difference_high"]]
-            rows.append(
-                [str(run), str(epoch), *("{:+.3f} ({:+.3f} to {:+.3f})".format(*shares.loc[role]) for role in ROLES)]
-            )
+    rows = []
+    for (run, epoch), of in _differences(tables).groupby(["run", "epoch"]):
+        shares = 100 * of.set_index("judge")[_BOUNDS]
+        rows.append(
+            [str(run), str(epoch), *("{:+.3f} ({:+.3f} to {:+.3f})".format(*shares.loc[role]) for role in ROLES)]
+        )
     return markdown(head, rows)
+
+
+def perturbations_in_short(tables: Tables) -> str:
+    """Returns in how many places T-VAT lies above or below VAT with its interval, and how far apart both end.
+
+    A place is an epoch of a run; the ends are those of training, lowest to highest over the seeds.
+    """
+    head = [
+        "data",
+        "seeds",
+        "judge",
+        "places",
+        "T-VAT above",
+        "T-VAT below",
+        "at the end: VAT, %",
+        "T-VAT minus VAT, points",
+    ]
+    rows = []
+    found, flips = (
+        table.merge(tables.runs[["run", "dataset"]], on="run") for table in (_differences(tables), tables.flips)
+    )
+    for dataset, own in found.groupby("dataset"):
+        for judge in ROLES:
+            of = own[own["judge"] == judge]
+            above, below = (of["difference_low"] > 0).sum(), (of["difference_high"] < 0).sum()
+            vat = flips[(flips["dataset"] == dataset) & (flips["judge"] == judge) & (flips["kind"] == "vat")]
+            ends = [_last(table) for table in (vat, of)]
+            values = _spread(100 * ends[0]["flip_rate"], ".2f"), _spread(100 * ends[1]["difference"], "+.4f")
+            counts = [str(count) for count in (len(of), above, below)]
+            rows.append([str(dataset), str(of["run"].nunique()), ROLE_LABELS[judge], *counts, *values])
+    return markdown(head, rows)
+
+
+_BOUNDS = ["difference", "difference_low", "difference_high"]
+
+
+def _differences(tables: Tables) -> pd.DataFrame:
+    """The rows of T-VAT minus VAT at the paper's eps."""
+    paired = tables.paired.reindex(columns=["run", "epoch", "judge", "kind", "against", "eps", *_BOUNDS])
+    return paired[(paired["kind"] == "tvat") & (paired["against"] == "vat") & (paired["eps"] == PAPER_EPS)]
+
+
+def _last(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["epoch"] == table.groupby("run")["epoch"].transform("max")]
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

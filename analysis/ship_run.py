@@ -1,6 +1,7 @@
 """Put a finished run of `scenes` into checkpoints/, with a manifest that says what it is.
 
-Command:  OMP_NUM_THREADS=1 psmt-viz train --preset scenes --out runs/train/scenes && python analysis/ship_run.py runs/train/scenes
+Command:  OMP_NUM_THREADS=1 psmt-viz train --preset scenes --out runs/train/scenes
+          python analysis/ship_run.py runs/train/scenes
 Cost:     seconds, after the training.
 Expected: checkpoints/scenes/ with the last weights and the tables, checkpoints/manifest.json with hashes and scores.
 """

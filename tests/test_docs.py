@@ -399,7 +399,7 @@ def test_the_flags_of_every_command_are_read() -> None:
         "psmt-viz frobnicate",
         "torchrun --nnodes 2 --nproc-per-node 4 -m psmt_viz.cli train --preset cityscapes --dta ~/cityscapes",
         "torchrun --nnodez 2 -m psmt_viz.cli train --preset cityscapes --data ~/cityscapes",
-        "python analysis/compare.py scenes --sedes 0",
+        "python analysis/evidence.py scenes --sedes 0",
         "python analysis/compere.py scenes",
         "make figurs",
         "pip install psmt-viz[imagnet]",
@@ -422,13 +422,6 @@ def test_every_change_is_of_use() -> None:
 
 # Code in Python.
 
-NAMES = {
-    "images": "a batch of images",
-    "mine": "a network of the user's",
-    "data": "the data set that it is looked at with",
-}
-"""Names that the README's blocks use and do not make."""
-
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of so few images a training says that they are few
 @pytest.mark.parametrize(
@@ -439,22 +432,7 @@ NAMES = {
 def test_code_works(block: Block, at_work: Run, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place.put([*re.findall(r'"([^"]+)"', block.code), "my_models.py"], tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    names = _names() if block.page == "README.md" else {}
-    exec(compile(block.code, f"{block.page}:{block.line}", "exec"), {"__name__": "block", **names})
-
-
-def _names() -> dict[str, Any]:
-    import torch
-    from torch import nn
-
-    from psmt_viz.data import open_data
-
-    data = open_data("~/data/mine")
-    mine = nn.Module()
-    mine.body, mine.head = nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, len(data.classes), 1)
-    values = {"images": torch.rand(2, 3, 48, 64), "mine": mine, "data": data}
-    assert values.keys() == NAMES.keys()
-    return values
+    exec(compile(block.code, f"{block.page}:{block.line}", "exec"), {"__name__": "block"})
 
 
 # What the pages say in words.

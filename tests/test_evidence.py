@@ -214,6 +214,18 @@ def test_without_runs_there_is_nothing_but_the_published_table(tmp_path, monkeyp
     assert (tmp_path / "table1.md").read_text().count("| published |") == 4
 
 
+def rows_of(path: Path) -> set[str]:
+    return {line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("| ")}
+
+
+def test_pages_show_the_tables_as_they_are():
+    told = rows_of(ROOT / "docs" / "what-holds.md")
+    for name in ("scores", "ensemble", "perturbations"):
+        assert rows_of(evidence.RESULTS / f"{name}.md") <= told, f"{name}.md and docs/what-holds.md"
+    short = {line for line in rows_of(ROOT / "README.md") if "| 1/8 |" in line}
+    assert short == {line for line in rows_of(evidence.RESULTS / "scores.md") if "| 1/8 |" in line}
+
+
 def driver(folder: Path, **changed) -> evidence.Driver:
     options = {"preset": "scenes", "data": None, "runs": folder, "device": "cpu", "jobs": 2, "threads": 1} | changed
     return evidence.Driver(argparse.Namespace(**options), [])
@@ -224,10 +236,10 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch, ca
     monkeypatch.setattr(work, "_call", lambda command, log: called.append(command[1]) or 2)
     assert list(work.work(list(cells("scenes", splits=["1_2"], seeds=[1])))) == []
     assert called == ["train", "train"]
-    assert "scenes-supervised-1_2-1 failed with status 2; see" in capsys.readouterr().out
+    assert "scenes-supervised-1_2-1: train failed with status 2; see" in capsys.readouterr().out
 
 
-def test_a_command_that_changes_nothing_is_not_called_for_ever(tmp_path, monkeypatch, capsys):
+def test_a_training_that_changes_nothing_has_failed(tmp_path, monkeypatch, capsys):
     work = driver(tmp_path)
     monkeypatch.setattr(work, "_call", lambda command, log: 0)
     assert list(work.work(list(cells("scenes", splits=["1_2"], seeds=[1], arms=["psmt"])))) == []
@@ -248,7 +260,7 @@ def test_perturbations_follow_the_training(trained, monkeypatch):
     monkeypatch.setattr(work, "_call", call)
     assert list(work.work([cell])) == [cell]
     assert [command[4] for command in called] == ["epoch-0002", "epoch-0003", "epoch-0004"]
-    assert list(work.work([cell])) == [cell]
+    assert list(work.work([cell])) == []
     assert len(called) == 3
 
 
