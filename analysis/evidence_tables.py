@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -37,15 +37,15 @@ class Tables:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote; where there is nothing, the tables are empty."""
-        there = (folder / f"{name}.csv" for name in cls.__annotations__)
+        there = (folder / f"{each.name}.csv" for each in fields(cls))
         nothing = pd.DataFrame(columns=[_RUN, "dataset", "split", "arm", "seed", *(f"miou_{role}" for role in ROLES)])
         return cls(**{path.stem: read_csv(path) if path.is_file() else nothing for path in there})
 
     def save(self, folder: Path) -> None:
         """Writes a CSV file a table."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name in self.__annotations__:
-            write_csv(folder / f"{name}.csv", getattr(self, name))
+        for each in fields(self):
+            write_csv(folder / f"{each.name}.csv", getattr(self, each.name))
 
     def updated(self, new: Iterable[Mapping[str, pd.DataFrame]]) -> Tables:
         """Returns the tables with the rows of some runs added, in place of earlier ones of the same runs.
@@ -55,7 +55,7 @@ class Tables:
         """
         found = list(new)
         tables = {}
-        for name in self.__annotations__:
+        for name in (each.name for each in fields(self)):
             before, added = getattr(self, name), [run[name] for run in found if name in run]
             names = {run for table in added for run in table[_RUN]}
             parts = [each for each in (before[~before[_RUN].isin(names)], *added) if len(each)]
