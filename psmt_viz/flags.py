@@ -45,9 +45,7 @@ def several(help: str) -> Parameter:
 
 
 RunFolder = Annotated[Path | None, Parameter(help="A run folder; left out, the run that comes with psmt-viz.")]
-RunFolders = Annotated[
-    tuple[Path, ...], Parameter(help="Run folders; left out, the run that comes with psmt-viz.", negative_iterable="")
-]
+RunFolders = Annotated[tuple[Path, ...], several("Run folders; left out, the run that comes with psmt-viz.")]
 Data = Annotated[str | None, Parameter(help="A data set; left out, the one that the run was trained on.")]
 Out = Annotated[Path | None, Parameter(help="Folder for the results; left out, a new one under runs/.")]
 Seed = Annotated[int, Parameter(help="Everything random follows from it.", converter=whole_number)]
