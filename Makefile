@@ -21,7 +21,7 @@ lint: env
 	$(BIN)/lint-imports
 
 docs: env  ## The documentation as a site that needs no network -> site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 evidence: env  ## What holds of the paper's claims: tables and figures again, from the table of runs alone.
 	$(BIN)/python analysis/evidence.py

@@ -18,14 +18,14 @@ def gains(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
 
     Args:
         runs: The table of runs.
-        arm: An arm with teachers.
+        arm: An arm; one without teachers gains nothing to speak of and has no rows.
 
     Returns:
         dataset, split, seed and gain in points; a row a seed that both have finished.
     """
     place = ["dataset", "split", "seed"]
     control = runs.loc[runs["arm"] == CONTROL, [*place, "miou_student"]].rename(columns={"miou_student": "control"})
-    both = runs.loc[runs["arm"] == arm, [*place, "miou_ensemble"]].merge(control, on=place)
+    both = runs.loc[runs["arm"] == arm, [*place, "miou_ensemble"]].merge(control, on=place).dropna()
     return both[place].assign(gain=100 * (both["miou_ensemble"] - both["control"]))
 
 

@@ -131,9 +131,9 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
     )
     classes["class"] = classes["class"].str.removeprefix("iou_")
     tables = {"runs": pd.DataFrame([row]), "classes": classes, "epochs": run.metrics()}
-    epochs = flip_epochs(config.method) if cell.perturbed else []
-    found = {e: Flips.load(path) for e in epochs if ((path := flips_folder(folder, e)) / Flips.FACTS).is_file()}
-    if found:
+    folders = {e: flips_folder(folder, e) for e in flip_epochs(config.method)} if cell.perturbed else {}
+    if folders and all((path / Flips.FACTS).is_file() for path in folders.values()):  # all of its epochs, or none
+        found = {epoch: Flips.load(path) for epoch, path in folders.items()}
         tables["flips"] = pd.concat([each.flips.assign(epoch=epoch) for epoch, each in found.items()])
         tables["paired"] = pd.concat([each.paired.assign(epoch=epoch) for epoch, each in found.items()])
     for table in tables.values():
