@@ -33,6 +33,7 @@ from evidence_figures import write_exhibits
 from evidence_grid import ARMS, GRID, RATIOS, Cell, cells, flip_epochs, flips_folder
 from evidence_tables import MACHINE, Tables, finished, measured
 
+from psmt_viz.errors import UserError
 from psmt_viz.files import read_json, write_json
 from psmt_viz.results import Flips
 from psmt_viz.runs import Run
@@ -237,4 +238,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

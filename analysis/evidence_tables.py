@@ -10,6 +10,8 @@ from typing import Any, Self, cast
 import pandas as pd
 from evidence_grid import Cell, flip_epochs, flips_folder
 
+from psmt_viz.config import Config, decisive
+from psmt_viz.errors import UserError
 from psmt_viz.files import read_json
 from psmt_viz.results import ROLES, Curves, Evaluation, Flips, Scores, read_csv, write_csv
 from psmt_viz.runs import Run
@@ -98,10 +100,24 @@ def finished(folder: Path) -> bool:
     return len(steps) > 0 and int(steps.iloc[-1]) == run.plan["total_steps"]
 
 
+def _compared(config: Config) -> dict[str, Any]:
+    """Settings that arms are compared under; where the images lie and the precision may differ."""
+    settings = decisive(config)
+    del settings["data"], settings["system"]["precision"]
+    return settings
+
+
 def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
-    """Returns what a finished run has measured, as its rows of each table."""
+    """Returns what a finished run has measured, as its rows of each table.
+
+    Raises:
+        UserError: if it was trained with other settings than its preset's and is no variant.
+    """
     run, evaluation = Run.open(folder), Evaluation.load(folder)
     config = run.config
+    if not cell.variant and _compared(config) != _compared(cell.config()):
+        fix = "give runs with other settings a name with --variant"
+        raise UserError(f"the settings of preset {cell.preset} in {folder}", "others", fix)
     row = {
         "dataset": cell.dataset,
         "split": cell.split,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from statistics import mean
 
@@ -25,6 +25,7 @@ from evidence_tables import MACHINE, Tables, finished, measured
 from figures import synthetic
 
 from psmt_viz.config import decisive
+from psmt_viz.errors import UserError
 from psmt_viz.files import write_json
 from psmt_viz.results import ROLES, Evaluation, read_csv
 from psmt_viz.runs import Run
@@ -37,7 +38,7 @@ EVERY = [cell for preset in GRID for cell in cells(preset)]
 @pytest.fixture
 def trained(psmt_run: Path, tmp_path: Path) -> tuple[Cell, Path]:
     """A finished run in a folder of its own, as the driver leaves it before perturbations are measured."""
-    cell = Cell("scenes", "1_8", "psmt", 7)
+    cell = Cell("scenes", "1_8", "psmt", 7, "small")
     folder = tmp_path / "runs" / cell.name
     shutil.copytree(psmt_run, folder)
     write_json(folder / MACHINE, ["one", "other"])
@@ -132,7 +133,7 @@ def test_a_run_in_tables(trained):
     assert {name for table in tables.values() for name in table["run"]} == {cell.name}
     evaluation = Evaluation.load(folder).table().set_index("role")
     (row,) = tables["runs"].to_dict("records")
-    assert (row["dataset"], row["split"], row["arm"], row["seed"]) == ("scenes", "1_8", "psmt", 7)
+    assert (row["dataset"], row["split"], row["arm"], row["seed"]) == ("scenes small", "1_8", "psmt", 7)
     assert (row["steps"], row["machine"], row["recipe"]) == (80, "one then other", "supplement")
     assert row["hours"] == pytest.approx(read_csv(folder / "timing.csv")["seconds"].sum() / 3600, abs=6e-4)
     for role in ROLES:
@@ -143,6 +144,12 @@ def test_a_run_in_tables(trained):
     pd.testing.assert_frame_equal(tables["epochs"].drop(columns="run"), read_csv(folder / "metrics.csv"))
     assert sorted(set(tables["flips"]["epoch"])) == epochs
     assert len(tables["flips"]) == 3 * 3 * len(ROLES)
+
+
+def test_other_settings_than_the_presets_need_a_name(trained):
+    cell, folder = trained
+    with pytest.raises(UserError, match=r"the settings of preset scenes in .*, got others; give runs .* --variant"):
+        measured(replace(cell, variant=""), folder)
 
 
 def test_tables_load_as_they_were_and_take_a_run_once(trained, tmp_path):
