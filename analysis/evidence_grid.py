@@ -34,7 +34,7 @@ RATIOS = ("1_16", "1_8", "1_4", "1_2")
 SEEDS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {"scenes": (1, 2, 3), "voc_mini": (1, 2, 3), "camvid": (1, 2), "voc": (1, 2, 3)}
 )
-"""Preset -> its seeds. Seed 0 is left out: settings of presets and the difficulty of `scenes` were chosen on it."""
+"""Preset -> its seeds. Settings of presets and the difficulty of `scenes` were chosen on seeds 0 and 100: left out."""
 GRID: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = MappingProxyType(
     {
         "scenes": tuple((split, BOTH) for split in ("1_8", "1_16", "1_4", "1_2")),

@@ -56,12 +56,12 @@ class Tables:
             new: Of each run, tables by name, as `measured` returns them.
         """
         found = list(new)
+        names = {name for run in found for name in run["runs"][_RUN]}
         tables = {}
         for name in (each.name for each in fields(self)):
             before, added = getattr(self, name), [run[name] for run in found if name in run]
-            names = {run for table in added for run in table[_RUN]}
             parts = [each for each in (before[~before[_RUN].isin(names)], *added) if len(each)]
-            table = pd.concat(parts, ignore_index=True) if parts else before
+            table = pd.concat(parts, ignore_index=True) if parts else before.iloc[:0]
             tables[name] = table.sort_values(_RUN, kind="stable", ignore_index=True)
         return Tables(**tables)
 
@@ -139,7 +139,8 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
         "psmt_viz": run.versions["psmt-viz"],
         "torch": run.versions["torch"],
         "hours": round(read_csv(folder / "timing.csv")["seconds"].sum() / 3600, 3),
-        "machine": " then ".join(read_json(folder / MACHINE)),
+        # Whoever ran the command by hand has left no note.
+        "machine": " then ".join(read_json(folder / MACHINE)) if (folder / MACHINE).is_file() else "not noted",
         **{f"miou_{role}": evaluation.miou.get(role) for role in ROLES},
     }
     classes = (

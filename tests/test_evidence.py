@@ -166,6 +166,23 @@ def test_tables_load_as_they_were_and_take_a_run_once(trained, tmp_path):
     assert len(Tables.load(tmp_path / "nothing").runs) == 0
 
 
+def test_a_run_measured_anew_keeps_nothing_of_before(trained):
+    cell, folder = trained
+    first = measured(cell, folder)
+    flips = synthetic.flips(("vat", "tvat"), judges=ROLES, eps=(2.0,))
+    old = {"flips": flips.flips.assign(run=cell.name), "paired": flips.paired.assign(run=cell.name)}
+    before = small().updated([first | old])
+    assert len(before.flips) > 0
+    again = before.updated([first])
+    assert (len(again.flips), len(again.paired), len(again.runs)) == (0, 0, len(before.runs))
+
+
+def test_a_run_made_by_hand_has_no_machine(trained):
+    cell, folder = trained
+    (folder / MACHINE).unlink()
+    assert measured(cell, folder)["runs"]["machine"].item() == "not noted"
+
+
 def test_gains_are_taken_on_the_same_seed():
     tables = small(seeds=(1, 2, 3))
     tables = Tables(**{name: getattr(tables, name) for name in TABLES} | {"runs": tables.runs.iloc[:-1]})
