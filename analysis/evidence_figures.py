@@ -8,7 +8,15 @@ from typing import Any, cast
 
 import pandas as pd
 from evidence_grid import LABELS, METHOD, RATIOS
-from evidence_summaries import ensemble_during_training, gains, perturbations, perturbations_in_short, scores
+from evidence_summaries import (
+    differences,
+    ensemble_during_training,
+    gains,
+    perturbations,
+    perturbations_in_short,
+    scores,
+    with_origin,
+)
 from evidence_tables import Tables
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,15 +31,13 @@ from psmt_viz.results import Curves
 
 SHOWN = "1_8"
 """The labelled share that every data set has."""
-_PANEL = 44.0
-"""Height of a row of small panels, in mm."""
 
 
 def write_exhibits(tables: Tables, out: Path) -> None:
     """Writes every figure and table of the evidence; what no run has measured yet is left out."""
     out.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, Axes | Figure] = {}
-    datasets = list(dict.fromkeys(tables.runs.get("dataset", [])))
+    datasets = list(tables.runs["dataset"].unique())
     for dataset in datasets:
         for exhibit, labels in (("fig3b", {METHOD: LABELS[METHOD]}), ("arms", LABELS)):
             if curves := tables.curves(dataset, SHOWN, labels):
@@ -93,11 +99,10 @@ def draw_flips_through_training(tables: Tables) -> Figure:
     Args:
         tables: The first row's bands and lines are range and mean over seeds; below, each seed has its own intervals.
     """
-    of_run = tables.runs[["run", "dataset", "seed"]]
-    flips, paired = tables.flips.merge(of_run, on="run"), tables.paired.merge(of_run, on="run")
-    datasets = [name for name in dict.fromkeys(tables.runs["dataset"]) if name in set(flips["dataset"])]
+    flips, paired = with_origin(tables, tables.flips), differences(tables)
+    datasets = list(flips["dataset"].unique())
     with style():
-        figure = new_figure(DOUBLE, 2.6 * _PANEL)
+        figure = new_figure(DOUBLE, 114.4)
         grid = figure.subplots(3, len(datasets), sharex="col", sharey="row", squeeze=False)
         rows = cast(list[list[Axes]], grid.tolist())
         for column, dataset in enumerate(datasets):
@@ -105,8 +110,7 @@ def draw_flips_through_training(tables: Tables) -> Figure:
             own = flips[(flips["dataset"] == dataset) & (flips["judge"] == "student")]
             _draw_kinds(rows[0][column], own)
             for ax, judge in zip((row[column] for row in rows[1:]), ("student", "ensemble"), strict=True):
-                chosen = paired[(paired["dataset"] == dataset) & (paired["judge"] == judge)]
-                _draw_difference(ax, chosen[(chosen["kind"] == "tvat") & (chosen["against"] == "vat")])
+                _draw_difference(ax, paired[(paired["dataset"] == dataset) & (paired["judge"] == judge)])
         rows[0][0].set_ylabel("correct pixels\nflipped (%)")
         for (first, *_), judge in zip(rows[1:], ("student", "ensemble"), strict=True):
             first.set_ylabel(f"T-VAT minus VAT\n(points)\n{ROLE_LABELS[judge]} judges")

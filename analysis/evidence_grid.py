@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from psmt_viz.config import Config, MethodConfig, configure
+from psmt_viz.config import PAPER_EPS, Config, MethodConfig, configure
 
 ARMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -119,7 +119,7 @@ class Cell:
             "tvat",
             "random",
         ]
-        words += ["--eps", "2", "--images", str(FLIP_IMAGES), "--device", device]
+        words += ["--eps", f"{PAPER_EPS:g}", "--images", str(FLIP_IMAGES), "--device", device]
         return [*words, "--out", str(flips_folder(folder, epoch))]
 
 

@@ -73,7 +73,7 @@ def perturbations(tables: Tables) -> str:
     """Returns T-VAT minus VAT at the paper's eps in points (95 % interval): a row a run and epoch, a column a judge."""
     head = ["run", "epoch", *(f"judged by {ROLE_LABELS[role]}" for role in ROLES)]
     rows = []
-    for (run, epoch), of in _differences(tables).groupby(["run", "epoch"]):
+    for (run, epoch), of in differences(tables).groupby(["run", "epoch"]):
         shares = 100 * of.set_index("judge")[_BOUNDS]
         rows.append(
             [str(run), str(epoch), *("{:+.3f} ({:+.3f} to {:+.3f})".format(*shares.loc[role]) for role in ROLES)]
@@ -97,9 +97,7 @@ def perturbations_in_short(tables: Tables) -> str:
         "T-VAT minus VAT, points",
     ]
     rows = []
-    found, flips = (
-        table.merge(tables.runs[["run", "dataset"]], on="run") for table in (_differences(tables), tables.flips)
-    )
+    found, flips = differences(tables), with_origin(tables, tables.flips)
     for dataset, own in found.groupby("dataset"):
         for judge in ROLES:
             of = own[own["judge"] == judge]
@@ -115,10 +113,16 @@ def perturbations_in_short(tables: Tables) -> str:
 _BOUNDS = ["difference", "difference_low", "difference_high"]
 
 
-def _differences(tables: Tables) -> pd.DataFrame:
-    """The rows of T-VAT minus VAT at the paper's eps."""
+def with_origin(tables: Tables, measured: pd.DataFrame) -> pd.DataFrame:
+    """Returns measurements with the data set and the seed of the run that each row is of."""
+    return measured.merge(tables.runs[["run", "dataset", "seed"]], on="run", how="left")
+
+
+def differences(tables: Tables) -> pd.DataFrame:
+    """Returns T-VAT minus VAT at the paper's eps, with data set and seed: a row a run, epoch and judge."""
     paired = tables.paired.reindex(columns=["run", "epoch", "judge", "kind", "against", "eps", *_BOUNDS])
-    return paired[(paired["kind"] == "tvat") & (paired["against"] == "vat") & (paired["eps"] == PAPER_EPS)]
+    chosen = (paired["kind"] == "tvat") & (paired["against"] == "vat") & (paired["eps"] == PAPER_EPS)
+    return with_origin(tables, paired[chosen])
 
 
 def _last(table: pd.DataFrame) -> pd.DataFrame:

@@ -114,7 +114,7 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
         UserError: if it was trained with other settings than its preset's and is no variant.
     """
     run, evaluation = Run.open(folder), Evaluation.load(folder)
-    config = run.config
+    config, miou = run.config, evaluation.miou
     if not cell.variant and _compared(config) != _compared(cell.config()):
         fix = "give runs with other settings a name with --variant"
         raise UserError(f"the settings of preset {cell.preset} in {folder}", "others", fix)
@@ -141,7 +141,7 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
         "hours": round(read_csv(folder / "timing.csv")["seconds"].sum() / 3600, 3),
         # Whoever ran the command by hand has left no note.
         "machine": " then ".join(read_json(folder / MACHINE)) if (folder / MACHINE).is_file() else "not noted",
-        **{f"miou_{role}": evaluation.miou.get(role) for role in ROLES},
+        **{f"miou_{role}": miou.get(role) for role in ROLES},
     }
     classes = (
         evaluation.table().drop(columns=["miou", "pixel_accuracy"]).melt("role", var_name="class", value_name="iou")

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from commands import QUICK
 from evidence_grid import ARMS, BOTH, GRID, LABELS, Cell, cells, flip_epochs, flips_folder
-from evidence_summaries import ensemble_during_training, gains, perturbations, scores
+from evidence_summaries import ensemble_during_training, gains, perturbations, perturbations_in_short, scores
 from evidence_tables import MACHINE, Tables, finished, measured
 from figures import synthetic
 
@@ -238,6 +238,34 @@ def test_without_runs_there_is_nothing_but_the_published_table(tmp_path, monkeyp
     assert evidence.main() == 0
     assert not list(tmp_path.glob("*.png"))
     assert (tmp_path / "table1.md").read_text().count("| published |") == 4
+
+
+def test_places_where_t_vat_lies_above_or_below_are_counted():
+    """Two runs at two epochs: above, below, above, and an interval that holds 0."""
+    runs = [cell.name for cell in (Cell("scenes", "1_8", "psmt", seed) for seed in (1, 2))]
+    places = [(runs[0], 3, 0.01), (runs[0], 9, -0.02), (runs[1], 3, 0.03), (runs[1], 9, 0.001)]
+    key = {"kind": "tvat", "against": "vat", "eps": 2.0}
+    paired = [
+        key | {"run": run, "epoch": epoch, "judge": judge, "difference": middle}
+        | {"difference_low": middle - 0.005, "difference_high": middle + 0.005}
+        for run, epoch, middle in places
+        for judge in ROLES
+    ]  # fmt: skip
+    paired += [row | {"against": "random", "difference_low": 0.5} for row in paired]
+    paired += [row | {"eps": 8.0} for row in paired]
+    rates = zip(places, (0.1, 0.2, 0.3, 0.4), strict=True)
+    flips = [
+        {"run": run, "epoch": epoch, "judge": judge, "kind": "vat", "eps": 2.0, "flip_rate": rate}
+        for (run, epoch, _), rate in rates
+        for judge in ROLES
+    ]
+    tables = small()
+    measured = {"paired": pd.DataFrame(paired), "flips": pd.DataFrame(flips)}
+    tables = Tables(**{name: getattr(tables, name) for name in TABLES} | measured)
+    _, _, *lines = perturbations_in_short(tables).splitlines()
+    values = "| 4 | 2 | 1 | 30.00 (20.00 to 40.00) | -0.9500 (-2.0000 to +0.1000) |"
+    judges = ("student", "teacher 1", "teacher 2", "ensemble")
+    assert lines == [f"| scenes | 2 | {judge} {values}" for judge in judges]
 
 
 def rows_of(path: Path) -> set[str]:
