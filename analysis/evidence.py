@@ -5,7 +5,7 @@ Claims:   PS-MT beats training on the labels alone; the teachers' ensemble lies 
 Command:  python analysis/evidence.py                                       # the exhibits again, from the tables alone
           python analysis/evidence.py scenes --jobs 2                       # trains what is missing, then as above
           python analysis/evidence.py voc_mini --data DIR --jobs 2
-          python analysis/evidence.py voc --data ~/VOC2012 --dry-run -- --devices 4 --precision bf16
+          python analysis/evidence.py voc --data ~/VOC2012 --dry-run -- --devices 4
           python analysis/evidence.py voc_mini --data DIR --variant r50 -- --backbone resnet50 --crop 321
 Cost:     the exhibits 15 s. On 2 cores scenes an hour, voc_mini six hours for split 1_8 and nine for the others, camvid
           two. Stopped at any time, the same command goes on where it was. Weights kept: 0.7 GB a run of real images.
@@ -18,20 +18,22 @@ import argparse
 import fcntl
 import os
 import platform
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from evidence_figures import write_exhibits
 from evidence_grid import ARMS, GRID, RATIOS, Cell, cells, flip_epochs, flips_folder
-from evidence_tables import MACHINE, Tables, finished, measured
+from evidence_tables import MACHINE, Tables, compared, finished, measured
 
 from psmt_viz.errors import UserError
 from psmt_viz.files import read_json, write_json
@@ -47,11 +49,10 @@ class Driver:
 
     Args:
         options: The command line.
-        more: Further flags for every training.
     """
 
-    def __init__(self, options: argparse.Namespace, more: Sequence[str]) -> None:
-        self.options, self.more = options, more
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
         self._stopped = threading.Event()
         self._children: set[subprocess.Popen[bytes]] = set()
         self._lock: int | None = None
@@ -64,7 +65,7 @@ class Driver:
         """Returns the commands that a run still needs, in their order."""
         folder, device = self.folder(cell), self.options.device
         done = finished(folder)
-        commands = [] if done else [cell.train(folder, self.options.data, device, self.more)]
+        commands = [] if done else [cell.train(folder, self.options.data, device)]
         if cell.perturbed:
             method = (Run.open(folder).config if done else cell.config()).method
             # The facts are written last.
@@ -78,6 +79,7 @@ class Driver:
         Closing the iterator stops everything, once every training has written its checkpoint.
         """
         self._stopped.clear()
+        self.options.runs.mkdir(parents=True, exist_ok=True)
         # What a killed driver leaves at work holds the lock until it ends: no run is trained twice at a time.
         with (
             locked(self.options.runs / f".{self.options.preset}") as self._lock,
@@ -85,7 +87,7 @@ class Driver:
         ):
             try:
                 for stage in (self._train, self._perturb):
-                    futures = {pool.submit(stage, cell): cell for cell in wanted}
+                    futures = {pool.submit(self._told, stage, cell): cell for cell in wanted}
                     for future in as_completed(futures):
                         if future.result():
                             yield futures[future]
@@ -93,6 +95,13 @@ class Driver:
                 self._stopped.set()
                 for child in list(self._children):
                     child.terminate()  # training answers with a checkpoint
+
+    def _told(self, stage: Callable[[Cell], bool], cell: Cell) -> bool:
+        try:
+            return stage(cell)
+        except UserError as error:  # of this run's files; the others go on
+            print(f"{cell.name}: {error}", flush=True)
+            return False
 
     def _train(self, cell: Cell) -> bool:
         """Trains a run; False if it is finished already, or if that failed or was stopped."""
@@ -138,21 +147,27 @@ class Driver:
     def _note_machine(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         before = read_json(folder / MACHINE) if (folder / MACHINE).is_file() else []
-        if (name := machine(self.options.device, self.options.threads)) not in before:
+        if [name := machine(self.options.device, self.options.threads)] != before[-1:]:
             write_json(folder / MACHINE, [*before, name])
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """Waits until no other process holds a lock; yields its file, which a child can be given to hold it too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    """Waits until no other process holds a lock; yields its descriptor, which a child can be given to hold it too.
+
+    Args:
+        path: A folder that is there, or a file, made if need be.
+    """
+    file = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT)
+    try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for what is at work beside {path}", flush=True)
+            print(f"waiting for what is at work on {path}", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield file.fileno()
+        yield file
+    finally:
+        os.close(file)
 
 
 def machine(device: str, threads: int) -> str:
@@ -169,13 +184,34 @@ def machine(device: str, threads: int) -> str:
 
 
 def gather(runs: Path, grid: Sequence[Cell], folder: Path) -> Tables:
-    """Returns the tables in a folder with the finished runs among `grid` brought up to date."""
-    with locked(runs / ".tables"):
-        tables = Tables.load(folder).updated(
-            measured(cell, runs / cell.name) for cell in grid if finished(runs / cell.name)
-        )
+    """Returns the tables in a folder with the finished runs among `grid` brought up to date.
+
+    A run that cannot be read, or has other settings than its cell, is told and left out.
+    """
+    found = []
+    for cell in grid:
+        try:
+            if finished(runs / cell.name):
+                found.append(measured(cell, runs / cell.name))
+        except UserError as error:
+            print(f"{cell.name} is left out: {error}", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        tables = Tables.load(folder).updated(found)
         tables.save(folder)
     return tables
+
+
+def check(wanted: Sequence[Cell]) -> None:
+    """Refuses flags that make other settings than the preset's, unless these have a name.
+
+    Raises:
+        UserError: in that case, and if the flags are wrong.
+    """
+    for cell in wanted:
+        if compared(cell.config()) != compared(replace(cell, flags=()).config()) and not cell.variant:
+            flags = shlex.join(cell.flags)
+            raise UserError(f"the settings of {cell.preset}", flags, "name other ones with --variant NAME")
 
 
 def show(driver: Driver, wanted: Sequence[Cell]) -> None:
@@ -191,18 +227,31 @@ def show(driver: Driver, wanted: Sequence[Cell]) -> None:
                 subprocess.run([sys.executable, "-m", "psmt_viz.cli", *command[1:], "--dry-run"], check=True)
 
 
-def main() -> int:
-    """Trains what is asked for and missing, brings the tables up to date and draws."""
-    own, more = sys.argv[1:], []
+def name_of_variant(text: str) -> str:
+    """Reads a name that goes into those of folders, between hyphens.
+
+    Raises:
+        argparse.ArgumentTypeError: if it holds anything but letters, digits and underscores.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_]*", text):
+        raise argparse.ArgumentTypeError(f"expected letters, digits and underscores, got {text!r}")
+    return text
+
+
+def read_command() -> tuple[argparse.Namespace, list[Cell]]:
+    """Returns the command line and the runs that it asks for; ends with status 2 where it is wrong."""
+    own, flags = sys.argv[1:], []
     if "--" in own:
-        own, more = own[: own.index("--")], own[own.index("--") + 1 :]
+        own, flags = own[: own.index("--")], own[own.index("--") + 1 :]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("preset", nargs="?", choices=GRID, help="left out, nothing is trained")
     parser.add_argument("--data", help="the folder of images, for every preset but scenes")
     parser.add_argument("--splits", nargs="+", choices=RATIOS, default=[], help="left out, all of the grid")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=[], help="left out, all of the grid")
     parser.add_argument("--seeds", type=int, nargs="+", default=[], help="left out, all of the grid")
-    parser.add_argument("--variant", default="", help="a name for other settings, which follow behind `--`")
+    parser.add_argument(
+        "--variant", type=name_of_variant, default="", help="a name for other settings, whose flags follow behind `--`"
+    )
     parser.add_argument("--runs", type=Path, default=RUNS, help="where the runs lie")
     parser.add_argument("--tables", type=Path, default=RESULTS, help="where the tables lie")
     parser.add_argument("--out", type=Path, help="where the exhibits go; left out, beside the tables")
@@ -211,17 +260,28 @@ def main() -> int:
     parser.add_argument("--threads", type=int, help="of each training; left out, the cores over --jobs")
     parser.add_argument("--dry-run", action="store_true", help="print the commands that are missing, and their plans")
     options = parser.parse_args(own)
-    out = options.out or options.tables
+    options.out = options.out or options.tables
     if options.preset is None:
-        write_exhibits(Tables.load(options.tables), out)
-        return 0
+        return options, []
     if (options.preset == "scenes") == bool(options.data):
         parser.error("--data DIR belongs to every preset but scenes")
     options.threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
-    wanted = list(
-        cells(options.preset, splits=options.splits, arms=options.arms, seeds=options.seeds, variant=options.variant)
-    )
-    driver = Driver(options, more)
+    parts = {name: getattr(options, name) for name in ("splits", "arms", "seeds", "variant")}
+    if not (wanted := list(cells(options.preset, **parts, flags=flags))):
+        parser.error(f"the grid of {options.preset} has no such runs")
+    return options, wanted
+
+
+def main() -> int:
+    """Trains what is asked for and missing, brings the tables up to date and draws."""
+    options, wanted = read_command()
+    if not wanted:
+        with locked(options.tables) if options.tables.is_dir() else nullcontext():
+            tables = Tables.load(options.tables)
+        write_exhibits(tables, options.out)
+        return 0
+    check(wanted)
+    driver = Driver(options)
     if options.dry_run:
         show(driver, wanted)
         return 0
@@ -233,8 +293,9 @@ def main() -> int:
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
         return 130
-    write_exhibits(gather(options.runs, wanted, options.tables), out)
-    return 1 if any(map(driver.missing, wanted)) else 0
+    tables = gather(options.runs, wanted, options.tables)
+    write_exhibits(tables, options.out)
+    return 1 if any(map(driver.missing, wanted)) or {cell.name for cell in wanted} - {*tables.runs["run"]} else 0
 
 
 if __name__ == "__main__":

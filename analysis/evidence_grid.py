@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from psmt_viz.config import PAPER_EPS, Config, MethodConfig, configure
+from psmt_viz.cli.training import configured
+from psmt_viz.config import PAPER_EPS, Config, MethodConfig
 
 ARMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -61,6 +62,8 @@ class Cell:
     seed: int
     variant: str = ""
     """A name for other settings than the preset's, alike for every arm."""
+    flags: tuple[str, ...] = ()
+    """Further flags of its training; other settings than the preset's belong to a variant."""
 
     @property
     def dataset(self) -> str:
@@ -79,10 +82,12 @@ class Cell:
         return {**ARMS[self.arm], "split": self.split, "seed": self.seed}
 
     def config(self) -> Config:
-        """Returns all of its settings but those of a variant."""
-        values = {**self.settings, "data": self.preset}
-        recipe = values.pop("recipe", "supplement")
-        return configure(self.preset, values, recipe=recipe)
+        """Returns all of its settings; where the images lie is left open.
+
+        Raises:
+            UserError: if its flags are wrong.
+        """
+        return configured(self.train(Path(), self.preset, "cpu")[2:])
 
     @property
     def perturbed(self) -> bool:
@@ -90,21 +95,20 @@ class Cell:
         # Full VOC keeps no weights of epochs: there it would be a terabyte.
         return self.arm == METHOD and self.split == "1_8" and self.preset != "voc"
 
-    def train(self, folder: Path, data: str | None, device: str, more: Sequence[str] = ()) -> list[str]:
+    def train(self, folder: Path, data: str | None, device: str) -> list[str]:
         """Returns the words of the command that trains it, or goes on with it.
 
         Args:
             folder: The run folder.
             data: The folder of images; left out for `scenes`.
             device: As `psmt-viz train --device`.
-            more: Further flags, those of a variant.
         """
         words = ["psmt-viz", "train", "--preset", self.preset, *(["--data", data] if data else [])]
         for name, value in self.settings.items():
             words += [f"--{name}", str(value)]
         if self.perturbed:
             words += ["--keep-last", "1000"]  # epochs; all of them
-        return [*words, *more, "--device", device, "--out", str(folder), "--resume"]
+        return [*words, *self.flags, "--device", device, "--out", str(folder), "--resume"]
 
     def perturb(self, folder: Path, epoch: int, device: str) -> list[str]:
         """Returns the words of the command that measures perturbations on the weights of an epoch."""
@@ -134,11 +138,18 @@ def flips_folder(run: Path, epoch: int) -> Path:
 
 
 def cells(
-    preset: str, *, splits: Sequence[str] = (), arms: Sequence[str] = (), seeds: Sequence[int] = (), variant: str = ""
+    preset: str,
+    *,
+    splits: Sequence[str] = (),
+    arms: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    variant: str = "",
+    flags: Sequence[str] = (),
 ) -> Iterator[Cell]:
     """Yields the runs of a preset, all arms of a seed together; whatever is left out is all of it."""
     for split, compared in GRID[preset]:
         if splits and split not in splits:
             continue
         for seed in seeds or SEEDS[preset]:
-            yield from (Cell(preset, split, arm, seed, variant) for arm in compared if not arms or arm in arms)
+            chosen = [arm for arm in compared if not arms or arm in arms]
+            yield from (Cell(preset, split, arm, seed, variant, tuple(flags)) for arm in chosen)

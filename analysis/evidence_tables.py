@@ -100,10 +100,10 @@ def finished(folder: Path) -> bool:
     return len(steps) > 0 and int(steps.iloc[-1]) == run.plan["total_steps"]
 
 
-def _compared(config: Config) -> dict[str, Any]:
-    """Settings that arms are compared under; where the images lie and the precision may differ."""
+def compared(config: Config) -> dict[str, Any]:
+    """Returns the settings that must be alike in runs that are compared; where the images lie may differ."""
     settings = decisive(config)
-    del settings["data"], settings["system"]["precision"]
+    del settings["data"]["data"]
     return settings
 
 
@@ -111,13 +111,13 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
     """Returns what a finished run has measured, as its rows of each table.
 
     Raises:
-        UserError: if it was trained with other settings than its preset's and is no variant.
+        UserError: if it was trained with other settings than its cell's.
     """
     run, evaluation = Run.open(folder), Evaluation.load(folder)
     config, miou = run.config, evaluation.miou
-    if not cell.variant and _compared(config) != _compared(cell.config()):
-        fix = "give runs with other settings a name with --variant"
-        raise UserError(f"the settings of preset {cell.preset} in {folder}", "others", fix)
+    if compared(config) != compared(cell.config()):
+        fix = "give runs with other settings a name of their own with --variant"
+        raise UserError(f"the settings of {cell.dataset} in {folder}", "others", fix)
     row = {
         "dataset": cell.dataset,
         "split": cell.split,

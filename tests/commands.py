@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,16 @@ QUICK = {
 
 def flags(**changed: str) -> list[str]:
     """The flags of a training of seconds, some changed."""
-    values = QUICK | {name.replace("_", "-"): value for name, value in changed.items()}
-    return [word for name, value in values.items() for word in (f"--{name}", *value.split())]
+    return words(QUICK | {name.replace("_", "-"): value for name, value in changed.items()})
+
+
+def words(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as flags with their values."""
+    found = []
+    for name, value in settings.items():
+        values = value if isinstance(value, tuple) else str(value).split()
+        found += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return found
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
 import signal
@@ -13,20 +14,22 @@ from collections import Counter
 from dataclasses import fields, replace
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import evidence
 import numpy as np
 import pandas as pd
 import pytest
-from commands import QUICK
+from commands import QUICK, words
 from evidence_grid import ARMS, BOTH, GRID, LABELS, Cell, cells, flip_epochs, flips_folder
 from evidence_summaries import ensemble_during_training, gains, perturbations, perturbations_in_short, scores
 from evidence_tables import MACHINE, Tables, finished, measured
 from figures import synthetic
+from figures.pictures import holds
 
-from psmt_viz.config import decisive
+from psmt_viz.config import configure, decisive
 from psmt_viz.errors import UserError
-from psmt_viz.files import write_json
+from psmt_viz.files import read_json, write_json
 from psmt_viz.results import ROLES, Evaluation, read_csv
 from psmt_viz.runs import Run
 
@@ -36,11 +39,15 @@ EVERY = [cell for preset in GRID for cell in cells(preset)]
 
 
 @pytest.fixture
-def trained(psmt_run: Path, tmp_path: Path) -> tuple[Cell, Path]:
+def trained(psmt_run: Path, small_settings: dict[str, Any], tmp_path: Path) -> tuple[Cell, Path]:
     """A finished run in a folder of its own, as the driver leaves it before perturbations are measured."""
-    cell = Cell("scenes", "1_8", "psmt", 7, "small")
+    others = {name: value for name, value in small_settings.items() if name != "split"}
+    cell = Cell("scenes", "1_8", "psmt", 7, "small", tuple(words(others)))
     folder = tmp_path / "runs" / cell.name
     shutil.copytree(psmt_run, folder)
+    facts = read_json(folder / "config.json")
+    facts["config"]["data"]["split"], facts["config"]["system"]["seed"] = cell.split, cell.seed
+    write_json(folder / "config.json", facts)
     write_json(folder / MACHINE, ["one", "other"])
     return cell, folder
 
@@ -146,10 +153,39 @@ def test_a_run_in_tables(trained):
     assert len(tables["flips"]) == 3 * 3 * len(ROLES)
 
 
-def test_other_settings_than_the_presets_need_a_name(trained):
+def test_settings_of_a_cell_are_those_of_its_command():
+    cell = Cell("voc_mini", "1_8", "official-code", 3, "long", ("--epochs", "22", "--devices", "2"))
+    assert cell.config() == configure(
+        "voc_mini",
+        {"data": str(Path("voc_mini").resolve()), "split": "1_8", "seed": 3, "epochs": 22},
+        recipe="official-code",
+    )
+    assert flip_epochs(cell.config().method)[-1] == 24
+
+
+@pytest.mark.parametrize("other", ["--precision bf16", "--val-list some.txt", "--power 1"])
+def test_a_run_of_other_settings_than_its_cells_is_left_out(trained, tmp_path, capsys, other):
     cell, folder = trained
-    with pytest.raises(UserError, match=r"the settings of preset scenes in .*, got others; give runs .* --variant"):
-        measured(replace(cell, variant=""), folder)
+    changed = replace(cell, flags=(*cell.flags, *other.split()))
+    with pytest.raises(UserError, match=r"the settings of scenes small in .*, got others; give runs .* --variant"):
+        measured(changed, folder)
+    tables = evidence.gather(folder.parent, [changed], tmp_path / "tables")
+    assert len(tables.runs) == 0
+    assert f"{cell.name} is left out: expected the settings" in capsys.readouterr().out
+    assert len(evidence.gather(folder.parent, [changed, cell], tmp_path / "tables").runs) == 1
+
+
+def test_a_run_that_cannot_be_read_stops_no_other(trained, tmp_path, monkeypatch, capsys):
+    cell, folder = trained
+    broken = replace(cell, seed=8)
+    shutil.copytree(folder, folder.parent / broken.name)
+    (folder.parent / broken.name / "config.json").write_text("{")
+    work, called = driver(folder.parent), []
+    monkeypatch.setattr(work, "_call", lambda command, log: called.append(command[2]) or 2)
+    assert list(work.work([broken, cell])) == []
+    assert called == [str(folder)]
+    assert f"{broken.name}: expected" in capsys.readouterr().out
+    assert list(evidence.gather(folder.parent, [broken, cell], tmp_path / "tables").runs["seed"]) == [7]
 
 
 def test_tables_load_as_they_were_and_take_a_run_once(trained, tmp_path):
@@ -221,15 +257,29 @@ def test_t_vat_minus_vat_has_a_row_a_run_and_epoch():
     assert line == "| r | 3 |" + " +0.004 (+0.001 to +0.007) |" * len(ROLES)
 
 
-def test_the_exhibits_come_from_the_tables_alone(tmp_path, monkeypatch):
-    """What lies in the repository is what its tables give, to the byte where no picture is."""
-    monkeypatch.setattr(sys, "argv", ["evidence.py", "--out", str(tmp_path)])
-    assert evidence.main() == 0
+@pytest.fixture(scope="module")
+def redrawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exhibits, made from the tables that lie in the repository."""
+    out = tmp_path_factory.mktemp("exhibits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["evidence.py", "--out", str(out)])
+        assert evidence.main() == 0
+    return out
+
+
+def test_the_exhibits_come_from_the_tables_alone(redrawn):
+    """What lies in the repository is what its tables give."""
     there = evidence.RESULTS
-    drawn = {path.name for path in tmp_path.iterdir()}
+    drawn = {path.name for path in redrawn.iterdir()}
     assert drawn == {path.name for path in there.iterdir()} - {f"{name}.csv" for name in TABLES}
-    for name in sorted(drawn):
-        assert name.endswith(".png") or (tmp_path / name).read_bytes() == (there / name).read_bytes(), name
+    for path in redrawn.iterdir():
+        assert path.suffix == ".png" or path.read_bytes() == (there / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in evidence.RESULTS.glob("*.png")))
+def test_its_figures_show_the_tables(redrawn, tmp_path, name):
+    kept = shutil.copy(evidence.RESULTS / name, tmp_path / f"kept-{name}")  # a difference is drawn beside it
+    holds(kept, redrawn / name)
 
 
 def test_without_runs_there_is_nothing_but_the_published_table(tmp_path, monkeypatch):
@@ -274,15 +324,18 @@ def rows_of(path: Path) -> set[str]:
 
 def test_pages_show_the_tables_as_they_are():
     told = rows_of(ROOT / "docs" / "what-holds.md")
-    for name in ("scores", "ensemble", "perturbations"):
-        assert rows_of(evidence.RESULTS / f"{name}.md") <= told, f"{name}.md and docs/what-holds.md"
+    expected = set().union(
+        *(rows_of(evidence.RESULTS / f"{name}.md") for name in ("scores", "ensemble", "perturbations"))
+    )
+    columns = {row.count("|") for row in expected}
+    assert {row for row in told if row.count("|") in columns} == expected
     short = {line for line in rows_of(ROOT / "README.md") if "| 1/8 |" in line}
     assert short == {line for line in rows_of(evidence.RESULTS / "scores.md") if "| 1/8 |" in line}
 
 
 def driver(folder: Path, **changed) -> evidence.Driver:
     options = {"preset": "scenes", "data": None, "runs": folder, "device": "cpu", "jobs": 2, "threads": 1} | changed
-    return evidence.Driver(argparse.Namespace(**options), [])
+    return evidence.Driver(argparse.Namespace(**options))
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
@@ -329,38 +382,105 @@ def test_commands_are_shown_and_nothing_is_run(tmp_path, monkeypatch, capfd):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("words", [["voc_mini"], ["scenes", "--data", "x"], ["other"], ["scenes", "--seeds", "x"]])
-def test_a_wrong_command_line_ends_with_status_2(words, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["evidence.py", *words])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "voc_mini",
+        "scenes --data x",
+        "other",
+        "scenes --seeds x",
+        "camvid --data x --splits 1_16",
+        "scenes --variant ../x",
+        "scenes --variant a-b",
+    ],
+)
+def test_a_wrong_command_line_ends_with_status_2(command, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["evidence.py", *command.split()])
     with pytest.raises(SystemExit, match="2"):
         evidence.main()
     assert "error: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("--ema 0.5", r"expected the settings of scenes, got --ema 0.5; name other ones with --variant NAME"),
+        ("--nothing 1", r"expected flags of psmt-viz train, got .*--nothing.*; see psmt-viz train --help"),
+        ("--ema 2", r"--ema"),
+    ],
+)
+def test_flags_are_looked_at_before_anything_is_trained(flags, told, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["evidence.py", "scenes", "--runs", str(tmp_path / "runs"), "--", *flags.split()])
+    with pytest.raises(UserError, match=told):
+        evidence.main()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_machine_is_noted_when_it_changes(tmp_path, monkeypatch):
+    names = iter("AABA")
+    monkeypatch.setattr(evidence, "machine", lambda device, threads: next(names))
+    for _ in range(4):
+        driver(tmp_path)._note_machine(tmp_path)
+    assert read_json(tmp_path / MACHINE) == ["A", "B", "A"]
+
+
+def children(process: subprocess.Popen) -> list[int]:
+    """The processes that one has at work; each is listed with the thread that started it."""
+    lists = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(number) for each in lists for number in each.read_text().split()]
+
+
+def started(command: list[str], runs: Path, rng: random.Random) -> subprocess.Popen:
+    """A driver in the middle of a training that it started itself."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until, since = time.monotonic() + 180, None
+    while not since or not any(
+        state.stat().st_mtime > since for state in runs.glob("*/state.pt") if not finished(state.parent)
+    ):
+        assert process.poll() is None and time.monotonic() < until, "no training was met"
+        if not since and children(process):
+            since = time.time()
+        time.sleep(0.02)
+    time.sleep(rng.uniform(0, 0.5))
+    return process
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs to find a driver's trainings in /proc")
 def test_stopped_at_random_no_run_is_lost_and_none_trained_twice(tmp_path):
-    """Three stops: asked to end, and killed twice, when a training goes on without its driver."""
-    quick = [word for name, value in QUICK.items() if name != "split" for word in (f"--{name}", *value.split())]
+    """Three stops in the middle of trainings: asked to end, and killed twice; then trainings go on without a driver."""
+    longer = words({name: value for name, value in QUICK.items() if name != "split"} | {"steps-per-epoch": 12})
     runs, tables = tmp_path / "runs", tmp_path / "tables"
     command = [sys.executable, str(ROOT / "analysis" / "evidence.py"), "scenes", "--splits", "1_2", "--seeds", "1", "2"]
     command += ["--variant", "tiny", "--runs", str(runs), "--tables", str(tables), "--device", "cpu"]
-    command += ["--jobs", "2", "--threads", "1", "--", *quick]
+    command += ["--jobs", "2", "--threads", "1", "--", *longer]
     rng = random.Random(0)
-    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + rng.uniform(2, 9)
-        while child.poll() is None and time.monotonic() < until:
-            time.sleep(0.05)
-        child.send_signal(number)
-        child.wait(120)
+    first = started(command, runs, rng)
+    first.terminate()
+    assert first.wait(60) == 130
+    assert any("stopped; what was done is kept" in log.read_text() for log in runs.glob("*.log"))
+    for _ in range(2):
+        killed = started(command, runs, rng)
+        trainings = children(killed)
+        for number in trainings:
+            os.kill(number, signal.SIGSTOP)
+        killed.kill()
+        killed.wait()
+        try:
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as next_one:
+                assert next_one.stdout.readline().startswith("waiting for what is at work on")
+                next_one.kill()
+        finally:
+            for number in trainings:
+                os.kill(number, signal.SIGCONT)
     last = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert last.returncode == 0, last.stdout + last.stderr
     wanted = [cell.name for cell in cells("scenes", splits=["1_2"], seeds=[1, 2], variant="tiny")]
     found = Tables.load(tables)
     assert sorted(found.runs["run"]) == sorted(wanted)
-    assert set(found.runs["steps"]) == {6}
+    assert set(found.runs["steps"]) == {36}
     assert Counter(found.epochs["run"]) == dict.fromkeys(wanted, 3)
-    for name in wanted:
-        assert (runs / f"{name}.log").read_text().count("results: ") == 1
     before = {name: (runs / name / "last.safetensors").stat().st_mtime_ns for name in wanted}
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     assert before == {name: (runs / name / "last.safetensors").stat().st_mtime_ns for name in wanted}
+    for name in wanted:
+        assert (runs / f"{name}.log").read_text().count("results: ") == 1

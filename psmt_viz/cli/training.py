@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import CycloptsError, Parameter
 
 from psmt_viz.cli.app import app, say, show_classes
 from psmt_viz.config import PRESETS, RECIPES, Config, configure
@@ -42,15 +43,7 @@ def train(
     """Train PS-MT, or its supervised control, and leave a run folder. Flags left out keep the preset's value."""
     if resume and out is None:
         raise UserError("--out with --resume", "no --out", "name the run folder to go on with")
-    given = {name: value for name, value in vars(settings or Settings()).items() if value is not None}
-    for name in ("data", "labeled_list", "unlabeled_list", "val_list"):
-        if name in given and given[name] != "scenes":
-            # The run is read from other folders than this one.
-            given[name] = str(Path(given[name]).expanduser().resolve())
-    if config is None:
-        resolved = configure(preset, given, recipe=recipe or "supplement")
-    else:
-        resolved = _from_file(config, recipe, given)
+    resolved = _resolved(preset, recipe, config, settings)
     from psmt_viz.exhibits import draw_run, open_config_data, resolve_device
     from psmt_viz.results import Evaluation
     from psmt_viz.train.engine import Engine
@@ -71,6 +64,21 @@ def train(
     if engine.first:
         show_classes(Evaluation.load(run.folder))
         say(run.folder)
+
+
+def configured(words: Sequence[str]) -> Config:
+    """Returns the settings under which `psmt-viz train` with these words would train.
+
+    Raises:
+        UserError: where the command would end with one.
+    """
+    try:
+        _, bound, _ = app.parse_args(["train", *words], exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        got = " ".join(str(error).split())
+        raise UserError("flags of psmt-viz train", got, "see psmt-viz train --help") from error
+    given = bound.arguments
+    return _resolved(given.get("preset", "scenes"), *(given.get(name) for name in ("recipe", "config", "settings")))
 
 
 @app.command(name="import")
@@ -122,6 +130,17 @@ def _devices(text: str | None) -> int | tuple[int, ...] | None:
     if not all(number.strip().isdecimal() for number in numbers):
         raise UserError("--devices as a number (2) or a list (0,1)", repr(text), "give one of the two")
     return int(text) if len(numbers) == 1 else tuple(map(int, numbers))
+
+
+def _resolved(preset: str, recipe: str | None, config: Path | None, settings: Settings | None) -> Config:
+    given = {name: value for name, value in vars(settings or Settings()).items() if value is not None}
+    for name in ("data", "labeled_list", "unlabeled_list", "val_list"):
+        if name in given and given[name] != "scenes":
+            # The run is read from other folders than this one.
+            given[name] = str(Path(given[name]).expanduser().resolve())
+    if config is None:
+        return configure(preset, given, recipe=recipe or "supplement")
+    return _from_file(config, recipe, given)
 
 
 def _from_file(path: Path, recipe: str | None, given: dict[str, Any]) -> Config:
