@@ -7,8 +7,8 @@ Command:  python analysis/evidence.py                                       # th
           python analysis/evidence.py voc_mini --data DIR --jobs 2
           python analysis/evidence.py voc --data ~/VOC2012 --dry-run -- --devices 4
           python analysis/evidence.py voc_mini --data DIR --variant r50 -- --backbone resnet50 --crop 321
-Cost:     the exhibits 15 s. On 2 cores scenes an hour, voc_mini six hours for split 1_8 and nine for the others, camvid
-          two. Stopped at any time, the same command goes on where it was. Weights kept: 0.7 GB a run of real images.
+Cost:     the exhibits 15 s. On 2 cores scenes an hour, voc_mini four for split 1_8 and five for the others, camvid one
+          and a half. Stopped at any time, the same command goes on where it was. Weights of a run of images: 0.7 GB.
 Expected: analysis/results/evidence/: runs.csv (a row a run), classes, epochs, flips and paired.csv, and the exhibits.
 """
 

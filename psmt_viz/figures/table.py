@@ -186,9 +186,7 @@ def _cells(row: Mapping[Any, Any], escape: Callable[[str], str], *, minus: str =
         elif math.isnan(low):
             cells.append(f"{value:.2f}".replace("-", minus))
         else:
-            # Scores of seeds differ before the second decimal; gains are that small.
-            value, low, high = (f"{each:.{2 if name in _GAINS else 1}f}" for each in (value, low, high))
-            cells.append(f"{value} ({low} to {high})".replace("-", minus))
+            cells.append(f"{value:.2f} ({low:.2f} to {high:.2f})".replace("-", minus))
     return cells
 
 

@@ -145,9 +145,9 @@ def test_files_and_escaping(tmp_path):
 
 def test_means_are_read_with_their_spread_and_losses_with_a_minus(tmp_path):
     _, markdown, latex = (path.read_text() for path in write_table(score_table(two_seeds()), tmp_path))
-    spread = "46.7 (33.3 to 60.0)"
+    spread = "46.67 (33.33 to 60.00)"
     assert (
-        f"| mean | s | camvid | 1\\_8 | 2 | {spread} | {spread} | 66.7 (33.3 to 100.0) | 33.3 (33.3 to 33.3) | "
+        f"| mean | s | camvid | 1\\_8 | 2 | {spread} | {spread} | 66.67 (33.33 to 100.00) | 33.33 (33.33 to 33.33) | "
         "0.00 (-26.67 to 26.67) | -20.00 (-40.00 to 0.00) |" in markdown
     )
     assert "| this run | s-0 | camvid | 1\\_8 | 1 | 60.00 | 33.33 | 100.00 | 33.33 | 26.67 | -40.00 |" in markdown
