@@ -12,6 +12,7 @@ from evidence_summaries import (
     differences,
     ensemble_during_training,
     gains,
+    labels_learned,
     perturbations,
     perturbations_in_short,
     scores,
@@ -54,6 +55,7 @@ def write_exhibits(tables: Tables, out: Path) -> None:
     write_table(score_table(tables.scores()), out)
     texts = {
         "scores": scores(tables.runs),
+        "labels_learned": labels_learned(tables),
         "ensemble": ensemble_during_training(tables),
         "perturbations": perturbations_in_short(tables),
         "perturbations_by_epoch": perturbations(tables),

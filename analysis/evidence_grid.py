@@ -110,7 +110,12 @@ class Cell:
             words += ["--keep-last", "1000"]  # epochs; all of them
         return [*words, *self.flags, "--device", device, "--out", str(folder), "--resume"]
 
-    def perturb(self, folder: Path, epoch: int, device: str) -> list[str]:
+    def score_labeled(self, folder: Path, data: str | None, device: str) -> list[str]:
+        """Returns the words of the command that scores a finished run on the images whose labels it learned."""
+        words = ["psmt-viz", "evaluate", str(folder), "--part", "labeled", *(["--data", data] if data else [])]
+        return [*words, "--device", device, "--out", str(labeled_folder(folder))]
+
+    def perturb(self, folder: Path, epoch: int, data: str | None, device: str) -> list[str]:
         """Returns the words of the command that measures perturbations on the weights of an epoch."""
         words = [
             "psmt-viz",
@@ -123,13 +128,18 @@ class Cell:
             "tvat",
             "random",
         ]
-        words += ["--eps", f"{PAPER_EPS:g}", "--images", str(FLIP_IMAGES), "--device", device]
-        return [*words, "--out", str(flips_folder(folder, epoch))]
+        words += ["--eps", f"{PAPER_EPS:g}", "--images", str(FLIP_IMAGES), *(["--data", data] if data else [])]
+        return [*words, "--device", device, "--out", str(flips_folder(folder, epoch))]
 
 
 def flip_epochs(method: MethodConfig) -> list[int]:
     """Returns the epochs after which perturbations are measured, from the end of the warm-up to the last."""
     return sorted({method.warmup_epochs + round(share * method.epochs) for share in LOOKED_AT})
+
+
+def labeled_folder(run: Path) -> Path:
+    """Returns where a run's scores on its labelled images lie."""
+    return run / "labeled"
 
 
 def flips_folder(run: Path, epoch: int) -> Path:

@@ -40,6 +40,24 @@ def scores(runs: pd.DataFrame) -> str:
     return markdown(head, rows)
 
 
+def labels_learned(tables: Tables) -> str:
+    """Returns the student's mIoU in % on the images whose labels it learned, and on those for validation.
+
+    Both are means over the classes that both have; what was not measured on the labelled images is left out.
+    """
+    head = ["data", "labels", "arm", "seeds", "on its labelled images", "on the validation images", "points between"]
+    both = tables.classes.reindex(columns=["run", "role", "iou", "labeled_iou"]).dropna()
+    means = 100 * both[both["role"] == "student"].groupby("run")[["iou", "labeled_iou"]].mean()
+    rows = []
+    for (dataset, split, arm), of in _in_order(tables.runs[tables.runs["run"].isin(means.index)]):
+        own = means.loc[of["run"]]
+        spreads = [
+            _spread(values, ".1f") for values in (own["labeled_iou"], own["iou"], own["labeled_iou"] - own["iou"])
+        ]
+        rows.append([dataset, split.replace("_", "/"), LABELS[arm], str(len(of)), *spreads])
+    return markdown(head, rows)
+
+
 def ensemble_during_training(tables: Tables) -> str:
     """Returns how often and by how much the ensemble lies above the student, by third of the training after warm-up."""
     thirds = ("first third", "second third", "last third")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self, cast
 
 import pandas as pd
-from evidence_grid import Cell, flip_epochs, flips_folder
+from evidence_grid import Cell, flip_epochs, flips_folder, labeled_folder
 
 from psmt_viz.config import Config, decisive
 from psmt_viz.errors import UserError
@@ -19,6 +21,7 @@ from psmt_viz.runs import Run
 MACHINE = "machine.json"
 """In a run folder: on what it was trained, in the order in which it went from one to the next."""
 _RUN = "run"
+_ALIKE = ("parts", "images")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +29,9 @@ class Tables:
     """Measurements of runs; `run`, the first column of each, is the key between them. Shares are in [0, 1]."""
 
     runs: pd.DataFrame
-    """A row a run: dataset, split, arm, seed, settings, steps, versions, hours, machine and miou_<role>."""
+    """A row a run: dataset, split, arm, seed, settings, steps, images, versions, hours, machine and miou_<role>."""
     classes: pd.DataFrame
-    """A row a run, role and class: iou."""
+    """A row a run, role and class: iou, and labeled_iou on the images whose labels were learned, if it was measured."""
     epochs: pd.DataFrame
     """A row a run and epoch: what metrics.csv has."""
     flips: pd.DataFrame
@@ -49,20 +52,29 @@ class Tables:
         for each in fields(self):
             write_csv(folder / f"{each.name}.csv", getattr(self, each.name))
 
-    def updated(self, new: Iterable[Mapping[str, pd.DataFrame]]) -> Tables:
+    def updated(self, new: Iterable[Mapping[str, pd.DataFrame]], without: Iterable[str] = ()) -> Tables:
         """Returns the tables with the rows of some runs added, in place of earlier ones of the same runs.
 
         Args:
             new: Of each run, tables by name, as `measured` returns them.
+            without: Runs whose rows are taken out.
+
+        Raises:
+            UserError: if runs of one data set and labelled share have seen other images, or a batch in other parts.
         """
         found = list(new)
-        names = {name for run in found for name in run["runs"][_RUN]}
+        names = {name for run in found for name in run["runs"][_RUN]} | set(without)
         tables = {}
         for name in (each.name for each in fields(self)):
             before, added = getattr(self, name), [run[name] for run in found if name in run]
             parts = [each for each in (before[~before[_RUN].isin(names)], *added) if len(each)]
             table = pd.concat(parts, ignore_index=True) if parts else before.iloc[:0]
             tables[name] = table.sort_values(_RUN, kind="stable", ignore_index=True)
+        for (dataset, split), of in tables["runs"].groupby(["dataset", "split"]):
+            kinds = [" and ".join(same[_RUN]) for _, same in of.reindex(columns=[_RUN, *_ALIKE]).groupby(list(_ALIKE))]
+            if len(kinds) > 1:
+                wanted = f"the same images, and parts of a batch, in all runs of {dataset} {split}"
+                raise UserError(wanted, " against ".join(kinds), "keep them apart with --tables or --variant")
         return Tables(**tables)
 
     def curves(self, dataset: str, split: str, labels: Mapping[str, str]) -> list[Curves]:
@@ -107,6 +119,17 @@ def compared(config: Config) -> dict[str, Any]:
     return settings
 
 
+def check_settings(cell: Cell, run: Run) -> None:
+    """Refuses a run that was trained with other settings than its cell's.
+
+    Raises:
+        UserError: in that case.
+    """
+    if compared(run.config) != compared(cell.config()):
+        fix = "give runs with other settings a name of their own with --variant"
+        raise UserError(f"the settings of {cell.dataset} in {run.folder}", "others", fix)
+
+
 def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
     """Returns what a finished run has measured, as its rows of each table.
 
@@ -114,10 +137,9 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
         UserError: if it was trained with other settings than its cell's.
     """
     run, evaluation = Run.open(folder), Evaluation.load(folder)
+    check_settings(cell, run)
     config, miou = run.config, evaluation.miou
-    if compared(config) != compared(cell.config()):
-        fix = "give runs with other settings a name of their own with --variant"
-        raise UserError(f"the settings of {cell.dataset} in {folder}", "others", fix)
+    images = [run.data_fingerprint["sha256"], run.data_fingerprint["split_sha256"]]
     row = {
         "dataset": cell.dataset,
         "split": cell.split,
@@ -133,7 +155,9 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
         "batch_unlabeled": config.method.batch_unlabeled,
         "lr": config.optim.lr,
         "ema": config.method.ema,
+        "parts": run.plan["parts"],
         "steps": run.plan["total_steps"],
+        "images": hashlib.sha256(" ".join(images).encode()).hexdigest()[:12],
         "train_images": run.data_fingerprint["train"],
         "val_images": run.data_fingerprint["val"],
         "psmt_viz": run.versions["psmt-viz"],
@@ -141,12 +165,12 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
         "hours": round(read_csv(folder / "timing.csv")["seconds"].sum() / 3600, 3),
         # Whoever ran the command by hand has left no note.
         "machine": " then ".join(read_json(folder / MACHINE)) if (folder / MACHINE).is_file() else "not noted",
-        **{f"miou_{role}": miou.get(role) for role in ROLES},
+        **{f"miou_{role}": miou.get(role, math.nan) for role in ROLES},
     }
-    classes = (
-        evaluation.table().drop(columns=["miou", "pixel_accuracy"]).melt("role", var_name="class", value_name="iou")
-    )
-    classes["class"] = classes["class"].str.removeprefix("iou_")
+    classes = _by_class(evaluation, "iou")
+    if (labeled_folder(folder) / Evaluation.FACTS).is_file():
+        labeled = _by_class(Evaluation.load(labeled_folder(folder)), "labeled_iou")
+        classes = classes.merge(labeled, on=["role", "class"], how="left")
     tables = {"runs": pd.DataFrame([row]), "classes": classes, "epochs": run.metrics()}
     folders = {e: flips_folder(folder, e) for e in flip_epochs(config.method)} if cell.perturbed else {}
     if folders and all((path / Flips.FACTS).is_file() for path in folders.values()):  # all of its epochs, or none
@@ -156,3 +180,9 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
     for table in tables.values():
         table.insert(0, _RUN, cell.name)
     return tables
+
+
+def _by_class(evaluation: Evaluation, name: str) -> pd.DataFrame:
+    """IoU by role and class, as a column of that name."""
+    table = evaluation.table().drop(columns=["miou", "pixel_accuracy"]).melt("role", var_name="class", value_name=name)
+    return table.assign(**{"class": table["class"].str.removeprefix("iou_")})

@@ -94,6 +94,8 @@ class RunSubject(Subject):
     bundle: PSMT
     weights: str
     """`last`, `best` or `epoch-NNNN`."""
+    elsewhere: bool = False
+    """Whether the data is another than the run's own."""
 
     @classmethod
     def open(cls, folder: Path | None, *, data: str | None, weights: str, device: str) -> Self:
@@ -119,14 +121,40 @@ class RunSubject(Subject):
             got = ", ".join(opened.classes)
             raise UserError(f"data with the run's classes {', '.join(run.classes)}", got, "give other --data")
         facts = {**run.facts(opened.name), "weights": weights, "device": device}
-        return cls(name=run.name, run=run, bundle=bundle, data=opened, weights=weights, device=device, facts=facts)
+        return cls(
+            name=run.name,
+            run=run,
+            bundle=bundle,
+            data=opened,
+            elsewhere=data is not None,
+            weights=weights,
+            device=device,
+            facts=facts,
+        )
 
-    def score(self) -> Evaluation:
-        """Scores every role as the run's own validation does."""
+    def ids(self, part: str) -> tuple[str, ...]:
+        """Returns the images of a part: `val`, or `labeled` or `unlabeled` of the run's split.
+
+        Raises:
+            UserError: if there are none, or they were listed for other data than this.
+        """
+        split = self.run.config.data.split
+        if part != "val" and self.elsewhere and self.run.config.data.labeled_list is not None:
+            got = "--data, for which its labelled images were not listed"
+            raise UserError(f"the run's own data with --part {part}", got, "leave --data out")
+        chosen = self.data.ids("val") if part == "val" else getattr(self.data.split(split), part)
+        if not chosen:
+            raise UserError(f"{part} images in split {split}", "none", "look at another part with --part")
+        return chosen
+
+    def score(self, part: str = "val") -> Evaluation:
+        """Scores every role on a part, as `ids` takes it, in the way of the run's own validation."""
         views = self.run.config.views
         return evaluate(
             self.bundle,
             self.data,
+            part=part,
+            ids=self.ids(part),
             window=views.window,
             window_stride=views.window_stride,
             device=self.device,
@@ -134,9 +162,9 @@ class RunSubject(Subject):
         )
 
 
-def make_evaluation(subject: RunSubject, out: Path) -> tuple[Evaluation, list[Path]]:
-    """Scores every role; writes evaluation.csv, confusion.csv, evaluation.json and the two figures."""
-    result = subject.score()
+def make_evaluation(subject: RunSubject, out: Path, *, part: str = "val") -> tuple[Evaluation, list[Path]]:
+    """Scores every role on a part; writes evaluation.csv, confusion.csv, evaluation.json and the two figures."""
+    result = subject.score(part)
     return result, result.save(out) + figures.write_evaluation(result, out)
 
 

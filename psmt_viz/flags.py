@@ -48,6 +48,7 @@ RunFolder = Annotated[Path | None, Parameter(help="A run folder; left out, the r
 RunFolders = Annotated[tuple[Path, ...], several("Run folders; left out, the run that comes with psmt-viz.")]
 Data = Annotated[str | None, Parameter(help="A data set; left out, the one that the run was trained on.")]
 Out = Annotated[Path | None, Parameter(help="Folder for the results; left out, a new one under runs/.")]
+Part = Literal["val", "labeled", "unlabeled"]
 Seed = Annotated[int, Parameter(help="Everything random follows from it.", converter=whole_number)]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
 Weights = Annotated[str, Parameter(help="Which weights of the run: last, best, or epoch-NNNN where they were kept.")]

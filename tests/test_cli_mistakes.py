@@ -243,6 +243,18 @@ def test_weights_cut_short(run: Run, copied: Path, damage: str) -> None:
     assert run("evaluate", copied, "--weights", "best", "--out", "out").status == 0
 
 
+def test_a_part_without_images_or_labels(run: Run, copied: Path, blocks_folder: Path, tmp_path: Path) -> None:
+    config = copied / "config.json"
+    config.write_text(edited(lambda facts: facts["config"]["data"].update(split="full"))(config.read_text()))
+    outcome = run("evaluate", copied, "--part", "unlabeled", "--out", "out")
+    refused(outcome, "unlabeled images in split full", "none", "--part")
+    assert not Path("out").exists()
+    data = Path(shutil.copytree(blocks_folder, tmp_path / "data"))
+    next((data / "SegmentationClass").glob("*train*")).unlink()
+    refused(run("evaluate", copied, "--data", data, "--part", "labeled", "--out", "out"), "SegmentationClass")
+    assert not Path("out").exists()
+
+
 def test_weights_of_another_network(run: Run, copied: Path, supervised_run: Path) -> None:
     shutil.copy(supervised_run / "last.safetensors", copied / "last.safetensors")
     refused(run("evaluate", copied, "--out", "out"), "teacher1's weights", "the run that they belong to")

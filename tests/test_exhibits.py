@@ -31,6 +31,7 @@ from psmt_viz.exhibits import (
     resolve_device,
     tsne_remark,
 )
+from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.redraw import redraw
 from psmt_viz.results import Evaluation, Flips, TrainingBatch
 from psmt_viz.runs import Run
@@ -52,6 +53,21 @@ def everything(psmt_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     (out / "notes.txt").write_text("mine")
     remarks = make_all(opened(psmt_run), out, n_pixels=25, images=1, eps=4.0, sweep=(2.0,), seed=3, jobs=1)
     return out, remarks
+
+
+def test_the_parts_of_a_split_are_scored_apart(psmt_run: Path) -> None:
+    """The pixels of both parts are those of the training images, each counted once."""
+    subject = opened(psmt_run)
+    split = subject.data.split("1_2")
+    found = {part: subject.score(part) for part in ("labeled", "unlabeled")}
+    assert {part: (each.parameters["part"], each.parameters["images"]) for part, each in found.items()} == {
+        "labeled": ("labeled", len(split.labeled)),
+        "unlabeled": ("unlabeled", len(split.unlabeled)),
+    }
+    together = evaluate(subject.bundle, subject.data, part="train").confusion
+    for role, matrix in together.items():
+        np.testing.assert_array_equal(sum(each.confusion[role] for each in found.values()), matrix)
+    assert found["labeled"].miou != found["unlabeled"].miou
 
 
 def digest(path: Path) -> str:

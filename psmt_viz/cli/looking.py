@@ -27,6 +27,7 @@ from psmt_viz.flags import (
     Neighbors,
     NPixels,
     Out,
+    Part,
     RunFolder,
     Seed,
     ShownClasses,
@@ -45,16 +46,20 @@ def evaluate(
     run: RunFolder = None,
     *,
     data: Data = None,
+    part: Annotated[
+        Part,
+        Parameter(help="Which images: those for validation, or the labelled or unlabelled ones of the run's split."),
+    ] = "val",
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Score student, teachers and their ensemble on the validation images."""
+    """Score student, teachers and their ensemble on the validation images, or on those of the training."""
     from psmt_viz.exhibits import RunSubject, make_evaluation
 
     subject = RunSubject.open(run, data=data, weights=weights, device=device)
     with results_folder(out, "evaluate", subject.name) as folder:
-        result, _ = make_evaluation(subject, folder)
+        result, _ = make_evaluation(subject, folder, part=part)
         show_classes(result)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,13 +71,15 @@ def configured(words: Sequence[str]) -> Config:
     """Returns the settings under which `psmt-viz train` with these words would train.
 
     Raises:
-        UserError: where the command would end with one.
+        UserError: if a flag is unknown or a setting out of bounds; data and devices are not looked at.
     """
+    got = shlex.join(words)
     try:
-        _, bound, _ = app.parse_args(["train", *words], exit_on_error=False, print_error=False)
+        verb, bound, _ = app.parse_args(["train", *words], exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        got = " ".join(str(error).split())
-        raise UserError("flags of psmt-viz train", got, "see psmt-viz train --help") from error
+        verb, got = None, " ".join(str(error).split())
+    if verb is not train:  # --help and --version are verbs of their own
+        raise UserError("flags of psmt-viz train", got, "see psmt-viz train --help")
     given = bound.arguments
     return _resolved(given.get("preset", "scenes"), *(given.get(name) for name in ("recipe", "config", "settings")))
 

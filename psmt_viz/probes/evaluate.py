@@ -36,8 +36,8 @@ def evaluate(
     Args:
         bundle: Networks; each is put in eval mode.
         data: The data set.
-        part: `train` or `val`.
-        ids: Only these images of it.
+        part: `train` or `val`; any name for the images of `ids`.
+        ids: The images; left out, all of the part.
         window: Side of a window that slides over the images, in pixels; left out, they are seen whole.
         window_stride: Its step, as a share of the side.
         device: A torch device, where the networks are.

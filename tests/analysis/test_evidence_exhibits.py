@@ -1,0 +1,65 @@
+"""The exhibits in the repository and its pages: what its tables give."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import evidence
+import pytest
+from figures.pictures import holds
+from made_up import TABLES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def redrawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exhibits, made from the tables that lie in the repository."""
+    out = tmp_path_factory.mktemp("exhibits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["evidence.py", "--out", str(out)])
+        assert evidence.main() == 0
+    return out
+
+
+def test_the_exhibits_come_from_the_tables_alone(redrawn):
+    """What lies in the repository is what its tables give."""
+    there = evidence.RESULTS
+    drawn = {path.name for path in redrawn.iterdir()}
+    assert drawn == {path.name for path in there.iterdir()} - {f"{name}.csv" for name in TABLES}
+    for path in redrawn.iterdir():
+        assert path.suffix == ".png" or path.read_bytes() == (there / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in evidence.RESULTS.glob("*.png")))
+def test_its_figures_show_the_tables(redrawn, tmp_path, name):
+    drawn = shutil.copy(redrawn / name, tmp_path / name)  # a difference is drawn beside it
+    holds(evidence.RESULTS / name, Path(drawn))
+
+
+def test_without_runs_there_is_nothing_but_the_published_table(tmp_path, monkeypatch):
+    words = ["evidence.py", "--tables", str(tmp_path / "none"), "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", words)
+    assert evidence.main() == 0
+    assert not list(tmp_path.glob("*.png"))
+    assert (tmp_path / "table1.md").read_text().count("| published |") == 4
+
+
+def rows_of(path: Path) -> set[str]:
+    return {line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("| ")}
+
+
+def test_pages_show_the_tables_as_they_are():
+    told = rows_of(ROOT / "docs" / "what-holds.md")
+    expected = set().union(
+        *(
+            rows_of(evidence.RESULTS / f"{name}.md")
+            for name in ("scores", "labels_learned", "ensemble", "perturbations")
+        )
+    )
+    columns = {row.count("|") for row in expected}
+    assert {row for row in told if row.count("|") in columns} == expected
+    short = {line for line in rows_of(ROOT / "README.md") if "| 1/8 |" in line}
+    assert short == {line for line in rows_of(evidence.RESULTS / "scores.md") if "| 1/8 |" in line}
