@@ -28,7 +28,7 @@ from pathlib import Path
 
 from evidence_driver import Driver, locked
 from evidence_figures import write_exhibits
-from evidence_grid import ARMS, GRID, RATIOS, Cell, cells
+from evidence_grid import ARMS, GRID, SPLITS, Cell, cells
 from evidence_tables import Tables, compared, finished, measured
 
 from psmt_viz.errors import UserError
@@ -108,7 +108,7 @@ def read_command() -> tuple[argparse.Namespace, list[Cell]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("preset", nargs="?", choices=GRID, help="left out, nothing is trained")
     parser.add_argument("--data", help="the folder of images, for every preset but scenes")
-    parser.add_argument("--splits", nargs="+", choices=RATIOS, default=[], help="left out, all of the grid")
+    parser.add_argument("--splits", nargs="+", choices=SPLITS, default=[], help="left out, all of the grid")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=[], help="left out, all of the grid")
     parser.add_argument("--seeds", type=int, nargs="+", default=[], help="left out, all of the grid")
     parser.add_argument(

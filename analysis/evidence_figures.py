@@ -16,6 +16,7 @@ from evidence_summaries import (
     perturbations,
     perturbations_in_short,
     scores,
+    share,
     with_origin,
 )
 from evidence_tables import Tables
@@ -85,7 +86,7 @@ def draw_gain(gained: pd.DataFrame, looks: Mapping[str, dict[str, Any]]) -> Figu
             ax.plot(places, means[shares], color=color, marker=marker, label=plain(dataset))
             own = [RATIOS.index(split) + aside for split in of["split"]]
             ax.scatter(own, of["gain"], s=9, marker=marker, facecolors="none", edgecolors=color, linewidths=0.6)
-        ax.set_xticks(range(len(RATIOS)), [split.replace("_", "/") for split in RATIOS])
+        ax.set_xticks(range(len(RATIOS)), [share(split) for split in RATIOS])
         ax.set_xlim(-0.4, len(RATIOS) - 0.6)
         ax.set(
             xlabel="labelled share of the training images", ylabel="PS-MT's ensemble minus supervised\n(points of mIoU)"

@@ -31,6 +31,9 @@ LABELS: Mapping[str, str] = MappingProxyType(
 CONTROL, METHOD = "supervised", "psmt"
 BOTH = (CONTROL, METHOD)
 RATIOS = ("1_16", "1_8", "1_4", "1_2")
+ALL = "full"
+"""Every training image with its label: what a method for unlabelled ones can hope for at these steps."""
+SPLITS = (*RATIOS, ALL)
 
 SEEDS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {"scenes": (1, 2, 3), "voc_mini": (1, 2, 3), "camvid": (1, 2), "voc": (1, 2, 3)}
@@ -38,9 +41,12 @@ SEEDS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 """Preset -> its seeds. Settings of presets and the difficulty of `scenes` were chosen on seeds 0 and 100: left out."""
 GRID: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = MappingProxyType(
     {
-        "scenes": tuple((split, BOTH) for split in ("1_8", "1_16", "1_4", "1_2")),
-        "camvid": (("1_8", BOTH),),
-        "voc_mini": (("1_8", BOTH), ("1_8", tuple(ARMS)[2:]), *((split, BOTH) for split in ("1_16", "1_4", "1_2"))),
+        "scenes": (("1_8", BOTH), (ALL, BOTH[:1]), *((split, BOTH) for split in ("1_16", "1_4", "1_2"))),
+        "camvid": (("1_8", BOTH), (ALL, BOTH[:1])),
+        "voc_mini": (
+            *(("1_8", BOTH), (ALL, BOTH[:1]), ("1_8", tuple(ARMS)[2:])),
+            *((split, BOTH) for split in ("1_16", "1_4", "1_2")),
+        ),
         "voc": tuple((split, BOTH) for split in RATIOS),
     }
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
-from evidence_grid import CONTROL, LABELS, METHOD, RATIOS
+from evidence_grid import ALL, CONTROL, LABELS, METHOD, SPLITS
 from evidence_tables import Tables
 
 from psmt_viz.config import PAPER_EPS
@@ -36,7 +36,7 @@ def scores(runs: pd.DataFrame) -> str:
     for (dataset, split, arm), of in _in_order(runs):
         gained = gains(runs[(runs["dataset"] == dataset) & (runs["split"] == split)], arm)["gain"]
         cells = [_spread(100 * of[f"miou_{role}"].dropna(), ".1f") for role in ROLES]
-        rows.append([dataset, split.replace("_", "/"), LABELS[arm], str(len(of)), *cells, _spread(gained, "+.1f")])
+        rows.append([dataset, share(split), LABELS[arm], str(len(of)), *cells, _spread(gained, "+.1f")])
     return markdown(head, rows)
 
 
@@ -54,7 +54,7 @@ def labels_learned(tables: Tables) -> str:
         spreads = [
             _spread(values, ".1f") for values in (own["labeled_iou"], own["iou"], own["labeled_iou"] - own["iou"])
         ]
-        rows.append([dataset, split.replace("_", "/"), LABELS[arm], str(len(of)), *spreads])
+        rows.append([dataset, share(split), LABELS[arm], str(len(of)), *spreads])
     return markdown(head, rows)
 
 
@@ -83,7 +83,7 @@ def ensemble_during_training(tables: Tables) -> str:
                 parts[3 * number // len(above)].append(float(value))
         counted = [f"{sum(value > 0 for value in part)} of {len(part)}, {_mean(part)}" for part in parts]
         ends = [_spread(100 * (of["miou_ensemble"] - of[f"miou_{role}"]), "+.2f") for role in ROLES[:3]]
-        rows.append([dataset, split.replace("_", "/"), str(len(of)), *counted, *ends])
+        rows.append([dataset, share(split), str(len(of)), *counted, *ends])
     return markdown(head, rows)
 
 
@@ -147,6 +147,11 @@ def _last(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["epoch"] == table.groupby("run")["epoch"].transform("max")]
 
 
+def share(split: str) -> str:
+    """Returns how a split is shown."""
+    return "all" if split == ALL else split.replace("_", "/")
+
+
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
@@ -159,7 +164,7 @@ def _in_order(runs: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFra
         return []
     groups = {(str(a), str(b), str(c)): of for (a, b, c), of in runs.groupby(["dataset", "split", "arm"])}
     arms = list(LABELS)
-    return sorted(groups.items(), key=lambda group: (group[0][0], RATIOS.index(group[0][1]), arms.index(group[0][2])))
+    return sorted(groups.items(), key=lambda group: (group[0][0], SPLITS.index(group[0][1]), arms.index(group[0][2])))
 
 
 def _spread(values: pd.Series, form: str) -> str:

@@ -7,7 +7,7 @@ from statistics import mean
 import numpy as np
 import pandas as pd
 import pytest
-from evidence_grid import Cell
+from evidence_grid import ALL, BOTH, Cell
 from evidence_summaries import (
     ensemble_during_training,
     gains,
@@ -34,6 +34,7 @@ def test_gains_are_taken_on_the_same_seed():
     assert found.set_index("seed")["gain"].to_dict() == pytest.approx(expected)
     line = next(line for line in scores(tables.runs).splitlines() if "| PS-MT |" in line)
     assert "nan" not in scores(tables.runs)
+    assert "| all | supervised | 1 |" in scores(small(seeds=(1,), arms=BOTH[:1], split=ALL).runs)
     low, high = sorted(expected.values())
     assert line.endswith(f"| {mean(expected.values()):+.1f} ({low:+.1f} to {high:+.1f}) |")
 
