@@ -12,8 +12,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from psmt_viz.config import configure
 from psmt_viz.files import sha256, write_json
+from psmt_viz.presets import configure
 from psmt_viz.results import Evaluation
 from psmt_viz.runs import Run
 

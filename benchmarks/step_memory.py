@@ -120,7 +120,7 @@ def measure(case: Case, device: str) -> Figures:
     """Takes a step of warm-up and one of PS-MT, in this process."""
     import torch
 
-    from psmt_viz.config import configure
+    from psmt_viz.presets import configure
     from psmt_viz.train.engine import Engine
     from psmt_viz.train.loop import Trainer
     from psmt_viz.train.memory import estimate_memory

@@ -21,7 +21,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from psmt_viz.cli import app
-from psmt_viz.config import FIELDS, GROUPS, PRESETS, RECIPES, SPLIT_SETTINGS, Config
+from psmt_viz.config import FIELDS, GROUPS, Config
+from psmt_viz.presets import PRESETS, RECIPES, SPLIT_SETTINGS
 
 ROOT = Path(__file__).parent.parent
 COPIES = "repository"

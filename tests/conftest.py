@@ -129,8 +129,8 @@ def bundle(psmt_run: Path) -> Any:
 
 
 def _trained(data: Path, folder: Path, settings: dict[str, Any]) -> Path:
-    from psmt_viz.config import configure
     from psmt_viz.data import VocFolder
+    from psmt_viz.presets import configure
     from psmt_viz.train.session import train
 
     folder.mkdir()

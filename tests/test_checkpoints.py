@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import psmt_viz
-from psmt_viz.config import configure
 from psmt_viz.data import open_data
 from psmt_viz.files import sha256
+from psmt_viz.presets import configure
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.results import Evaluation
 from psmt_viz.runs import Run, shipped_run

@@ -5,8 +5,9 @@ import math
 import docstring_parser
 import pytest
 
-from psmt_viz.config import FIELDS, GROUPS, PRESETS, RECIPES, SPLIT_SETTINGS, Config, configure, decisive
+from psmt_viz.config import FIELDS, GROUPS, Config, decisive
 from psmt_viz.errors import UserError
+from psmt_viz.presets import PRESETS, RECIPES, SPLIT_SETTINGS, configure
 
 
 def resolve(preset, **values):

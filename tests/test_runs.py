@@ -3,8 +3,8 @@ import json
 import pandas as pd
 import pytest
 
-from psmt_viz.config import configure
 from psmt_viz.errors import UserError
+from psmt_viz.presets import configure
 from psmt_viz.results import write_csv
 from psmt_viz.runs import Run, experiments, versions
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from psmt_viz.config import Arch, Config, ModelConfig, configure
+from psmt_viz.config import Arch, Config, ModelConfig
 from psmt_viz.data import open_data
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
 from psmt_viz.data.layout import VOC_CLASSES
@@ -23,6 +23,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, sha256, whole
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.psmt import PSMT, load_run
+from psmt_viz.presets import configure
 from psmt_viz.runs import Run, versions
 
 _ARCH: Arch = "psmt-deeplabv3plus"

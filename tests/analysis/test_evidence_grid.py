@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from evidence_grid import ALL, ARMS, BOTH, GRID, LABELS, Cell, cells, flip_epochs
 
-from psmt_viz.config import configure, decisive
+from psmt_viz.config import decisive
+from psmt_viz.presets import configure
 
 EVERY = [cell for preset in GRID for cell in cells(preset)]
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from authors import light_state, save, shapes
 
-from psmt_viz.config import configure
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
 from psmt_viz.data.layout import VOC_CLASSES
 from psmt_viz.errors import UserError
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.exchange import OfficialCheckpoint, export_official, import_official, read_official
 from psmt_viz.models.psmt import load_run
+from psmt_viz.presets import configure
 from psmt_viz.runs import Run
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_psmt_deeplabv3plus.json").read_text())

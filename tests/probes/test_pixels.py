@@ -237,7 +237,7 @@ def test_too_many_pixels_say_how_many_there_are(bundle: PSMT, blocks: Any) -> No
 
 
 def test_fewer_than_five_classes(blocks: Any) -> None:
-    from psmt_viz.config import configure
+    from psmt_viz.presets import configure
 
     config = configure("scenes", {"aspp_channels": 4, "low_channels": 4, "decoder_channels": 4}).model
 

@@ -1,8 +1,8 @@
 import pytest
 from by_hand import TINY
 
-from psmt_viz.config import configure
 from psmt_viz.data.scenes import Scenes
+from psmt_viz.presets import configure
 from psmt_viz.train.session import train
 
 

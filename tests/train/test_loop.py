@@ -19,7 +19,7 @@ from by_hand import (
     states,
 )
 
-from psmt_viz.config import RECIPES
+from psmt_viz.presets import RECIPES
 from psmt_viz.train import loop
 from psmt_viz.train.loop import MEASURED, Trainer, updated_teacher
 

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from psmt_viz.config import configure
 from psmt_viz.errors import UserError
 from psmt_viz.models.psmt import PSMT
+from psmt_viz.presets import configure
 from psmt_viz.train.loop import Trainer
 from psmt_viz.train.memory import SavedTensors, estimate_memory
 from psmt_viz.train.optim import make_optimizer

@@ -1,8 +1,8 @@
 import pytest
 
-from psmt_viz.config import configure
 from psmt_viz.data.dataset import Split
 from psmt_viz.errors import UserError
+from psmt_viz.presets import configure
 from psmt_viz.train.plan import Plan, resolve
 
 

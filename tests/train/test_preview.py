@@ -2,9 +2,9 @@ import re
 
 import pytest
 
-from psmt_viz.config import configure
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
+from psmt_viz.presets import configure
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.preview import preview
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from by_hand import TINY, fix_statistics, sharpen
 
-from psmt_viz.config import configure
 from psmt_viz.data.scenes import Scenes
+from psmt_viz.presets import configure
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.loop import Trainer
 
