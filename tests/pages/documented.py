@@ -15,8 +15,9 @@ from markdown_it import MarkdownIt
 
 from psmt_viz.cli import app
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+VERBS = [name for name in app if not name.startswith("-")]
 SHELL, PLAIN = ("bash",), ("text",)
 """Languages of blocks of commands, and of blocks that nobody types."""
 
@@ -251,3 +252,14 @@ def _pattern(text: str) -> str:
     parts = re.split(r"(<\w+>|NNNN)", text)
     found = "".join(r"[^/]+" if part == "NNNN" or part.startswith("<") else re.escape(part) for part in parts)
     return found + (".*" if text.endswith("/") else "")
+
+
+def told_files(verb: str) -> list[str]:
+    """The files of a verb's page; `figures` refers to others."""
+    others = ("evaluate", "perturb", "tsne", "gradcam", "curves", "table") if verb == "figures" else ()
+    return [name for each in (verb, *others) for name in written(each)]
+
+
+def flags_of(verb: str) -> set[str]:
+    """The flags that a verb reads."""
+    return {name for each in app[verb].assemble_argument_collection() for name in each.names if each.parse}

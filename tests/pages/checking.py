@@ -1,0 +1,175 @@
+"""Every kind of command on the pages, and how it is checked."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import documented
+import pytest
+from commands import PROGRESS, Outcome, Run
+from disk import Place
+from documented import ROOT, Command
+
+from psmt_viz.cli import app
+
+
+def check(command: Command, run: Run, place: Place) -> None:
+    """Does what a command says, or the nearest thing that can be done here."""
+    assert command.words[0] in documented.CLASSES, f"what is this? {command}"
+    _KINDS[command.words[0]](command, run, place)
+
+
+def _check_verb(command: Command, run: Run, place: Place) -> None:
+    words = documented.smaller(command.words)
+    verb, arguments = words[1], [_expanded(word, place) for word in words[1:]]
+    if verb in documented.PARSED_ALONE:
+        read_flags(arguments)
+        return
+    if documented.meaning(words) == place.made[0]:
+        saved = place.things["figures"]
+        _check_files(verb, [path.name for path in saved.iterdir()], place.made[1])
+        return
+    here = Path.cwd()
+    made = _value(words, "--out") if verb == "train" else None
+    place.put([word for word in words if made is None or word != made], here)
+    before = _stamps(here)
+    found = run(*arguments)
+    complaints = [line for line in found.err.splitlines() if not PROGRESS.search(line)]
+    assert found.status == 0, (str(command), complaints)
+    assert not any("error" in line or "Traceback" in line for line in complaints), complaints
+    if verb.startswith("--") or "--help" in words:
+        return
+    new = [name for name, stamp in _stamps(here).items() if before.get(name) != stamp]
+    _check_files(verb, new, found)
+
+
+def _expanded(word: str, place: Place) -> str:
+    return str(place.home) + word[1:] if word.startswith("~/") else word
+
+
+def _value(words: list[str], flag: str) -> str | None:
+    return words[words.index(flag) + 1] if flag in words else None
+
+
+def _stamps(folder: Path) -> dict[str, int]:
+    paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in paths}
+
+
+def _check_files(verb: str, new: list[str], found: Outcome) -> None:
+    """Every file that was written is in the tables of the verb's page, and the last line says where they are."""
+    last = found.out.rstrip().splitlines()[-1]
+    if not new:
+        assert "results:" not in found.out
+        return
+    folder = last.removeprefix("results: ")
+    assert folder != last
+    assert Path(folder).exists()
+    folder = folder if Path(folder).is_dir() else str(Path(folder).parent)
+    told = documented.told_files(verb)
+    for name in new:
+        assert Path(name).is_relative_to(folder)
+        inside = Path(name).relative_to(folder).as_posix()
+        of_tracker = inside == "log.jsonl"
+        assert documented.matches(inside, told) or of_tracker, f"docs/verbs/{verb}.md does not tell {inside}"
+
+
+def read_flags(arguments: list[str]) -> None:
+    """Reads a verb's flags as the program does, and does nothing."""
+    app.parse_args(arguments, exit_on_error=False, print_error=False)
+
+
+def _check_torchrun(command: Command, run: Run, place: Place) -> None:
+    """Reads torchrun's own flags, then plans the training as one of the processes that it would start."""
+    from torch.distributed.run import get_args_parser
+
+    options = get_args_parser().parse_args(command.words[1:])
+    assert options.module
+    assert options.training_script == "psmt_viz.cli"
+    here, nodes = int(options.nproc_per_node), int(options.nnodes)
+    world = {"WORLD_SIZE": here * nodes, "LOCAL_WORLD_SIZE": here, "RANK": 0, "LOCAL_RANK": 0, "GROUP_RANK": 0}
+    world |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 29500, "TORCHELASTIC_RUN_ID": "none"}
+    words = documented.smaller(["psmt-viz", *options.training_script_args])
+    assert "--dry-run" in words
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in world.items():
+            patch.setenv(name, str(value))
+        found = run(*(_expanded(word, place) for word in words[1:]), "--device", "cpu")
+    assert found.status == 0, found.err
+    assert f"devices: {here * nodes} x cpu" in found.out
+
+
+def _check_python(command: Command, run: Run, place: Place) -> None:
+    """Lets a script of the project read its arguments, and stops it then."""
+    script = ROOT / command.words[1]
+    assert script.is_file() and script.is_relative_to(ROOT / "analysis"), f"what is this? {command}"
+    spec = importlib.util.spec_from_file_location(f"script_{script.stem}", script)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+
+    class Read(Exception):
+        pass
+
+    whole = argparse.ArgumentParser.parse_args
+
+    def read(*arguments: Any, **named: Any) -> None:
+        whole(*arguments, **named)
+        raise Read
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", read)
+        patch.setattr(sys, "argv", command.words[1:])
+        patch.syspath_prepend(script.parent)
+        spec.loader.exec_module(module)
+        with pytest.raises(Read):
+            module.main()
+
+
+def _check_make(command: Command, run: Run, place: Place) -> None:
+    """Asks make what it would do, and reads the flags of the verbs in that."""
+    plan = subprocess.run(
+        ["make", "--dry-run", *command.words[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert plan.returncode == 0, plan.stderr
+    for line in plan.stdout.splitlines():
+        words = line.split()
+        if words and words[0].endswith("bin/psmt-viz"):
+            read_flags(words[1:])
+
+
+def _check_pip(command: Command, run: Run, place: Place) -> None:
+    """Looks whether what is to be installed is this project, with extras that it has."""
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    action, *wanted = command.words[1:]
+    assert action == "install"
+    for word in wanted:
+        if word != "-e":
+            found = re.fullmatch(rf"(?:\.|{name['name']})(?:\[([\w,-]+)\])?", word)
+            assert found, f"not this project: {command}"
+            assert set((found[1] or "").split(",")) <= {"", *name["optional-dependencies"]}, command
+
+
+def _check_mkdocs(command: Command, run: Run, place: Place) -> None:
+    """Reads mkdocs' own flags; the site is built below."""
+    from mkdocs.__main__ import cli
+
+    _, verb, *arguments = command.words
+    cli.commands[verb].make_context(verb, arguments)
+
+
+_KINDS: dict[str, Callable[[Command, Run, Place], None]] = {
+    "psmt-viz": _check_verb,
+    "torchrun": _check_torchrun,
+    "python": _check_python,
+    "make": _check_make,
+    "pip": _check_pip,
+    "mkdocs": _check_mkdocs,
+}
