@@ -109,7 +109,7 @@ class Cell:
             data: The folder of images; left out for `scenes`.
             device: As `psmt-viz train --device`.
         """
-        words = ["psmt-viz", "train", "--preset", self.preset, *(["--data", data] if data else [])]
+        words = ["psmt-viz", "train", "--preset", self.preset, *_flag("data", data)]
         for name, value in self.settings.items():
             words += [f"--{name}", str(value)]
         if self.perturbed:
@@ -118,7 +118,7 @@ class Cell:
 
     def score_labeled(self, folder: Path, data: str | None, device: str) -> list[str]:
         """Returns the words of the command that scores a finished run on the images whose labels it learned."""
-        words = ["psmt-viz", "evaluate", str(folder), "--part", "labeled", *(["--data", data] if data else [])]
+        words = ["psmt-viz", "evaluate", str(folder), "--part", "labeled", *_flag("data", data)]
         return [*words, "--device", device, "--out", str(labeled_folder(folder))]
 
     def perturb(self, folder: Path, epoch: int, data: str | None, device: str) -> list[str]:
@@ -134,8 +134,12 @@ class Cell:
             "tvat",
             "random",
         ]
-        words += ["--eps", f"{PAPER_EPS:g}", "--images", str(FLIP_IMAGES), *(["--data", data] if data else [])]
+        words += ["--eps", f"{PAPER_EPS:g}", "--images", str(FLIP_IMAGES), *_flag("data", data)]
         return [*words, "--device", device, "--out", str(flips_folder(folder, epoch))]
+
+
+def _flag(name: str, value: str | None) -> list[str]:
+    return [f"--{name}", value] if value else []
 
 
 def flip_epochs(method: MethodConfig) -> list[int]:
