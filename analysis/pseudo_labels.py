@@ -2,7 +2,7 @@
 
 Claim:    PS-MT learns from unlabelled images what its teachers are sure of; a class that they take for another, or are
           never sure of, gains nothing from them. Images whose labels the data set has, but the run has not seen, tell.
-Command:  python analysis/pseudo_labels.py RUN [--data DIR] [--weights last] [--every 4]
+Command:  python analysis/pseudo_labels.py RUN [--data DIR] [--weights last] [--confidence 0.9] [--every 4]
 Cost:     a minute for 80 images of 480 x 360 on one core.
 Expected: a row a class, in %: its share of the pixels, and of the pseudo-labels; how many of its pixels pass the run's
           confidence; how many of those are right; how many pseudo-labels of the class are right. A run without teachers
@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("--data", help="a data set; left out, the one that the run was trained on")
     parser.add_argument("--weights", default="last", help="`last`, `best` or `epoch-NNNN`")
+    parser.add_argument("--confidence", type=float, help="least probability of a pseudo-label; left out, the run's own")
     parser.add_argument("--every", type=int, default=1, help="every how many of the unlabelled images")
     flags = parser.parse_args()
     if flags.every < 1:
@@ -81,8 +82,9 @@ def main() -> None:
     except UserError as error:
         parser.error(str(error))
     batches = labeled_images(subject.data, ids, device=subject.device)
-    table = pseudo_labels(subject.bundle, batches, subject.run.config.method.confidence).set_index("class")
-    print(f"{subject.name}, {flags.weights}: {len(ids)} unlabelled images, all in %")
+    threshold = subject.run.config.method.confidence if flags.confidence is None else flags.confidence
+    table = pseudo_labels(subject.bundle, batches, threshold).set_index("class")
+    print(f"{subject.name}, {flags.weights}: {len(ids)} unlabelled images, confidence {threshold:g}, all in %")
     print((100 * table).round(1).to_string())
 
 
