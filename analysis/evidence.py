@@ -77,7 +77,10 @@ def check(wanted: Sequence[Cell]) -> None:
 
 
 def show(driver: Driver, wanted: Sequence[Cell]) -> None:
-    """Prints the commands that are missing, and below the first of each kind of training what it would do."""
+    """Prints the commands that are missing, and below the first of each kind of training what it would do.
+
+    Ends with the status of a plan that cannot be made.
+    """
     seen = set()
     for cell in wanted:
         commands = driver.missing(cell)
@@ -86,7 +89,9 @@ def show(driver: Driver, wanted: Sequence[Cell]) -> None:
             print(shlex.join(command), flush=True)
             if command[1] == "train" and (cell.split, cell.arm) not in seen:
                 seen.add((cell.split, cell.arm))
-                subprocess.run([sys.executable, "-m", "psmt_viz.cli", *command[1:], "--dry-run"], check=True)
+                plan = subprocess.run([sys.executable, "-m", "psmt_viz.cli", *command[1:], "--dry-run"], check=False)
+                if plan.returncode:  # it has said what is wrong
+                    sys.exit(plan.returncode)
 
 
 def name_of_variant(text: str) -> str:

@@ -23,6 +23,16 @@ def test_commands_are_shown_and_nothing_is_run(tmp_path, monkeypatch, capfd):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_plan_that_cannot_be_made_says_so_in_one_line(tmp_path, monkeypatch, capfd):
+    words = ["voc", "--data", str(tmp_path / "none"), "--runs", str(tmp_path / "runs"), "--dry-run"]
+    monkeypatch.setattr(sys, "argv", ["evidence.py", *words])
+    with pytest.raises(SystemExit, match="2"):
+        evidence.main()
+    told = capfd.readouterr().err.splitlines()
+    assert len(told) == 1 and told[0].startswith("error: expected") and "none" in told[0]
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     "command",
     [
