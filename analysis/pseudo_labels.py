@@ -79,10 +79,11 @@ def main() -> None:
     try:
         subject = RunSubject.open(flags.run, data=flags.data, weights=flags.weights, device="auto")
         ids = subject.ids("unlabeled")[:: flags.every]
+        given = {} if flags.confidence is None else {"confidence": flags.confidence}
+        threshold = subject.run.config.replace(given).method.confidence
     except UserError as error:
         parser.error(str(error))
     batches = labeled_images(subject.data, ids, device=subject.device)
-    threshold = subject.run.config.method.confidence if flags.confidence is None else flags.confidence
     table = pseudo_labels(subject.bundle, batches, threshold).set_index("class")
     print(f"{subject.name}, {flags.weights}: {len(ids)} unlabelled images, confidence {threshold:g}, all in %")
     print((100 * table).round(1).to_string())
