@@ -52,6 +52,12 @@ def record(event, values):
         log.write(f"{os.path.abspath(os.fsdecode(values[0])) if not isinstance(values[0], int) else values[0]}\\n")
 sys.addaudithook(record)
 '''
+STANDING_CLOCK = """
+import time
+if os.environ.get("LOCAL_RANK", "0") != "0":
+    time.monotonic = lambda: 0.0
+"""
+"""What makes the clocks of two processes differ, as far as they can."""
 
 
 def shell(*arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -77,12 +83,13 @@ class Training:
         command: What comes before the verb.
         arguments: What comes after it.
         home: Where it works and keeps its records; the run folder is `run` therein.
+        code: Run by each process at its start.
     """
 
-    def __init__(self, command: list[str], arguments: list[str], home: Path) -> None:
+    def __init__(self, command: list[str], arguments: list[str], home: Path, code: str = "") -> None:
         self.folder, self._records = home / "run", home / "records"
         self._records.mkdir(parents=True, exist_ok=True)
-        (home / "sitecustomize.py").write_text(RECORDER)
+        (home / "sitecustomize.py").write_text(RECORDER + code)
         path = os.pathsep.join([str(home), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._output = (home / "output").open("w+")
         self._errors = (home / "errors").open("w+")
@@ -154,11 +161,11 @@ def start(blocks_folder: Path, tmp_path: Path) -> Iterator[Callable[..., Trainin
     """Starts a training of `SETTINGS`, in a new folder or in a copy of one."""
     started: list[Training] = []
 
-    def call(*arguments: str, command: list[str] = MODULE, after: Path | None = None) -> Training:
+    def call(*arguments: str, command: list[str] = MODULE, after: Path | None = None, code: str = "") -> Training:
         home = tmp_path / str(len(started))
         if after is not None:
             shutil.copytree(after, home / "run")
-        started.append(Training(command, ["--data", str(blocks_folder), *settings(*arguments)], home))
+        started.append(Training(command, ["--data", str(blocks_folder), *settings(*arguments)], home, code))
         return started[-1]
 
     yield call
@@ -329,6 +336,15 @@ def test_a_mistake_is_told_once_by_two_processes(
     (line,) = errors_in(err)
     assert words in line
     assert "Traceback" not in err and "results: " not in out
+
+
+def test_two_processes_whose_clocks_differ_end_together(start: Callable[..., Training]) -> None:
+    """A checkpoint by the clock is where a loss that is not finite ends a process; no other may be left behind."""
+    often = ["--checkpoint-minutes", "1e-9", "--checkpoint-steps", "1000", "--log-every", "1000"]
+    training = start(*TWO, *often, "--lr", "1e20", code=STANDING_CLOCK)
+    assert training.end() == 2, training.told()
+    (line,) = errors_in(training.told()[1])
+    assert "a finite loss" in line
 
 
 def test_the_installed_command_is_this_program(tmp_path: Path) -> None:

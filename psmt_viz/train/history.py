@@ -20,6 +20,10 @@ from psmt_viz.train.loop import MEASURED, StepLog, Trainer
 _FIELDS = (*MEASURED, "unsup_weight", "learning_rate")
 
 
+class Diverged(UserError):
+    """A loss stopped being finite; all processes have its number, so all come to this at once."""
+
+
 class History:
     """Tables, position and checkpoint of a run; only the engine's first process writes.
 
@@ -69,7 +73,7 @@ class History:
             The last step's, those that were measured, by name.
 
         Raises:
-            UserError: if a loss is not finite.
+            Diverged: if a loss is not finite.
         """
         if self._pending:
             fetched = torch.stack([log.measured for log in self._pending]).tolist()
@@ -139,10 +143,8 @@ class History:
             names.append("loss_unsup")
         for name in names:
             if not math.isfinite(row[name]):
-                if not self._trainer.engine.first:
-                    raise SystemExit(2)  # the first process has the same number and tells it
                 got = f"{name} {row[name]} at step {step}"
-                raise UserError("a finite loss", got, "lower --lr; the last checkpoint is kept")
+                raise Diverged("a finite loss", got, "lower --lr; the last checkpoint is kept")
 
     def _time(self, steps: int) -> None:
         method, device = self._run.config.method, self._trainer.device

@@ -27,7 +27,7 @@ from psmt_viz.results import Curves, Evaluation, TrainingBatch
 from psmt_viz.runs import Run, versions
 from psmt_viz.train.checkpoint import load_state
 from psmt_viz.train.engine import Engine
-from psmt_viz.train.history import History
+from psmt_viz.train.history import Diverged, History
 from psmt_viz.train.loop import Trainer
 from psmt_viz.train.notices import warn_before, warn_of_epoch
 from psmt_viz.train.plan import resolve
@@ -35,7 +35,7 @@ from psmt_viz.train.stopping import Stopped, StopRequest
 from psmt_viz.train.tracking import Tracker, open_trackers
 
 _ASK_EVERY = 10
-"""Steps between two questions of several processes whether one of them was asked to stop."""
+"""Steps between two questions of several processes to each other."""
 _UNFINISHED = re.compile(
     r"\.(config|state|last|best|epoch-\d+|metrics|timing|evaluation|confusion|results|batch)-[a-z0-9_]{8}\.\w+"
 )
@@ -128,10 +128,14 @@ def train(
             session = _Session(run, trainer, history, stop, watchers)
             while history.step < plan.total_steps or history.open:
                 session.epoch(advance, on_epoch)
-    except Stopped:
+    except (Stopped, Diverged) as end:
+        # All processes are here. One that left without closing would at times be aborted by the threads of its
+        # connection; one that fails alone does leave so, since closing waits for the others.
         engine.close()
         if engine.first:  # one of several processes tells it
             raise
+        if isinstance(end, Diverged):
+            raise SystemExit(2) from None
         return run
     finally:
         for watcher in watchers:
@@ -189,24 +193,25 @@ class _Session:
                 values = history.settle()
                 for tracker in self.trackers:
                     tracker.scalars(history.step, values)
-            if self._asked_to_stop():
+            if self._anywhere(self.stop.number is not None):
                 steps.close()
                 self._commit()
                 raise self.stop.stopped()
             if self._due():
                 self._commit()
 
-    def _asked_to_stop(self) -> bool:
-        asked = self.stop.number is not None
-        if self.engine.world == 1:
-            return asked
-        return self.history.step % _ASK_EVERY == 0 and self.engine.any(asked)
-
     def _due(self) -> bool:
         every = self.system.checkpoint_steps
         if every is not None and self.history.step % every == 0:
             return True
-        return time.monotonic() - self._committed > 60 * self.system.checkpoint_minutes
+        # Clocks differ, and a commit is where a loss that is not finite ends a process.
+        return self._anywhere(time.monotonic() - self._committed > 60 * self.system.checkpoint_minutes)
+
+    def _anywhere(self, flag: bool) -> bool:
+        """Whether a flag is set in some process; several are asked now and then only."""
+        if self.engine.world == 1:
+            return flag
+        return self.history.step % _ASK_EVERY == 0 and self.engine.any(flag)
 
     def _commit(self) -> None:
         self.history.settle()
