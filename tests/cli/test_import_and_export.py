@@ -107,7 +107,7 @@ def test_export_gives_the_file_back(
     ("arguments", "words"),
     [
         (["import", "nowhere.pth"], r"nowhere\.pth, got nothing there; check the path"),
-        (["import", __file__], r"test_cli_import\.py, got .*"),
+        (["import", __file__], r"test_import_and_export\.py, got .*"),
         (["import", "OFFICIAL", "--classes", "a", "b"], r"21 classes, .*got 2: a, b; .*--classes"),
         (["import", "OFFICIAL", "--data", "nowhere"], r"folder .*nowhere, got nothing there"),
         (["export", "nowhere", "--out", "a.pth"], "run folder nowhere, got no such folder"),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from commands import Outcome, Run, coarse_figures, files, refused
+from commands import Outcome, Run, files, refused
 
 from psmt_viz.cli import main
 
@@ -28,12 +28,6 @@ TABLES = {
 DRAWN = ("png", "pdf", "svg", "provenance.json")
 FIGURES = {f"{name}.{end}" for name in ("flips", "judges", "transfer", "where") for end in DRAWN}
 CLOSEUP = {f"closeup.{end}" for end in ("npz", "json", *DRAWN)}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def coarse() -> Iterator[None]:
-    with coarse_figures():
-        yield
 
 
 def done(found: Outcome) -> Outcome:

@@ -7,7 +7,6 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from commands import VERBS, Outcome, Run, coarse_figures, files, flags, halve, refused
+from commands import VERBS, Outcome, Run, files, flags, halve, refused
 
 from psmt_viz.cli import main
 
@@ -51,12 +50,6 @@ WRITES["train"] = EVALUATION | {
 }
 NOT_REPEATED = {"timing.csv", "state.pt"}
 """Files that hold times."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def coarse() -> Iterator[None]:
-    with coarse_figures():
-        yield
 
 
 @dataclass

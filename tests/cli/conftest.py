@@ -1,0 +1,14 @@
+"""Verbs are tested for what they write, not for how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from commands import coarse_figures
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse() -> Iterator[None]:
+    with coarse_figures():
+        yield
