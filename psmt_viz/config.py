@@ -127,12 +127,15 @@ class ViewConfig(_Group):
     """Side of the square crop, in pixels."""
     long_side: tuple[int, int] = (300, 1200)
     """The image's longer side is scaled to a length drawn uniformly from this range, in pixels."""
+    base_size: tuple[int, int] | None = None
+    """Height and width that are scaled by a factor drawn uniformly from 0.5 to 2, whatever the image's own size, in
+    place of `long_side`; how the published code sizes Cityscapes."""
     jitter: tuple[float, float, float, float] = (0.5, 0.5, 0.5, 0.25)
     """Strength of the strong view's change of brightness, contrast, saturation and hue."""
     window: int | None = None
     """Side of the window that slides over validation images, in pixels; left out, they are seen whole."""
     window_stride: float = 2 / 3
-    """Step of that window, as a share of its side."""
+    """Step of that window, as a share of its side, rounded up to whole pixels."""
 
     def __post_init__(self) -> None:
         self._require(self.crop >= 32, "crop", "at least 32")
@@ -140,6 +143,7 @@ class ViewConfig(_Group):
         self._require(0 < self.window_stride <= 1, "window_stride", "above 0, to 1")
         low, high = self.long_side
         self._require(0 < low <= high, "long_side", "two lengths, the smaller first")
+        self._require(self.base_size is None or min(self.base_size) >= 2, "base_size", "two lengths of at least 2")
         self._require(
             all(0 <= v <= 1 for v in self.jitter) and self.jitter[3] <= 0.5, "jitter", "in [0, 1], hue to 0.5"
         )
@@ -152,7 +156,9 @@ class MethodConfig(_Group):
     method: Method = "psmt"
     """`psmt`, or `supervised`: the same network, steps, batch of labelled images and schedule without the rest."""
     warmup_epochs: int = 5
-    """Epochs in which student and teachers each learn from the labelled images alone."""
+    """Passes over the labelled images in which student and teachers each learn from these alone."""
+    warmup_steps: int | None = None
+    """Steps of that warm-up, where it shall not be `warmup_epochs` passes."""
     epochs: int = 80
     """Epochs after the warm-up; an epoch is one pass over the unlabelled images."""
     steps_per_epoch: int | None = None
@@ -161,10 +167,20 @@ class MethodConfig(_Group):
     """Labelled images in a step, over all devices."""
     batch_unlabeled: int = 8
     """Unlabelled images in a step, over all devices."""
+    images_per_gpu: int | None = None
+    """Labelled images that a step has on one GPU of the published training, whatever the devices here: such a group of
+    images shares the size of CutMix's boxes and is mixed among itself. Left out, a step's batch is one group."""
+    drop_last: bool | None = None
+    """Leave out the last, incomplete batch of a pass. Left out, it is dropped where a batch is cut into parts or groups
+    and kept where it is not, as the published code does on several GPUs and on one."""
+    loss_mean: Literal["batch", "gpu"] = "batch"
+    """Mean of the losses: over the pixels of the whole `batch`, or the mean of each group's own (`gpu`, see
+    --images-per-gpu)."""
     labeled_stream: Literal["fresh", "replay"] = "fresh"
     """`fresh` draws new views of a labelled image each time; `replay` repeats the same views within an epoch."""
     teacher_start: Literal["student", "random"] = "student"
-    """Where the teachers' backbones start: from the `student`'s weights, or from `random` ones of their own."""
+    """Where the teachers' backbones start: from the `student`'s weights, or from `random` ones of their own, as torch
+    draws them by default."""
     pseudo_labels: Literal["eval", "train"] = "eval"
     """Mode of the teachers while they make pseudo-labels; `train` uses batch statistics, and running ones drift."""
     count_padding: bool = False
@@ -187,7 +203,8 @@ class MethodConfig(_Group):
     """Logits a pixel keeps from the teacher that is not being updated (the assist mask); the number of classes or more
     turns the mask off."""
     cutmix: CutMix = "one"
-    """Boxes of other unlabelled images, with their pseudo-labels, pasted into each: `one`, `three` or `none`."""
+    """Boxes of other unlabelled images, with their pseudo-labels, pasted into each, at places of its own: `one` square,
+    `three` of any shape, or `none`."""
     perturbation: Perturbation = "tvat"
     """Adversarial noise on the student's features, made by the teachers (`tvat`) or by itself (`vat`)."""
     eps: float = 2.0
@@ -197,9 +214,11 @@ class MethodConfig(_Group):
     xi: float | None = None
     """Norm of the search's small step; left out, sqrt(machine epsilon) of the features' norm."""
     norm_floor: float = 0.0
-    """Added to each norm that the search divides by."""
+    """Added to each norm that the search divides by, in the published code's units (see the manual on its noise)."""
     ema: float = 0.996
     """Share of itself that a teacher keeps at each update."""
+    best_by: Literal["ensemble", "teacher1"] = "ensemble"
+    """Whose mIoU on the validation images decides which weights are `best`; without teachers, the student's does."""
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self)).items():
@@ -210,6 +229,8 @@ class MethodConfig(_Group):
         self._not_negative("warmup_epochs", "ramp_epochs", "unsup_weight", "norm_floor")
         self._positive("epochs", "batch_labeled", "batch_unlabeled", "eps", "assist_top", "ohem_kept")
         self._require(self.steps_per_epoch is None or self.steps_per_epoch > 0, "steps_per_epoch", "above 0")
+        self._require(self.warmup_steps is None or self.warmup_steps >= 0, "warmup_steps", "0 or more")
+        self._require(self.images_per_gpu is None or self.images_per_gpu > 0, "images_per_gpu", "above 0")
         self._require(0 <= self.confidence < 1, "confidence", "in [0, 1)")
         self._require(0 <= self.ema < 1, "ema", "in [0, 1)")
 
@@ -288,6 +309,12 @@ class Config:
     method: MethodConfig = field(default_factory=MethodConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     system: SystemConfig = field(default_factory=SystemConfig)
+
+    @property
+    def groups(self) -> int:
+        """GPUs of the published training that a step's batch stands for."""
+        per_gpu = self.method.images_per_gpu
+        return 1 if per_gpu is None else max(1, self.method.batch_labeled // per_gpu)
 
     @property
     def learning_rate(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from psmt_viz.files import read_json, write_json
 from psmt_viz.results import Curves, read_csv
 
 _PLAN = ("steps_per_epoch", "warmup_steps", "ramp_steps", "total_steps", "parts")
+METHOD_VERSION = 2
+"""Of the training method as it is implemented here; the manual says what each version changed."""
 _RECORDED = ("psmt-viz", "torch", "torchvision", "timm", "numpy")
 
 
@@ -47,6 +50,8 @@ class Run:
     """steps_per_epoch, warmup_steps, ramp_steps, total_steps and parts, as they were resolved."""
     data_fingerprint: dict[str, Any]
     versions: dict[str, str]
+    method_version: int = METHOD_VERSION
+    """Version of the method that it was trained with."""
 
     @property
     def name(self) -> str:
@@ -61,6 +66,7 @@ class Run:
             "dataset": dataset,
             "split": config.data.split if config.data.labeled_list is None else "own lists",
             "method": config.method.method,
+            "method_version": self.method_version,
             "backbone": config.model.backbone,
         }
 
@@ -72,12 +78,15 @@ class Run:
             "plan": self.plan,
             "data_fingerprint": self.data_fingerprint,
             "versions": self.versions,
+            "method_version": self.method_version,
         }
         write_json(self.folder / "config.json", facts)
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Self:
         """Reads a run folder; left out, the one that comes with the project.
+
+        Warns where the run was trained with an earlier version of the method.
 
         Raises:
             UserError: if it is not a run folder.
@@ -89,18 +98,23 @@ class Run:
             raise UserError(f"a run folder {folder}", got, "give a folder that psmt-viz train wrote")
         facts = read_json(path)
         try:
-            return cls(
+            run = cls(
                 folder=folder,
                 config=Config.from_dict(facts["config"]),
                 classes=tuple(facts["classes"]),
                 plan={name: int(facts["plan"][name]) for name in _PLAN},
                 data_fingerprint=facts["data_fingerprint"],
                 versions=facts["versions"],
+                method_version=int(facts.get("method_version", 1)),
             )
         except UserError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"a run's facts in {path}", f"{error!r}", "restore the file or train again") from None
+        if run.method_version != METHOD_VERSION and not run.imported:
+            words = f"{folder} was trained with version {run.method_version} of the method, not {METHOD_VERSION}"
+            warnings.warn(f"{words}; the manual's page on training says what changed", stacklevel=2)
+        return run
 
     def weights(self, which: str = "last") -> Path:
         """Returns the path of the `last` or the `best` weights, or of those kept from an epoch (`epoch-0007`).
@@ -183,7 +197,7 @@ def _settings(run: Run) -> str:
     """Everything on which the numbers depend but the seed; the same as decides whether a run can be resumed."""
     settings = decisive(run.config)
     del settings["system"]["seed"]
-    return json.dumps([settings, run.plan, run.data_fingerprint], sort_keys=True)
+    return json.dumps([settings, run.plan, run.data_fingerprint, run.method_version], sort_keys=True)
 
 
 def _names(group: Sequence[Run], folders: Sequence[Path]) -> list[str]:

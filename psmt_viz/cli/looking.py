@@ -83,6 +83,10 @@ def perturb(
         Objective, Parameter(help="What a search raises: the change of the prediction, or the loss to the label.")
     ] = "kl",
     ascent_steps: Annotated[int, Parameter(help="Gradient steps of pgd.", converter=whole_number)] = 10,
+    official_batch: Annotated[
+        int,
+        Parameter(help="Images of one call of the published search, for tvat-official.", converter=whole_number),
+    ] = 8,
     images: Annotated[
         int | None, Parameter(help="Only the first of the validation images.", converter=whole_number)
     ] = None,
@@ -98,7 +102,12 @@ def perturb(
     from psmt_viz.perturb import Settings as SearchSettings
 
     settings = SearchSettings(
-        search=search, iterations=iterations, norm=norm, objective=objective, ascent_steps=ascent_steps
+        search=search,
+        iterations=iterations,
+        norm=norm,
+        objective=objective,
+        ascent_steps=ascent_steps,
+        official_batch=official_batch,
     )
     swept = eps is SWEEP  # not asked for
     if closeup is not None:

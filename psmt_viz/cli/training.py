@@ -152,6 +152,10 @@ def _from_file(path: Path, recipe: str | None, given: dict[str, Any]) -> Config:
     if not isinstance(facts, dict) or "config" not in facts:
         raise UserError(f"a run's config.json in {path}", "something else", "give the config.json of a run folder")
     start = Config.from_dict(facts["config"])
+    if facts.get("method_version", 1) == 1 and start.method.warmup_steps is None:
+        # Its warm-up epochs were as long as the others, no passes over the labelled images.
+        steps = (facts.get("plan") or {}).get("warmup_steps")
+        start = start.replace({"warmup_steps": steps} if steps else {})
     if recipe is None:
         return start.replace(given)
     return configure(start.preset, {**start.flat(), **RECIPES.get(recipe, {}), **given}, recipe=recipe)

@@ -41,8 +41,8 @@ class Batch:
 class Stream:
     """Draws images one after the other, every image once before any comes again, each time with fresh views.
 
-    Draw k is element k modulo n of a permutation that belongs to round k // n, seen through views that belong to k. So
-    a batch depends on its step alone: not on what was read before, the number of workers, or where a run was resumed.
+    Draw i of pass p is element i of a permutation that belongs to p, seen through views that belong to both. So a batch
+    depends on its step alone: not on what was read before, the number of workers, or where a run was resumed.
     Processes that train together each read their own stretch of a step's batch, so none reads what another does.
 
     Args:
@@ -54,9 +54,13 @@ class Stream:
         seed: The run's seed.
         name: Tells the run's streams apart.
         workers: Processes that prepare images.
-        round_steps: Steps after which a new round begins, even if it leaves out some images; left out, a round ends
-            with the last image. It must not need more images than there are, unless they are replayed.
-        replay: Begin again with the first batch of a round, its views too, when its images are used up.
+        stages: First step and steps of a pass of each stage of the training in which passes begin and end with a
+            batch: (0, 20), (100, 310) for passes of 20 steps up to step 100 and of 310 from there on. A pass that is
+            longer than its images replays its batches, views too. Left out, a pass ends with its last image, wherever
+            in a batch that is.
+        pass_batches: Batches in which all images of a pass come once, with `stages`.
+        keep_last: Let the last batch of a pass be smaller, with `stages`; otherwise a pass that needs more images than
+            there are begins them again.
         rank: Which of the processes this one is.
         world: Processes that train together; a divisor of `batch`.
     """
@@ -72,24 +76,25 @@ class Stream:
         seed: int,
         name: str,
         workers: int = 0,
-        round_steps: int | None = None,
-        replay: bool = False,
+        stages: Sequence[tuple[int, int]] = (),
+        pass_batches: int = 1,
+        keep_last: bool = False,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self._draws = _Draws(data, tuple(ids), labeled, views, derived_seed(seed, name))
         self._count, self._batch, self._workers = len(ids), batch, workers
-        self._round_steps, self._replay = round_steps, replay
+        self._stages, self._pass_batches, self._keep_last = tuple(stages), max(1, pass_batches), keep_last
         share = batch // world
         self._own = range(rank * share, (rank + 1) * share)
 
     def ids(self, step: int) -> tuple[str, ...]:
         """Returns the images of this process's part of one step's batch."""
-        return tuple(self._draws.id(draw) for draw in self._numbers(step))
+        return tuple(self._draws.id(draw) for draw in self._drawn(step))
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """Yields the batches of the steps first, ..., last - 1."""
-        steps: list[list[int]] = [list(self._numbers(step)) for step in range(first, last)]
+        steps = [self._drawn(step) for step in range(first, last)]
         # A loader draws a base seed for its workers on every pass; its own generator keeps the global one untouched.
         loader = DataLoader(
             self._draws,
@@ -103,16 +108,29 @@ class Stream:
                 raise batch
             yield batch
 
-    def _numbers(self, step: int) -> range:
-        first = step * self._batch
-        if self._round_steps is not None:
-            turn, place = divmod(step, self._round_steps)
-            if self._replay:
-                place %= max(1, self._count // self._batch)
-            first = turn * self._count + place * self._batch
-        return range(first + self._own.start, first + self._own.stop)
+    def _drawn(self, step: int) -> list[Draw]:
+        """Returns the draws of this process's part of a step's batch."""
+        if not self._stages:
+            first = step * self._batch
+            return [divmod(first + number, self._count) for number in self._own]
+        turn, place = self._place(step)
+        first = place % self._pass_batches * self._batch
+        last = min(first + self._own.stop, self._count) if self._keep_last else first + self._own.stop
+        return [(turn, number) for number in range(first + self._own.start, last)]
+
+    def _place(self, step: int) -> tuple[int, int]:
+        """Returns the number of a step's pass, counted over all stages, and its place in the pass."""
+        passes = 0
+        for (first, steps), (end, _) in zip(self._stages, [*self._stages[1:], (step + 1, 0)], strict=True):
+            if step < end:
+                turn, place = divmod(step - first, steps)
+                return passes + turn, place
+            passes += -(-(end - first) // steps)
+        raise AssertionError(step)
 
 
+Draw = tuple[int, int]
+"""Number of a pass over the images, and of the image in it."""
 _Item = tuple[Tensor, Tensor, Tensor]
 
 
@@ -122,19 +140,19 @@ class _Draws(Dataset[_Item | UserError]):
     ) -> None:
         self._data, self._ids, self._labeled, self._views, self._seed = data, ids, labeled, views, seed
 
-    def id(self, draw: int) -> str:
-        turn, place = divmod(draw, len(self._ids))
+    def id(self, draw: Draw) -> str:
+        turn, place = draw
         order = np.random.default_rng(derived_seed(self._seed, "order", turn)).permutation(len(self._ids))
-        return self._ids[order[place]]
+        return self._ids[order[place % len(self._ids)]]
 
-    def __getitem__(self, draw: int) -> _Item | UserError:
+    def __getitem__(self, draw: Draw) -> _Item | UserError:
         # A fault of the data travels as a value: torch rebuilds a worker's exceptions from their message alone.
         try:
             return self._views_of(draw)
         except UserError as error:
             return error
 
-    def _views_of(self, draw: int) -> _Item:
+    def _views_of(self, draw: Draw) -> _Item:
         id = self.id(draw)
         if self._labeled:
             image, label = read_pair(self._data, id)
@@ -142,7 +160,7 @@ class _Draws(Dataset[_Item | UserError]):
             image = self._data.image(id)
             label = np.zeros(image.shape[:2], dtype=np.uint8)
         pixels = torch.from_numpy(image).permute(2, 0, 1)
-        views = draw_views(pixels, torch.from_numpy(label), self._views, seed=derived_seed(self._seed, "views", draw))
+        views = draw_views(pixels, torch.from_numpy(label), self._views, seed=derived_seed(self._seed, "views", *draw))
         return views.weak, views.strong, views.label
 
 

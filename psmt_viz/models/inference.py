@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -77,23 +78,32 @@ def decode_whole(
     return resized(decode(z, padded_size(size, multiple)), size)
 
 
-def sliding_logits(network: Seam, images: Tensor, *, window: int, stride: float) -> Tensor:
+def sliding_logits(network: Seam, images: Tensor, *, window: int, stride: float, fill: Tensor | float = 0.0) -> Tensor:
     """Returns logits (B, K, H, W) as the mean over the windows that see a pixel.
 
-    Windows lie a step apart; the last of a row or column is moved back to end at the border. Where an image is smaller
-    than the window, the window is the image.
+    Windows lie a step apart; the last of a row or column is moved back to end at the border. An image smaller than the
+    window is padded to it, half on each side.
 
     Args:
         network: Whose logits.
-        images: (B, 3, H, W) in [0, 1].
+        images: (B, 3, H, W) in the network's input scale.
         window: Side of the window, in pixels.
-        stride: Step between two windows, as a share of the side.
+        stride: Step between two windows, as a share of the side, rounded up to whole pixels.
+        fill: Value of the padding, or a colour (3, 1, 1).
     """
-    step, (height, width) = max(1, round(window * stride)), images.shape[-2:]
+    size = images.shape[-2:]
+    step = math.ceil(window * stride)
+    height, width = (max(length, window) for length in size)
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    if (height, width) != tuple(size):
+        padded = images.new_empty(*images.shape[:-2], height, width)
+        padded[:] = fill
+        padded[..., top : top + size[0], left : left + size[1]] = images
+        images = padded
     total, seen = images.new_zeros(()), images.new_zeros(height, width)
-    for top in _starts(height, window, step):
-        for left in _starts(width, window, step):
-            place = (..., slice(top, top + window), slice(left, left + window))
+    for row in _starts(height, window, step):
+        for column in _starts(width, window, step):
+            place = (..., slice(row, row + window), slice(column, column + window))
             view = images[place]
             z = encode_whole(network, view)
             logits = decode_whole(network.decode, z, view.shape[-2:], multiple=network.multiple)
@@ -101,11 +111,11 @@ def sliding_logits(network: Seam, images: Tensor, *, window: int, stride: float)
                 total = logits.new_zeros(*logits.shape[:2], height, width)
             total[place] += logits
             seen[place] += 1
-    return total.div_(seen)
+    return total.div_(seen)[..., top : top + size[0], left : left + size[1]]
 
 
 def _starts(length: int, window: int, step: int) -> list[int]:
-    return [*range(0, length - window, step), max(0, length - window)]
+    return [*range(0, length - window, step), length - window]
 
 
 def padded_size(size: Sequence[int], multiple: int = 8) -> tuple[int, int]:

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.errors import UserError
@@ -26,7 +28,8 @@ class PSMT(Roles[DeepLabV3Plus]):
         config: The network.
         classes: Class names in the order of their ids.
         teachers: Whether there are teachers.
-        teacher_start: Where the teachers' backbones start: from the student's weights, or from random ones.
+        teacher_start: Where the teachers' backbones start: from the student's weights, or from random ones as torch
+            draws them by default.
         seed: Draws the student's head, and each teacher from its own stream.
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), section 3.
@@ -52,6 +55,8 @@ class PSMT(Roles[DeepLabV3Plus]):
                 if teacher_start == "student":
                     # Copies that warm up alike would stay alike; only the backbone is shared at the start.
                     teacher.backbone.load_state_dict(student.backbone.state_dict())
+                else:
+                    reset_backbone(teacher)
                 others.append(teacher)
         super().__init__(student, others, classes=classes)
 
@@ -96,6 +101,13 @@ class PSMT(Roles[DeepLabV3Plus]):
             except RuntimeError as error:
                 reason = " ".join(str(error).split())[:200]
                 raise UserError(f"{role}'s weights in {path}", reason, "give the run that they belong to") from None
+
+
+def reset_backbone(network: DeepLabV3Plus) -> None:
+    """Draws a backbone's weights as torch's layers do by default, which timm's own rules for its models replace."""
+    for module in network.backbone.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | _BatchNorm):
+            module.reset_parameters()
 
 
 def _untrained(config: ModelConfig) -> ModelConfig:

@@ -95,6 +95,7 @@ def adversarial_perturbation(
     iterations: int = 1,
     noise: Noise = "gaussian",
     floor: float = 0.0,
+    batch: int | None = None,
     norm: Norm = "image",
     search: Search = "finite-difference",
     objective: Objective = "kl",
@@ -117,8 +118,12 @@ def adversarial_perturbation(
         iterations: Power iterations.
         noise: The start: a `gaussian` or `uniform` direction scaled to norm xi, or, `literal`, the unscaled N(0, I) of
             the supplement's equation 1.
-        floor: Added to each norm before dividing. The published code adds 1e-8, which swallows small gradients; 0
-            makes every perturbation have norm eps exactly.
+        floor: Added to each norm before dividing; 0 makes every perturbation have norm eps exactly. The published code
+            adds 1e-8 where its gradient is that of KL over `batch` with respect to the unit direction, so xi / batch
+            times the gradient of an image's KL with respect to the offset; the floor is in these units. In units of
+            the latter it is floor * batch / xi: 0.08 for the published xi of 1e-6 and 8 images, far above most
+            gradients, so that next to nothing is left of eps.
+        batch: Images over which the published code divides KL, for the floor alone; left out, those of z.
         norm: What eps bounds: the norm over all of C * H * W of an `image` (the paper), or that of each `pixel`'s
             feature vector; a pixel whose gradient is zero then stays as it is.
         search: `finite-difference`: the objective's gradient a small step away from z (that at z is 0, for KL);
@@ -157,10 +162,15 @@ def adversarial_perturbation(
     # At r = 0 the gradient of KL vanishes and its Hessian takes its place; cross-entropy has a gradient there.
     value = None if exact and objective == "kl" else objective_of(predict, z, objective, labels)
     unchanged = None if exact else (z + offset == z).flatten(1).float().mean(dim=1)
-    found = start
+    found, least = start, torch.zeros_like(step)
     for iteration in range(iterations):
-        if iteration:  # the first step is the start's, which `literal` does not scale
-            offset = step * scaled(found, floor=floor)
+        length = step
+        if iteration:
+            offset = step * scaled(found, floor=least)
+        elif noise == "literal":  # which leaves the start unscaled
+            length = norm_per_image(draw)
+        # The floor in units of the gradient with respect to the offset: the chain rule's factor and the mean undone.
+        least = floor * (batch or len(z)) / length
         if value is None:
             found = curvature_product(predict, z, offset)
         else:
@@ -169,7 +179,7 @@ def adversarial_perturbation(
                 found = found - gradient(value, -offset)[1]
     if floor == 0:
         check_gradient(found)
-    return perturbed(z, scaled(found, norm=norm, floor=floor), eps=eps, start=start, norm=norm, unchanged=unchanged)
+    return perturbed(z, scaled(found, norm=norm, floor=least), eps=eps, start=start, norm=norm, unchanged=unchanged)
 
 
 def objective_of(predict: Predict, z: Tensor, objective: Objective, labels: Tensor | None) -> Value:

@@ -19,7 +19,8 @@ from psmt_viz.perturb.norms import cosine_per_image
 from psmt_viz.perturb.objectives import Predict
 
 OFFICIAL: Mapping[str, Any] = MappingProxyType({"xi": 1e-6, "floor": 1e-8, "noise": "uniform"})
-"""The search as the authors' code calls it; in float32 its step is below the spacing of z (see `Health.unchanged`)."""
+"""The search as the authors' code calls it: the floor swallows nearly all of eps, and in float32 the step is below the
+spacing of z (see `Health.unchanged`)."""
 
 MAKERS: Mapping[str, str | None] = MappingProxyType(
     {
@@ -54,9 +55,11 @@ class Settings:
     """What is raised: `kl` (the paper), or `cross-entropy` to the labels."""
     ascent_steps: int = 10
     """Gradient steps of `pgd`."""
+    official_batch: int = 8
+    """Images of one call of the published search, whose floor grows with them; 8 on each GPU in its training."""
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "ascent_steps"):
+        for name in ("iterations", "ascent_steps", "official_batch"):
             if getattr(self, name) < 1:
                 flag = f"--{name.replace('_', '-')}"
                 raise UserError(f"{flag} of at least 1", f"{getattr(self, name)}", "raise it")
@@ -96,6 +99,7 @@ def make(
         return feature_perturbation(kind, z, predict=predict, eps=eps, norm=how.norm, generator=generator)
     assert predict is not None
     goal: dict[str, Any] = {"norm": how.norm, "objective": how.objective, "labels": labels}
+    published = kind == "tvat-official"
     found = adversarial_perturbation(
         predict,
         z,
@@ -103,7 +107,7 @@ def make(
         iterations=how.iterations,
         generator=generator,
         **goal,
-        **(OFFICIAL if kind == "tvat-official" else {"search": how.search}),
+        **({**OFFICIAL, "batch": how.official_batch} if published else {"search": how.search}),
     )
     if kind != "pgd":
         return found

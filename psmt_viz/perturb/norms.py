@@ -10,6 +10,11 @@ from psmt_viz.config import Norm
 _DIMENSIONS = {"image": (1, 2, 3), "pixel": (1,)}
 
 
+def widened(values: Tensor) -> Tensor:
+    """Returns values in float32, or in float64 if they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def norm_per_image(values: Tensor) -> Tensor:
     """Returns the Euclidean norm over all but the first dimension, (B, 1, 1, 1), in float32 or better."""
     return norms(values, "image")
@@ -26,7 +31,7 @@ def norms(values: Tensor, norm: Norm) -> Tensor:
     return torch.linalg.vector_norm(values, dim=_DIMENSIONS[norm], keepdim=True, dtype=exact)
 
 
-def scaled(values: Tensor, *, norm: Norm = "image", floor: float = 0.0) -> Tensor:
+def scaled(values: Tensor, *, norm: Norm = "image", floor: float | Tensor = 0.0) -> Tensor:
     """Returns directions of norm 1: values / (norm + floor), in the dtype of `values`.
 
     With `norm="pixel"` a vector of zeros stays one: nothing is known of its direction.

@@ -70,7 +70,7 @@ def whole_logits(
     logits = {
         role: decode_whole(network.decode, encode_whole(network, images), size)
         if window is None
-        else sliding_logits(network, images, window=window, stride=window_stride)
+        else sliding_logits(network, images, window=window, stride=window_stride, fill=network.backbone.mean[0])
         for role, network in bundle.networks().items()
     }
     if "ensemble" in bundle.roles:

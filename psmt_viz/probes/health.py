@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from psmt_viz.config import PAPER_EPS
 from psmt_viz.models.roles import Roles
 from psmt_viz.perturb import SEARCHES, Perturbed, Settings, exact_cosine, frozen
 from psmt_viz.probes.kinds import maker
@@ -45,7 +46,9 @@ class HealthRecord:
         if kind not in self._searches:
             return
         self._note(kind, "unchanged", float(found.health.unchanged))
-        if self._reference is not None and len(self._values[kind].get("cosine", [])) < COSINE_IMAGES:
+        # A perturbation that rounding left at 0 has no direction.
+        wanted = len(self._values[kind].get("cosine", [])) < COSINE_IMAGES and float(found.health.norm) > 0
+        if self._reference is not None and wanted:
             predict = maker(self._reference, kind, size)
             assert predict is not None
             with frozen(self._reference):
@@ -78,7 +81,7 @@ def warnings_of(health: Summary, settings: Settings) -> list[str]:
     norm = health["norm_over_eps"]["mean"]
     if norm < LEAST_NORM:
         reason = "some pixels hardly change" if settings.norm == "pixel" else "the floor swallows the gradient"
-        found.append(f"norm {norm:.2g} of the eps asked for: {reason}")
+        found.append(f"norm {norm * PAPER_EPS:.3g} of {PAPER_EPS:g}: {reason}")
     unchanged = health.get("unchanged", {}).get("mean", 0.0)
     if unchanged > MOST_UNCHANGED:
         found.append(f"the search's step leaves {100 * unchanged:.0f} % of the features unchanged, lost to rounding")

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -15,7 +15,7 @@ from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 
-from psmt_viz.config import SystemConfig
+from psmt_viz.config import Precision, SystemConfig
 from psmt_viz.errors import UserError
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.train.optim import set_lr
@@ -25,7 +25,7 @@ T = TypeVar("T")
 Perturb = Callable[[Tensor], Tensor]
 """Maps z to the noise to add to it, of the same shape."""
 
-_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed", "fp64": "64-true"}
 
 
 class Engine:
@@ -37,6 +37,7 @@ class Engine:
             this machine, else the one named.
         nodes: Machines; left out, as many as torchrun or SLURM use, else 1.
         system: Arithmetic and BatchNorm.
+        precision: In place of the system's; `fp64`, which is no setting of a run, is for comparisons with a reference.
 
     Raises:
         UserError: if there are not so many devices, or the device cannot do the arithmetic.
@@ -49,8 +50,12 @@ class Engine:
         devices: int | Sequence[int] | None = None,
         nodes: int | None = None,
         system: SystemConfig | None = None,
+        precision: Precision | Literal["fp64"] | None = None,
     ) -> None:
         self._system = system or SystemConfig()
+        precision = precision or self._system.precision
+        self.dtype = torch.float64 if precision == "fp64" else torch.float32
+        """Of images, losses and weights."""
         kind, _, index = device.partition(":")
         started = _started()
         if devices is None:
@@ -58,7 +63,7 @@ class Engine:
         if nodes is None:
             nodes = started[1] if started else 1
         count = devices if isinstance(devices, int) else len(devices)
-        _check(kind, devices, nodes, self._system.precision)
+        _check(kind, devices, nodes, precision)
         self.world: int = count * nodes
         """Processes in all."""
         # `SharedStatistics` keeps BatchNorm's running statistics alike, on every kind of device.
@@ -69,7 +74,7 @@ class Engine:
                 accelerator=kind,
                 devices=devices if isinstance(devices, int) else list(devices),
                 num_nodes=nodes,
-                precision=_PRECISION[self._system.precision],  # type: ignore[arg-type]
+                precision=_PRECISION[precision],  # type: ignore[arg-type]
                 strategy=strategy,
             )
         self._launched = False
@@ -158,24 +163,26 @@ class Learner:
         """Maps images (B, 3, H, W) in [0, 1] to logits (B, K, H, W), through z + perturb(z) where that is given."""
         return self._module(images, perturb)
 
-    def descend(self, losses: Sequence[Callable[[], Tensor]], lr: float) -> None:
+    def descend(self, passes: Sequence[Sequence[Callable[[], Tensor]]], lr: float) -> None:
         """Takes one step down the sum of some losses, over all processes.
 
         Args:
-            losses: Each computes the loss of one part of the batch; its graph is gone before the next begins.
+            passes: Of each pass through the network, with batch statistics of its own, the losses of the parts of its
+                images. Each is computed when its turn comes; its graph is gone before the next begins.
             lr: The learning rate.
         """
         self.network.train()
         set_lr(self.optimizer, lr)
         self.optimizer.zero_grad(set_to_none=True)
-        statistics = self._engine.statistics(self.network, len(losses))
-        for index, loss in enumerate(losses, start=1):
-            last = index == len(losses)
-            with statistics.part(), self._fabric.no_backward_sync(self._module, enabled=not last):
-                # The engine averages gradients over processes; these losses are shares of a sum.
-                self._fabric.backward(loss() * self._engine.world)
+        for losses in passes:
+            statistics = self._engine.statistics(self.network, len(losses))
+            for loss in losses:
+                last = losses is passes[-1] and loss is losses[-1]
+                with statistics.part(), self._fabric.no_backward_sync(self._module, enabled=not last):
+                    # The engine averages gradients over processes; these losses are shares of a sum.
+                    self._fabric.backward(loss() * self._engine.world)
+            statistics.settle()
         self._wrapped.step()
-        statistics.settle()
 
 
 class _Pass(nn.Module):

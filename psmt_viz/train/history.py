@@ -56,9 +56,14 @@ class History:
         return len(self._metrics)
 
     @property
+    def first_step(self) -> int:
+        """The step with which the current epoch began."""
+        return self._trainer.plan.epoch_end(self.epoch - 1) if self.epoch else 0
+
+    @property
     def open(self) -> bool:
         """Whether there are steps since the last finished epoch."""
-        return self.step > self.epoch * self._trainer.plan.steps_per_epoch
+        return self.step > self.first_step
 
     def note(self, log: StepLog, seconds: float) -> None:
         """Takes down one step; its numbers stay on the device until `settle`."""
@@ -103,7 +108,8 @@ class History:
         self._time(len(self._rows))
         self._metrics.append(row)
         self._rows, self._seconds = [], 0.0
-        score = row["miou_ensemble" if self._run.config.method.method == "psmt" else "miou_student"]
+        method = self._run.config.method
+        score = row[f"miou_{method.best_by if method.method == 'psmt' else 'student'}"]
         better = score > self._best
         self._best = score if better else self._best
         best = f", best mIoU {self._best:.3f}" if math.isfinite(self._best) else ""

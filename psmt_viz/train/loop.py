@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from psmt_viz.config import Config
-from psmt_viz.data.cutmix import draw_mix
 from psmt_viz.data.dataset import SegmentationData
-from psmt_viz.data.stream import Batch, Stream
+from psmt_viz.data.stream import Batch
 from psmt_viz.errors import UserError
 from psmt_viz.metrics import IGNORE
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import adversarial_perturbation, frozen
+from psmt_viz.perturb.norms import widened
 from psmt_viz.results import TrainingBatch
-from psmt_viz.schedules import poly, ramp_up
 from psmt_viz.seeds import derived_seed
+from psmt_viz.train.draws import Draws
 from psmt_viz.train.engine import Engine, Learner
 from psmt_viz.train.losses import (
     PseudoLabel,
@@ -31,7 +32,9 @@ from psmt_viz.train.losses import (
     pseudo_label,
 )
 from psmt_viz.train.optim import make_optimizer
-from psmt_viz.train.plan import Plan, resolve
+from psmt_viz.train.plan import Plan, learning_rate, resolve, unsup_weight
+from psmt_viz.train.shares import Shares
+from psmt_viz.train.streams import open_streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,21 +69,32 @@ class Trainer:
         config: The run's settings.
         data: The data set.
         engine: Where to compute; left out, in this process on the CPU.
+        draws: What is random in a step after its batches; left out, it follows from the run's seed.
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022).
     """
 
-    def __init__(self, config: Config, data: SegmentationData, *, engine: Engine | None = None) -> None:
-        self.config, self.data = config, data
+    def __init__(
+        self,
+        config: Config,
+        data: SegmentationData,
+        *,
+        engine: Engine | None = None,
+        draws: Draws | None = None,
+    ) -> None:
+        self.config, self.data, self._draws = config, data, draws or Draws(config)
         self.engine = engine = engine or Engine(system=config.system)
         engine.launch()
         self.device = engine.device
-        method, seed = config.method, config.system.seed
-        self._psmt = method.method == "psmt"
+        self._psmt = config.method.method == "psmt"
         self.split = split = data.split(config.data.split)
         self.plan: Plan = resolve(config, split, devices=engine.world)
         self.bundle = PSMT(
-            config.model, data.classes, teachers=self._psmt, teacher_start=method.teacher_start, seed=seed
+            config.model,
+            data.classes,
+            teachers=self._psmt,
+            teacher_start=config.method.teacher_start,
+            seed=config.system.seed,
         ).to(self.device)
         if config.system.channels_last:
             self.bundle.to(memory_format=torch.channels_last)
@@ -91,186 +105,168 @@ class Trainer:
                 network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
                 network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
 
-        def stream(name: str, ids: tuple[str, ...], batch: int, *, rounds: bool, replay: bool = False) -> Stream:
-            return Stream(
-                data,
-                ids,
-                labeled=name != "unlabeled",
-                views=config.views,
-                batch=batch,
-                seed=seed,
-                name=name,
-                workers=config.system.workers,
-                round_steps=self.plan.steps_per_epoch if rounds else None,
-                replay=replay,
-                rank=engine.rank,
-                world=engine.world,
-            )
-
-        replay = method.labeled_stream == "replay"
-        # Each teacher warms up on its own order, or the two would stay alike.
-        names = ("labeled", "teacher1", "teacher2") if self._psmt else ("labeled",)
-        self.streams = {
-            name: stream(name, split.labeled, method.batch_labeled, rounds=replay, replay=replay) for name in names
-        }
-        if self._psmt:
-            one_pass = method.steps_per_epoch is None
-            self.streams["unlabeled"] = stream("unlabeled", split.unlabeled, method.batch_unlabeled, rounds=one_pass)
+        self.streams = open_streams(config, self.plan, data, split, rank=engine.rank, world=engine.world)
+        self._shares = Shares(config, self.plan, engine)
 
     def steps(self, first: int, last: int) -> Generator[StepLog, None, None]:
         """Takes the steps first, ..., last - 1, which lie on one side of the end of the warm-up."""
-        warming = first < self.plan.warmup_steps
-        needed = ["labeled"]
+        names = ["labeled"]
         if self._psmt:
-            needed += ["teacher1", "teacher2"] if warming else ["unlabeled"]
-        batches = zip(*(self.streams[name].batches(first, last) for name in needed), strict=True)
-        for step, views in enumerate(batches, start=first):
-            labeled, *others = (batch.to(self.device) for batch in views)
-            devices = [self.device] if self.device.type == "cuda" else []
-            # Networks with dropout draw from torch's global generator, which belongs to the caller.
-            with torch.random.fork_rng(devices=devices):
-                torch.manual_seed(derived_seed(self.config.system.seed, "step", step, self.engine.rank))
-                if self._psmt and not warming:
-                    log = self._psmt_step(step, labeled, others[0])
-                else:
-                    log = self._labeled_steps(step, labeled, others)
-            yield log
+            names += ["teacher1", "teacher2"] if first < self.plan.warmup_steps else ["unlabeled"]
+        batches = zip(*(self.streams[name].batches(first, last) for name in names), strict=True)
+        for step, each in enumerate(batches, start=first):
+            yield self.take(step, dict(zip(names, each, strict=True)))
+
+    def take(self, step: int, batches: Mapping[str, Batch]) -> StepLog:
+        """Takes one step with given batches.
+
+        Args:
+            step: Counted from the start of the warm-up; rate, weight, teacher and draws follow from it.
+            batches: Stream -> this process's share of its batch: `labeled` and `unlabeled`; in the warm-up `labeled`,
+                `teacher1` and `teacher2`; without teachers `labeled`.
+        """
+        there = {name: batch.to(self.device) for name, batch in batches.items()}
+        devices = [self.device] if self.device.type == "cuda" else []
+        # Networks with dropout draw from torch's global generator, which belongs to the caller.
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(derived_seed(self.config.system.seed, "step", step, self.engine.rank))
+            if "unlabeled" in there:
+                return self._psmt_step(step, there["labeled"], there["unlabeled"])
+            return self._labeled_steps(step, there)
 
     def _psmt_step(self, step: int, labeled: Batch, unlabeled: Batch) -> StepLog:
-        method, count = self.config.method, self.config.system.accumulate
-        done = step - self.plan.warmup_steps
-        updated = updated_teacher(done // self.plan.steps_per_epoch)
-        weight = method.unsup_weight * ramp_up(done, self.plan.ramp_steps, kind=method.ramp)
-        lr = self._lr(step)
-        learner = self.learners["student"]
-        # All targets come first: each part's loss is divided by the pixels that pass in the whole batch.
-        parts = [self.engine.rank * count + index for index in range(count)]
-        targets = self._targets(step, dict(zip(parts, unlabeled.parts(count), strict=True)), updated)
-        known, passing, valid, differing = self._pixels(labeled, targets)
-        losses = torch.zeros(2, device=self.device)
+        method, learner = self.config.method, self.learners["student"]
+        lr, weight = learning_rate(self.config, self.plan, step), unsup_weight(self.config, self.plan, step)
+        updated = self._updated_teacher(step)
+        known = self._shares.parts(labeled, method.batch_labeled)
+        mixed = self._shares.parts(unlabeled, method.batch_unlabeled)
+        # All targets come first: a pixel's share of the loss depends on how many pass in the whole batch.
+        targets = self._targets(step, mixed, updated)
+        counts = [labeled_pixels(part.label) for part in known.values()]
+        shares, _ = self._shares.of(counts, known, method.batch_labeled)
+        passed = [target.pseudo.passing.flatten(1).sum(dim=1) for target in targets]
+        unsup_shares, passing = self._shares.of(passed, mixed, method.batch_unlabeled)
+        losses = torch.zeros(2, device=self.device, dtype=self.engine.dtype)
 
-        def loss(part: int, batch: Batch, target: Target) -> Tensor:
-            perturb = partial(self._perturbation, step, part, batch.label.shape[-2:])
-            images = torch.cat([_unit(batch.strong), target.images])
-            logits = learner(images, None if method.perturbation == "none" else perturb)
-            split = len(batch.label)
-            sup = self._labeled_loss(logits[:split], batch.label, known)
-            unsup = confident_cross_entropy(logits[split:], target.pseudo, passing)
-            losses.add_(torch.stack([sup, unsup]).detach())
-            return sup + weight * unsup
+        def logits(images: Tensor, branch: str, numbers: range) -> Tensor:
+            noise = partial(self.noise, step, branch, numbers, images.shape[-2:])
+            return learner(images, None if method.perturbation == "none" else noise)
 
-        work = zip(parts, labeled.parts(count), targets, strict=True)
-        learner.descend([partial(loss, *each) for each in work], lr)
+        def sup(numbers: range, part: Batch, share: Tensor) -> Tensor:
+            loss = self._labeled_loss(logits(self._unit(part.strong), "labeled", numbers), part.label, share)
+            losses[0] += loss.detach()
+            return loss
+
+        def unsup(numbers: range, target: Target, share: Tensor) -> Tensor:
+            loss = confident_cross_entropy(logits(target.images, "unlabeled", numbers), target.pseudo, share)
+            losses[1] += loss.detach()
+            return weight * loss
+
+        # Two passes, each with batch statistics of its own, as in the published code.
+        first = [partial(sup, *each) for each in zip(known, known.values(), shares, strict=True)]
+        second = [partial(unsup, *each) for each in zip(mixed, targets, unsup_shares, strict=True)]
+        learner.descend([first, second], lr)
         self.bundle.update_teacher(updated, method.ema)
-        shares = torch.stack([passing, differing]) / valid.clamp(min=1)
-        return StepLog(measured=torch.cat([self.engine.sum(losses), shares]), unsup_weight=weight, learning_rate=lr)
+        valid, differing = self.engine.sum(
+            torch.stack([torch.stack([target.pseudo.valid.sum(), target.differing]) for target in targets]).sum(dim=0)
+        )
+        pixels = torch.stack([passing, differing]).to(losses) / valid.clamp(min=1)
+        return StepLog(measured=torch.cat([self.engine.sum(losses), pixels]), unsup_weight=weight, learning_rate=lr)
 
-    def _labeled_steps(self, step: int, labeled: Batch, own: list[Batch]) -> StepLog:
+    def _labeled_steps(self, step: int, batches: Mapping[str, Batch]) -> StepLog:
         """Teaches each network from labelled images alone: the warm-up of PS-MT, or the supervised control."""
-        lr = self._lr(step)
-        for role, batch in zip(("teacher1", "teacher2"), own, strict=False):
-            self._labeled_step(role, batch.weak, batch.label, lr)
-        loss = self._labeled_step("student", labeled.strong, labeled.label, lr)
-        unmeasured = torch.full((len(MEASURED) - 1,), torch.nan, device=self.device)
+        lr = learning_rate(self.config, self.plan, step)
+        for role in [name for name in batches if name != "labeled"]:
+            self._labeled_step(role, batches[role], "weak", lr)
+        loss = self._labeled_step("student", batches["labeled"], "strong", lr)
+        unmeasured = torch.full((len(MEASURED) - 1,), torch.nan, device=self.device, dtype=loss.dtype)
         return StepLog(measured=torch.cat([loss.view(1), unmeasured]), unsup_weight=0.0, learning_rate=lr)
 
-    def _labeled_step(self, role: str, images: Tensor, label: Tensor, lr: float) -> Tensor:
-        learner, count = self.learners[role], self.config.system.accumulate
-        known, total = self.engine.sum(labeled_pixels(label)), torch.zeros((), device=self.device)
+    def _labeled_step(self, role: str, batch: Batch, view: Literal["weak", "strong"], lr: float) -> Tensor:
+        learner, total = self.learners[role], torch.zeros((), device=self.device, dtype=self.engine.dtype)
+        parts = self._shares.parts(batch, self.config.method.batch_labeled)
+        counts = [labeled_pixels(part.label) for part in parts.values()]
+        shares, _ = self._shares.of(counts, parts, self.config.method.batch_labeled)
 
-        def loss(part: Tensor, truth: Tensor) -> Tensor:
-            value = self._labeled_loss(learner(_unit(part)), truth, known)
+        def loss(part: Batch, share: Tensor) -> Tensor:
+            value = self._labeled_loss(learner(self._unit(getattr(part, view))), part.label, share)
             total.add_(value.detach())
             return value
 
-        parts = zip(images.chunk(count), label.chunk(count), strict=True)
-        learner.descend([partial(loss, *each) for each in parts], lr)
+        learner.descend([[partial(loss, *each) for each in zip(parts.values(), shares, strict=True)]], lr)
         return self.engine.sum(total)
 
-    def _labeled_loss(self, logits: Tensor, label: Tensor, known: Tensor) -> Tensor:
+    def _labeled_loss(self, logits: Tensor, label: Tensor, share: Tensor) -> Tensor:
         method = self.config.method
         if method.sup_loss == "ce":
-            return labeled_cross_entropy(logits, label.long(), known)
+            return labeled_cross_entropy(logits, label.long(), share)
         # Which pixels are hard shows only now, so the parts' means have equal weight.
         kept = method.ohem_kept * len(label)
         return ohem_cross_entropy(logits, label.long(), threshold=method.ohem_threshold, kept=kept) / self.plan.parts
 
-    def _pixels(self, labeled: Batch, targets: list[Target]) -> Tensor:
-        """Counts over all devices: labelled pixels; unlabelled ones that pass, that are valid, that divide opinions."""
-        pseudo = [target.pseudo for target in targets]
-        counts = [
-            labeled_pixels(labeled.label),
-            torch.stack([each.passing.sum() for each in pseudo]).sum(),
-            torch.stack([each.valid.sum() for each in pseudo]).sum(),
-            torch.stack([target.differing for target in targets]).sum(),
-        ]
-        return self.engine.sum(torch.stack(counts))
-
-    def _lr(self, step: int) -> float:
-        warmup, lr = self.plan.warmup_steps, self.config.learning_rate
-        if step < warmup:
-            return lr
-        return lr * poly(step - warmup, self.plan.total_steps - warmup, power=self.config.optim.power)
-
-    def _targets(self, step: int, parts: dict[int, Batch], updated: int) -> list[Target]:
-        """Makes the targets of this process's parts, by their number."""
+    def _targets(self, step: int, parts: Mapping[range, Batch], updated: int) -> list[Target]:
+        """Makes the targets of this process's parts."""
         teachers = self.bundle.teachers.train(self.config.method.pseudo_labels == "train")
         if not teachers.training:
-            return [self._target(step, part, batch, updated) for part, batch in parts.items()]
+            return [self._target(step, numbers, batch, updated) for numbers, batch in parts.items()]
         statistics, targets = self.engine.statistics(teachers, len(parts)), []
-        for part, batch in parts.items():
+        for numbers, batch in parts.items():
             with statistics.part():
-                targets.append(self._target(step, part, batch, updated))
+                targets.append(self._target(step, numbers, batch, updated))
         statistics.settle()
         return targets
 
     @torch.no_grad()
-    def _target(self, step: int, part: int, batch: Batch, updated: int) -> Target:
-        method, seed = self.config.method, self.config.system.seed
-        weak, strong = _unit(batch.weak), _unit(batch.strong)
+    def _target(self, step: int, numbers: range, batch: Batch, updated: int) -> Target:
+        method = self.config.method
+        weak, strong = self._unit(batch.weak), self._unit(batch.strong)
         valid = torch.ones_like(batch.label, dtype=torch.bool) if method.count_padding else batch.label != IGNORE
         with self.engine.arithmetic():
             logits = [teacher(weak) for teacher in self.bundle.teachers]
         differing = ((logits[0].argmax(dim=1) != logits[1].argmax(dim=1)) & valid).sum()
         mean = assisted_mean(logits[updated], logits[1 - updated], top=method.assist_top)
-        if method.cutmix != "none":
-            mix = draw_mix(
-                method.cutmix,
-                len(strong),
-                *strong.shape[-2:],
-                boxes=torch.Generator().manual_seed(derived_seed(seed, "cutmix", step)),
-                partners=torch.Generator().manual_seed(derived_seed(seed, "cutmix", step, part)),
-                device=self.device,
-            )
+        mix = self._draws.mix(step, numbers, strong.shape[-2], strong.shape[-1], self.device)
+        if mix is not None:
             strong, mean, valid = mix.paste(strong), mix.paste(mean), mix.paste(valid)
         return Target(images=strong, pseudo=pseudo_label(mean, valid, threshold=method.confidence), differing=differing)
 
-    def _perturbation(self, step: int, part: int, size: torch.Size, z: Tensor) -> Tensor:
+    def noise(self, step: int, branch: str, numbers: range, size: torch.Size, z: Tensor) -> Tensor:
+        """Returns the adversarial noise for the student's z of some images, (B, C, h, w), without a graph.
+
+        Args:
+            step: The step.
+            branch: `labeled` or `unlabeled`.
+            numbers: Numbers of the images in the step's batch.
+            size: Height and width of the images.
+            z: Their features.
+        """
         method = self.config.method
         role = "ensemble" if method.perturbation == "tvat" else "student"
         try:
             # The exponent range of fp16 is too short for the small gradients of a search.
             short = self.config.system.precision == "bf16"
             with frozen(self.bundle), torch.autocast(z.device.type, dtype=torch.bfloat16, enabled=short):
+                wide = widened(z)
                 return adversarial_perturbation(
                     lambda features: self.bundle.decode(role, features, size),
-                    z.float(),
+                    wide,
                     eps=method.eps,
                     xi=method.xi,
                     noise=method.noise,
                     floor=method.norm_floor,
-                    generator=self._generators(step, part, len(z)),
+                    # The images of one call on one GPU of the published training.
+                    batch=max(1, len(z) * self.plan.parts // self.config.groups),
+                    start=self._draws.start(step, branch, numbers, wide),
                 ).delta
         except UserError as error:
             fix = "lower --lr; the last checkpoint is kept"
             raise UserError(f"{error.expected} at step {step}", error.got, fix) from None
 
-    def _generators(self, step: int, part: int, images: int) -> list[torch.Generator]:
-        """One generator an image, the same wherever and with whichever others it is computed."""
-        seed, labeled = self.config.system.seed, self.config.method.batch_labeled // self.plan.parts
-        names = [("labeled", part * labeled + index) for index in range(labeled)]
-        names += [("unlabeled", part * (images - labeled) + index) for index in range(images - labeled)]
-        return [torch.Generator(self.device).manual_seed(derived_seed(seed, "noise", step, *name)) for name in names]
+    def _updated_teacher(self, step: int) -> int:
+        return updated_teacher((step - self.plan.warmup_steps) // self.plan.steps_per_epoch)
+
+    def _unit(self, images: Tensor) -> Tensor:
+        return images.to(self.engine.dtype) / 255
 
     @torch.no_grad()
     def picture(self, step: int, *, images: int = 4) -> TrainingBatch:
@@ -280,17 +276,17 @@ class Trainer:
         unknown = torch.full(labeled.label.shape, torch.nan, device=self.device)
         parts = [(labeled.weak, labeled.strong, labeled.label, unknown)]
         if self._psmt:
+            step = max(step, self.plan.warmup_steps)
             unlabeled = next(self.streams["unlabeled"].batches(step, step + 1)).to(self.device)
-            epoch = max(0, step - self.plan.warmup_steps) // self.plan.steps_per_epoch
             self.bundle.eval()
-            mixed = self._target(step, 0, unlabeled, updated_teacher(epoch))
+            mixed = self._target(step, range(len(unlabeled.label)), unlabeled, self._updated_teacher(step))
             target = mixed.pseudo.target.masked_fill(~mixed.pseudo.passing, IGNORE)
             parts.append((unlabeled.weak, (mixed.images * 255).round().byte(), target, mixed.pseudo.confidence))
         weak, strong, target, confidence = (
             torch.cat([part[:images] for part in column]) for column in zip(*parts, strict=True)
         )
         with self.engine.arithmetic():
-            prediction = student.eval()(_unit(strong)).argmax(dim=1).byte()
+            prediction = student.eval()(self._unit(strong)).argmax(dim=1).byte()
         columns = {
             "weak view": weak.permute(0, 2, 3, 1),
             "strong view": strong.permute(0, 2, 3, 1),
@@ -307,7 +303,3 @@ class Trainer:
 def updated_teacher(epoch: int) -> int:
     """Returns the index of the teacher that learns in an epoch, counted from 0 after the warm-up: 0, 1, 0, 1, ..."""
     return epoch % 2
-
-
-def _unit(images: Tensor) -> Tensor:
-    return images.float() / 255

@@ -1,7 +1,7 @@
 """The losses of PS-MT and the pseudo-labels that they learn from.
 
-A step's batch may be cut into parts, over devices and one after the other on each. So a loss is a sum divided by a
-count that the caller can take over all parts, and the parts' gradients add up to those of the whole batch.
+A step's batch may be cut into parts, over devices and one after the other on each. So a loss is a sum over images, each
+times a share that the caller can compute over all parts, and the parts' gradients add up to those of the whole batch.
 """
 
 from __future__ import annotations
@@ -12,23 +12,28 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from psmt_viz.metrics import IGNORE
+from psmt_viz.perturb.norms import widened
 
 
 def labeled_pixels(label: Tensor) -> Tensor:
-    """Returns the number of labelled pixels, ()."""
-    return (label != IGNORE).sum()
+    """Returns the number of labelled pixels of each image, (B,)."""
+    return (label != IGNORE).flatten(1).sum(dim=1)
 
 
-def labeled_cross_entropy(logits: Tensor, label: Tensor, count: Tensor | None = None) -> Tensor:
+def labeled_cross_entropy(logits: Tensor, label: Tensor, share: Tensor | None = None) -> Tensor:
     """Returns the mean cross-entropy over labelled pixels; 0, with a graph, if there are none.
 
     Args:
         logits: (B, K, H, W).
         label: (B, H, W) int64 class ids, 255 where there is none.
-        count: Labelled pixels of the whole batch, (); left out, those of `label`.
+        share: (B,) weight of each image's pixels; left out, one over all labelled pixels.
     """
-    total = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="sum")
-    return total / (labeled_pixels(label) if count is None else count).clamp(min=1)
+    losses = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none").flatten(1).sum(dim=1)
+    return (losses * (_equal_share(labeled_pixels(label)) if share is None else share)).sum()
+
+
+def _equal_share(count: Tensor) -> Tensor:
+    return 1 / count.sum().clamp(min=1)
 
 
 def ohem_cross_entropy(logits: Tensor, label: Tensor, *, threshold: float, kept: int) -> Tensor:
@@ -78,12 +83,12 @@ def pseudo_label(teacher_logits: Tensor, valid: Tensor, *, threshold: float) -> 
         valid: (B, H, W) truth values.
         threshold: Least probability of a pixel that counts.
     """
-    confidence, target = teacher_logits.float().softmax(dim=1).max(dim=1)
+    confidence, target = widened(teacher_logits).softmax(dim=1).max(dim=1)
     passing = (confidence >= threshold) & valid
     return PseudoLabel(target=target.byte(), confidence=confidence, passing=passing, valid=valid)
 
 
-def confident_cross_entropy(logits: Tensor, pseudo: PseudoLabel, count: Tensor | None = None) -> Tensor:
+def confident_cross_entropy(logits: Tensor, pseudo: PseudoLabel, share: Tensor | None = None) -> Tensor:
     """Returns the confidence-weighted cross-entropy to the teachers' most likely class (Conf-CE).
 
     The weight of a pixel is the teachers' highest probability; pixels below the threshold do not count, and the mean is
@@ -92,13 +97,13 @@ def confident_cross_entropy(logits: Tensor, pseudo: PseudoLabel, count: Tensor |
     Args:
         logits: (B, K, H, W) of the student.
         pseudo: Of the same pixels.
-        count: Passing pixels of the whole batch, (); left out, those of `pseudo`.
+        share: (B,) weight of each image's pixels; left out, one over all passing pixels.
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), eq. 7.
     """
     weight = pseudo.confidence * pseudo.passing
-    total = (weight * F.cross_entropy(logits, pseudo.target.long(), reduction="none")).sum()
-    return total / (pseudo.passing.sum() if count is None else count).clamp(min=1)
+    losses = (weight * F.cross_entropy(logits, pseudo.target.long(), reduction="none")).flatten(1).sum(dim=1)
+    return (losses * (_equal_share(pseudo.passing) if share is None else share)).sum()
 
 
 def assisted_mean(updated: Tensor, other: Tensor, *, top: int) -> Tensor:

@@ -1,13 +1,15 @@
-"""How many steps a run takes, resolved from its settings and its data."""
+"""How many steps a run takes, resolved from its settings and its data, and what changes from step to step."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from psmt_viz.config import Config
 from psmt_viz.data.dataset import Split
 from psmt_viz.errors import UserError
+from psmt_viz.schedules import poly, ramp_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,18 +23,28 @@ class Plan:
     """Warm-up included."""
     parts: int
     """Parts into which a step's batch is cut, over all devices and one after the other on each; a part has its own
-    BatchNorm statistics and CutMix partners."""
+    BatchNorm statistics."""
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
         return asdict(self)
+
+    def epoch_end(self, epoch: int) -> int:
+        """Returns the step with which an epoch ends, counted from 0 at the start of the warm-up.
+
+        The warm-up, whatever its length, is measured in epochs too; its last one may be shorter.
+        """
+        steps = (epoch + 1) * self.steps_per_epoch
+        if steps - self.steps_per_epoch < self.warmup_steps:
+            return min(steps, self.warmup_steps)
+        return steps - (-self.warmup_steps % self.steps_per_epoch)
 
 
 def resolve(config: Config, split: Split, *, devices: int = 1) -> Plan:
     """Turns epochs into steps.
 
     An epoch is `steps_per_epoch` steps or, where that is not set, one pass over the unlabelled images (over the
-    labelled ones, if every image is labelled).
+    labelled ones, if every image is labelled). An epoch of the warm-up is one pass over the labelled images.
 
     Args:
         config: The run's settings.
@@ -49,21 +61,22 @@ def resolve(config: Config, split: Split, *, devices: int = 1) -> Plan:
     if method.method == "psmt" and not split.unlabeled:
         fix = "choose a --split that leaves some images unlabelled, or --method supervised"
         raise UserError("unlabelled images for PS-MT", "none", fix)
+    parts = devices * config.system.accumulate
+    _check_shares(config, parts, devices)
+    drop = drops_last(config, parts)
     if split.unlabeled:
         images, batch = split.unlabeled, method.batch_unlabeled
     else:
         images, batch = split.labeled, method.batch_labeled
-    steps = method.steps_per_epoch or len(images) // batch
+    steps = method.steps_per_epoch or pass_steps(len(images), batch, groups=config.groups, drop_last=drop)
     if steps == 0:
         got = f"{len(images)} images at batch {batch}"
         raise UserError("at least one batch an epoch", got, "lower the batch or set --steps-per-epoch")
-    parts = devices * config.system.accumulate
-    for name in ("batch_labeled", "batch_unlabeled"):
-        if (size := getattr(method, name)) % parts:
-            what = f"{devices} devices x --accumulate {config.system.accumulate}"
-            fix = f"choose a multiple of {parts}"
-            raise UserError(f"--{name.replace('_', '-')} that {what} can share equally", f"{size}", fix)
-    warmup = method.warmup_epochs * steps
+    warmup = method.warmup_steps
+    if warmup is None:
+        labeled = pass_steps(len(split.labeled), method.batch_labeled, groups=config.groups, drop_last=drop)
+        # With fewer labelled images than a batch holds, a step sees some of them twice.
+        warmup = method.warmup_epochs * max(1, labeled)
     return Plan(
         steps_per_epoch=steps,
         warmup_steps=warmup,
@@ -71,3 +84,63 @@ def resolve(config: Config, split: Split, *, devices: int = 1) -> Plan:
         total_steps=warmup + method.epochs * steps,
         parts=parts,
     )
+
+
+def pass_steps(images: int, batch: int, *, groups: int = 1, drop_last: bool = True) -> int:
+    """Returns the steps of one pass over some images.
+
+    Args:
+        images: How many images.
+        batch: Images in a step.
+        groups: GPUs of the published training, which fill up their shares of the images by repeating some.
+        drop_last: Leave out the last batch if it is incomplete.
+    """
+    if not drop_last:
+        return math.ceil(images / batch)
+    return math.ceil(images / groups) // (batch // groups)
+
+
+def drops_last(config: Config, parts: int) -> bool:
+    """Returns whether the last, incomplete batch of a pass is left out."""
+    drop = config.method.drop_last
+    return drop if drop is not None else max(parts, config.groups) > 1
+
+
+def learning_rate(config: Config, plan: Plan, step: int) -> float:
+    """Returns the learning rate of a step, counted from the start of the warm-up, in which it is constant."""
+    if step < plan.warmup_steps:
+        return config.learning_rate
+    done, total = step - plan.warmup_steps, plan.total_steps - plan.warmup_steps
+    return config.learning_rate * poly(done, total, power=config.optim.power)
+
+
+def unsup_weight(config: Config, plan: Plan, step: int) -> float:
+    """Returns the weight of the unsupervised loss in a step, counted from the start of the warm-up; 0 in it."""
+    if step < plan.warmup_steps:
+        return 0.0
+    ramp = ramp_up(step - plan.warmup_steps, plan.ramp_steps, kind=config.method.ramp)
+    return config.method.unsup_weight * ramp
+
+
+def _check_shares(config: Config, parts: int, devices: int) -> None:
+    method, what = config.method, f"{devices} devices x --accumulate {config.system.accumulate}"
+    psmt = method.method == "psmt"
+    # Groups and parts cut a batch at places of their own, and CutMix stays within both.
+    cuts = math.lcm(parts, config.groups)
+    for name in ("batch_labeled", *(["batch_unlabeled"] if psmt else [])):
+        size = getattr(method, name)
+        if size % parts:
+            fix = f"choose a multiple of {parts}"
+            raise UserError(f"--{name.replace('_', '-')} that {what} can share equally", f"{size}", fix)
+        if size % cuts:
+            got = f"{size}, {parts} parts and {config.groups} groups (--images-per-gpu {method.images_per_gpu})"
+            fix = f"choose a multiple of {cuts}, or another --images-per-gpu"
+            raise UserError(f"--{name.replace('_', '-')} that parts and groups can share equally", got, fix)
+    per_gpu = method.images_per_gpu
+    if per_gpu is not None and method.batch_labeled > per_gpu and method.batch_labeled % per_gpu:
+        fix = "choose a multiple of it, or another --images-per-gpu"
+        raise UserError(f"--batch-labeled a multiple of --images-per-gpu {per_gpu}", f"{method.batch_labeled}", fix)
+    if method.drop_last is False and max(parts, config.groups) > 1:
+        got = f"{what}, {config.groups} groups"
+        fix = "drop it, or use one device, --accumulate 1 and no more labelled images than --images-per-gpu"
+        raise UserError("one part and one group with an incomplete last batch", got, fix)

@@ -31,17 +31,20 @@ def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | 
     memory = estimate_memory(config, len(data.classes), labeled=labeled, unlabeled=unlabeled)
     step = f"{method.batch_labeled} labelled" + (f" + {method.batch_unlabeled} unlabelled" if psmt else "")
     part = f"{labeled}" + (f" + {unlabeled}" if psmt else "")
-    epochs = (plan.total_steps - plan.warmup_steps) // plan.steps_per_epoch
+    warmup = f"{plan.warmup_steps:,} of warm-up"
+    if method.warmup_steps is None:
+        warmup += f" ({method.warmup_epochs} passes over the labelled images)"
     lines = {
         "settings": f"preset {config.preset}, recipe {config.recipe}, method {method.method}, seed {system.seed}",
         "network": f"{config.model.arch} on {config.model.backbone}, {len(data.classes)} classes",
         "data": f"{data.name}, split {config.data.split}: {len(split.labeled)} labelled and {len(split.unlabeled)} "
         f"unlabelled images, {len(data.ids('val'))} to validate",
         "devices": f"{engine.world} x {engine.device.type}, {system.precision}",
-        "batch": f"{step} images a step, in {plan.parts} parts of {part}",
+        "batch": f"{step} images a step, in {plan.parts} parts of {part}"
+        + (f"; {config.groups} groups for CutMix, as on {config.groups} GPUs" if psmt and config.groups > 1 else ""),
         "learning rate": _rate(config),
-        "steps": f"{plan.steps_per_epoch:,} an epoch; {method.warmup_epochs} warm-up epochs and {epochs} more: "
-        f"{plan.total_steps:,} in all" + (f"; ramp-up over {plan.ramp_steps:,}" if psmt else ""),
+        "steps": f"{warmup}, then {method.epochs} epochs of {plan.steps_per_epoch:,}: {plan.total_steps:,} in all"
+        + (f"; ramp-up over {plan.ramp_steps:,}" if psmt else ""),
         "memory": f"about {memory.total / 2**20:,.0f} MiB a device, beside what Python and torch take themselves",
         "files": f"{out or 'runs/train/...'}: {', '.join(_files(config))}",
     }

@@ -157,8 +157,8 @@ class _Session:
     def epoch(self, advance: Advance, on_epoch: OnEpoch | None) -> None:
         """Takes the rest of an epoch's steps, validates, writes, and calls back."""
         history, plan = self.history, self.trainer.plan
-        first = history.epoch * plan.steps_per_epoch
-        self._steps(first + plan.steps_per_epoch, advance)
+        first = history.first_step
+        self._steps(plan.epoch_end(history.epoch), advance)
         finished = history.step == plan.total_steps
         validating = finished or (history.epoch + 1) % self.system.val_every == 0
         evaluation = self._validation() if validating else None
@@ -269,6 +269,9 @@ def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
         run.write()
         return None
     before = Run.open(run.folder)
+    if before.method_version != run.method_version:
+        got, fix = f"version {before.method_version}", "give another --out and train it anew"
+        raise UserError(f"a run of version {run.method_version} of the method in {run.folder}", got, fix)
     now = (decisive(run.config), run.plan, run.data_fingerprint)
     if now != (decisive(before.config), before.plan, before.data_fingerprint):
         fix = "repeat the first command with --resume, or give another --out"
