@@ -108,7 +108,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
     config, classes = _network(state, path)
     with torch.device("meta"):
         own = DeepLabV3Plus(config, classes).state_dict()
-    layout = _layout(own)
+    layout = official_layout(own)
     used = {key: place for key, place in layout.items() if not key.startswith(_UNUSED)}
     faults = [f"no {key}" for key in used if key not in state]
     faults += [f"unknown {key}" for key in state if key not in layout]
@@ -190,7 +190,7 @@ def export_official(run: Run, path: Path, *, weights: str = "last") -> None:
     if arch != _ARCH or method != "psmt":
         raise UserError(f"a run of --arch {_ARCH} --method psmt", f"{arch}, {method}", "choose such a run")
     states = {role: network.state_dict() for role, network in load_run(run.folder, weights=weights).networks().items()}
-    state = {key: states[role][ours] for key, (role, ours) in _layout(states["student"]).items()}
+    state = {key: states[role][ours] for key, (role, ours) in official_layout(states["student"]).items()}
     told = {"epoch": len(run.metrics())} if run.measured else run.data_fingerprint
     saved = {name: told[name] for name in ("epoch", "monitor_best") if name in told}
     with whole(path) as temporary:
@@ -223,7 +223,7 @@ def _network(state: Mapping[str, Any], path: Path) -> tuple[ModelConfig, int]:
     return ModelConfig(arch=_ARCH, backbone=backbone, pretrained=False), len(last)
 
 
-def _layout(keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+def official_layout(keys: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Returns their key -> role and our key, in the order of their files."""
     keys = list(keys)
     return {

@@ -64,8 +64,14 @@ def kl_objective(predict: Predict, z: Tensor) -> Value:
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement eq. 2.
     """
     with torch.no_grad():
-        clean = F.log_softmax(predicted(predict, z), dim=1)
-    return lambda offset: kl_of_log_softmax(clean, F.log_softmax(predicted(predict, z + offset), dim=1))
+        # Not exp(log p): the gradient is a small difference of probabilities, which must add up to 1 as they do in q.
+        p = predicted(predict, z).softmax(dim=1)
+
+    def value(offset: Tensor) -> Tensor:
+        log_q = F.log_softmax(predicted(predict, z + offset), dim=1)
+        return F.kl_div(log_q, p, reduction="none").flatten(1).sum(dim=1)
+
+    return value
 
 
 def cross_entropy_objective(predict: Predict, z: Tensor, labels: Tensor | None) -> Value:

@@ -25,7 +25,8 @@ T = TypeVar("T")
 Perturb = Callable[[Tensor], Tensor]
 """Maps z to the noise to add to it, of the same shape."""
 
-_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed", "fp64": "64-true"}
+_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed", "fp64": "32-true"}
+"""Fabric's own `64-true` hands out float32 logits; with `32-true` it leaves float64 networks as they are."""
 
 
 class Engine:
@@ -128,6 +129,7 @@ class Engine:
 
     def prepare(self, network: DeepLabV3Plus, optimizer: torch.optim.Optimizer) -> Learner:
         """Returns the network with its optimiser, ready to learn on all devices together."""
+        network.to(self.dtype)
         if self.device.type == "cuda" and self.world > 1 and self._system.sync_batchnorm:
             nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return Learner(self, self._fabric, network, optimizer)

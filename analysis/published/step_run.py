@@ -1,0 +1,192 @@
+"""A step of training by the product's own trainer, with a record of what the files state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from psmt_viz.config import Config
+from psmt_viz.data.stream import Batch
+from psmt_viz.models.psmt import PSMT
+from psmt_viz.perturb import frozen
+from psmt_viz.perturb.objectives import kl_per_image
+from psmt_viz.presets import configure
+from psmt_viz.train.engine import Engine
+from psmt_viz.train.loop import StepLog, Target, Trainer
+from published.document import Node
+from published.step_inputs import NoImages, StatedDraws, StepFile, StepInputs
+
+Network = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What tells a run from the published one."""
+
+    dtype: torch.dtype
+    epoch: int
+    """1-based."""
+    xi: float
+    noise: bool
+    boxes: str
+    """`one_box` or `box_per_image`."""
+
+    @classmethod
+    def of(cls, file: StepFile, run: Node, name: str) -> Variant:
+        """Reads the words on a run, which say what differs from the published one."""
+        match = re.fullmatch(r"(.+)_fp(32|64)", name)
+        if match is None:
+            raise run.refuse("under a name that ends with _fp32 or _fp64")
+        words, published = file.rule["variants"][match[1]], file.rule["variants"]["published"]
+        text = words.text()
+        epoch = re.search(r"epoch (\d+)", text) or file.rule["what"].find(r"epoch (\d+) of", "the epoch")
+        pattern = r"xi\s*=?\s*(\d[\d.]*(?:e[+-]?\d+)?)"
+        xi = re.search(pattern, text) or published.find(pattern, "xi")
+        off = match[1] == "noise_off" or re.search(r"\br = 0\b", text) is not None
+        return cls(
+            dtype=torch.float64 if match[2] == "64" else torch.float32,
+            epoch=int(epoch[1]),
+            xi=float(xi[1]),
+            noise=not off,
+            boxes="box_per_image" if "box_per_image" in (match[1] + text) else "one_box",
+        )
+
+
+@dataclass(kw_only=True)
+class Noise:
+    """What the noise of one pass is and does."""
+
+    branch: str
+    norm: list[float]
+    z_norm: list[float]
+    kl: list[float]
+    flips: list[int]
+    first: list[float]
+    size: int
+    """Numbers in one image's noise."""
+
+
+@dataclass(kw_only=True)
+class Recorded:
+    """What a step leaves behind beside its networks."""
+
+    noise: list[Noise] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+
+
+class RecordingTrainer(Trainer):
+    """The trainer itself, which also remembers its noise and its targets."""
+
+    record = Recorded()
+
+    def take(self, step: int, batches: Mapping[str, Batch]) -> StepLog:
+        """Takes one step and begins a new record."""
+        self.record = Recorded()
+        return super().take(step, batches)
+
+    def noise(self, step: int, branch: str, numbers: range, size: torch.Size, z: Tensor) -> Tensor:
+        """Returns the noise and measures it."""
+        delta = super().noise(step, branch, numbers, size, z)
+        with torch.no_grad(), frozen(self.bundle):
+
+            def predict(features: Tensor) -> Tensor:
+                return self.bundle.decode("ensemble", features, size)
+
+            flips = (predict(z).argmax(dim=1) != predict(z + delta).argmax(dim=1)).flatten(1).sum(dim=1)
+            found = Noise(
+                branch=branch,
+                norm=_norms(delta),
+                z_norm=_norms(z),
+                kl=kl_per_image(predict, z, delta).tolist(),
+                flips=flips.tolist(),
+                first=delta.flatten()[:5].tolist(),
+                size=delta[0].numel(),
+            )
+        self.record.noise.append(found)
+        return delta
+
+    def _target(self, step: int, numbers: range, batch: Batch, updated: int) -> Target:
+        target = super()._target(step, numbers, batch, updated)
+        self.record.targets.append(target)
+        return target
+
+
+def _norms(values: Tensor) -> list[float]:
+    return values.detach().double().flatten(1).norm(dim=1).tolist()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """One step that was taken."""
+
+    k: int
+    log: StepLog
+    record: Recorded
+    bundle: PSMT
+    """The networks after the step; the student's parameters hold their gradients."""
+
+
+def settings(file: StepFile, variant: Variant, depth: int) -> Config:
+    """Returns the preset `voc` by the recipe `official-code`, with the sizes and lengths that a file states."""
+    words = file.rule["what"]
+    epochs = int(words.find(r"epoch \d+ of (\d+)", "the number of epochs")[1])
+    steps = int(words.find(r"epoch of (\d+) iterations", "the steps of an epoch")[1])
+    values: dict[str, Any] = {
+        "data": "none",
+        "backbone": f"resnet{depth}s",
+        "pretrained": False,
+        "crop": file.crop,
+        "batch_labeled": file.images,
+        "batch_unlabeled": file.images,
+        "images_per_gpu": file.images,
+        "epochs": epochs,
+        "steps_per_epoch": steps,
+        "lr": file.rule["lr0"].number(),
+        "lr_batch": None,
+        "xi": variant.xi,
+    }
+    if not variant.noise:
+        values["perturbation"] = "none"
+    return configure("voc", values, recipe="official-code")
+
+
+def take_steps(
+    file: StepFile,
+    inputs: Mapping[int, StepInputs],
+    variant: Variant,
+    weights: Mapping[str, Network],
+    depth: int,
+    look: Callable[[Taken], None],
+) -> None:
+    """Takes some steps, one after the other, with the trainer.
+
+    Args:
+        file: The stated numbers.
+        inputs: Iteration of the epoch -> its inputs.
+        variant: What is special.
+        weights: Role -> weights at the start.
+        depth: Of the ResNet.
+        look: Called after each step.
+    """
+    config = settings(file, variant, depth)
+    partner = torch.tensor(file.document["partner"].integers(0, file.images - 1, file.images))
+    there: dict[int, StepInputs] = {}
+    precision: Any = "fp64" if variant.dtype == torch.float64 else "fp32"
+    trainer = RecordingTrainer(
+        config,
+        NoImages(tuple(f"class_{index}" for index in range(file.classes))),
+        engine=Engine(system=config.system, precision=precision),
+        draws=StatedDraws(there, variant.boxes, partner),
+    )
+    for role, network in trainer.bundle.networks().items():
+        network.load_state_dict(weights[role])
+    first = trainer.plan.warmup_steps + (variant.epoch - 1) * trainer.plan.steps_per_epoch
+    for k in sorted(inputs):
+        there[first + k] = inputs[k]
+        log = trainer.take(first + k, inputs[k].batches)
+        look(Taken(k=k, log=log, record=trainer.record, bundle=trainer.bundle))
