@@ -21,6 +21,7 @@ from psmt_viz.figures.table import comparable, score_table, write_table
 from psmt_viz.figures.teachers import draw_teachers
 from psmt_viz.figures.transfer import draw_transfer
 from psmt_viz.figures.tsne import draw_tsne
+from psmt_viz.figures.tsne_words import tsne_findings
 from psmt_viz.figures.where import draw_where
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "figure_of",
     "score_table",
     "style",
+    "tsne_findings",
     "write_all",
     "write_closeup",
     "write_curves",

@@ -24,7 +24,8 @@ def percent(share: float, digits: int = 2) -> str:
         return "not known"
     if value == 0:
         return "0 %"
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # of what is shown: 9.996 is written as 10.0
+    places = max(0, digits - 1 - exponent)
     while value < 100 <= round(value, places):
         places += 1
     return f"{value:.{places}f} %"

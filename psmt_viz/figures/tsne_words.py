@@ -65,7 +65,7 @@ def _is_known(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def findings(embedding: PixelEmbedding) -> list[str]:
+def tsne_findings(embedding: PixelEmbedding) -> list[str]:
     """Returns the map's numbers, a line each, for the screen."""
     flips, both = flips_by_panel(embedding), flips_by_both(embedding)
     lines = [

@@ -57,7 +57,12 @@ def tsne_section(saved: Saved) -> Section | None:
 
 def _panels(embedding: PixelEmbedding) -> list[dict[str, str]]:
     return [
-        {"name": panel, "title": TITLES[panel], "count": f"{count} flipped{bounds and f'; 95 % interval {bounds}'}"}
+        {
+            "name": panel,
+            "title": TITLES[panel],
+            "count": f"{count} flipped",
+            "interval": bounds and f"95 % interval {bounds}",
+        }
         for panel, (count, bounds) in flips_by_panel(embedding).items()
     ]
 
