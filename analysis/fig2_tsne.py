@@ -2,8 +2,8 @@
 
 Command:  python analysis/fig2_tsne.py [RUN] [--data DIR] [--out DIR]
 Cost:     2 to 3 minutes on the shipped run, 2 cores; most of it openTSNE.
-Expected: at eps = 2 as many red stars under T-VAT as under VAT, within their intervals, most of them at the same pixels;
-          the median move is about the placement error.
+Expected: at eps = 2 as many red stars under T-VAT as under VAT, within their intervals, most at the same pixels; the
+          median move is about the placement error.
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ from psmt_viz.results import Flips
 
 _AGAINST = "vat"
 _TEACHERS = ("tvat", "teacher1", "teacher2")
+_TINY = 1e-3
+"""Rate in % below which a cell cannot hold a third digit behind the zeros."""
 
 
 def draw_transfer(flips: Flips, *, eps: float = 2.0) -> Figure:
@@ -105,7 +107,7 @@ def _draw_matrix(ax: Axes, table: pd.DataFrame, kinds: Sequence[str], judges: Se
     for row, column in zip(*np.nonzero(~np.isnan(rate)), strict=True):
         color = text_color(cmap(norm(shown[row, column])))
         place = (float(column), float(row))
-        text = percent(rate[row, column] / 100, 3)
+        text = percent(rate[row, column] / 100, 3 if rate[row, column] >= _TINY else 2)
         ax.annotate(text, place, xytext=(0, 1.5), textcoords="offset points", ha="center", va="center", color=color,
                     gid="rate")  # fmt: skip
         ax.annotate(_interval(low[row, column], high[row, column]), place, xytext=(0, -5.5), fontsize=5, ha="center",
