@@ -66,7 +66,7 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
     require(not (arrows and separate), "--layout frozen or joint with --arrows", "separate maps", "leave one out")
     most = max(int(embedding.flipped(panel).sum()) for panel in PixelEmbedding.PANELS)
     with style():
-        figure = new_figure(DOUBLE, 80)
+        figure = new_figure(DOUBLE, 84)
         axes = figure.subplots(1, 3, sharex=not separate, sharey=not separate)
         flips = flips_by_panel(embedding)
         for ax, panel in zip(axes, PixelEmbedding.PANELS, strict=True):

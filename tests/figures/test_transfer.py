@@ -34,9 +34,7 @@ def test_each_cell_holds_its_rate_and_interval():
     assert [text.get_text() for text in matrix.get_xticklabels()] == ["student", "teacher 1", "teacher 2", "ensemble"]
     rows = flips.flips.query("eps == 2 and norm == 'image'").set_index(["kind", "judge"])
     wanted = [rows.loc[kind, judge] for kind in synthetic.KINDS for judge in ROLES]
-    assert texts(matrix, "rate") == [
-        percent(row["flip_rate"], 3 if row["flip_rate"] >= 1e-5 else 2) for row in wanted
-    ]
+    assert texts(matrix, "rate") == [percent(row["flip_rate"], 3 if row["flip_rate"] >= 1e-5 else 2) for row in wanted]
     (picture,) = matrix.images
     np.testing.assert_allclose(np.ravel(picture.get_array()), [100 * row["flip_rate"] for row in wanted])
     assert picture.norm(np.sqrt(picture.norm.vmin * picture.norm.vmax)) == pytest.approx(0.5)  # logarithmic
