@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
@@ -30,6 +29,8 @@ from psmt_viz.figures.style import (
 from psmt_viz.figures.tsne_words import BY, flips_by_both, flips_by_panel, moves
 from psmt_viz.results import PixelEmbedding
 
+_HEIGHT, _ROW = 84.0, 3.2
+"""Height in mm with one row of the legend, and of each further row."""
 _LAYERS = 10
 _CELLS = 24
 """Squares along a side of the map, in each of which the mean move is one arrow."""
@@ -66,7 +67,7 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
     require(not (arrows and separate), "--layout frozen or joint with --arrows", "separate maps", "leave one out")
     most = max(int(embedding.flipped(panel).sum()) for panel in PixelEmbedding.PANELS)
     with style():
-        figure = new_figure(DOUBLE, 84)
+        figure = new_figure(DOUBLE, _HEIGHT)
         axes = figure.subplots(1, 3, sharex=not separate, sharey=not separate)
         flips = flips_by_panel(embedding)
         for ax, panel in zip(axes, PixelEmbedding.PANELS, strict=True):
@@ -79,7 +80,8 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
                 _set_square_limits(ax, embedding, (panel,))
         if not separate:
             _set_square_limits(axes[0], embedding, PixelEmbedding.PANELS)
-        _add_legend(figure, _handles(embedding, arrows=arrows))
+        rows = _add_legend(figure, _handles(embedding, arrows=arrows))
+        figure.set_figheight((_HEIGHT + _ROW * (rows - 1)) / 25.4)
         if footer := _footer(embedding.parameters):
             # The label of the middle panel keeps its place in the arrangement, above the legend.
             axes[1].set_xlabel(footer, fontsize=6, color=shade(0.3))
@@ -189,15 +191,15 @@ def _set_square_limits(ax: Axes, embedding: PixelEmbedding, panels: Sequence[str
     ax.set_ylim(middles[1] - half, middles[1] + half)
 
 
-def _add_legend(figure: Figure, handles: list[Line2D]) -> Legend:
-    """Adds a legend below the panels, of as many columns as the page's width holds."""
+def _add_legend(figure: Figure, handles: list[Line2D]) -> int:
+    """Adds a legend below the panels, of as many columns as the page's width holds; returns its number of rows."""
     for columns in range(min(len(handles), 8), 0, -1):
         legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
         # Letters are some percent wider or narrower at another resolution.
         if columns == 1 or legend.get_window_extent().width < 0.96 * figure.bbox.width:
             break
         legend.remove()
-    return legend
+    return -(-len(handles) // columns)
 
 
 def _handles(embedding: PixelEmbedding, *, arrows: bool) -> list[Line2D]:
