@@ -42,7 +42,7 @@ def clusters(residuals: Floats, denominator: Floats, *, balance: Any = 0.0, leve
 
     Both variances have the ratio of Student's to the normal quantile squared as a factor, as in Korn and Graubard
     (Survey Methodology 24, 1998). Its degrees of freedom are one less than the images for the lower limit. For the
-    upper limit they are 2 and 0.4 of the images that carry the variance, (sum of e^2)^2 / sum of e^4, chosen by
+    upper limit they are 2 and 0.35 of the images that carry the variance, (sum of e^2)^2 / sum of e^4, chosen by
     benchmarks/coverage.py: sums of rare clusters are skewed, and a sample without the large ones has both too few
     events and too small a variance.
 
@@ -59,7 +59,7 @@ def clusters(residuals: Floats, denominator: Floats, *, balance: Any = 0.0, leve
     scaled = squares / np.maximum(squares.max(axis=0, initial=0), np.finfo(float).tiny)
     carriers = scaled.sum(axis=0) ** 2 / np.maximum((scaled**2).sum(axis=0), 1e-300)
     normal = special.ndtri(tails(level)[1])
-    few = np.clip((0.4 + balance) * carriers + 2, 1, free)
+    few = np.clip((0.35 + balance) * carriers + 2, 1, free)
     variance = squares.sum(axis=0) * images / free
     lower, upper = (variance * (special.stdtrit(each, tails(level)[1]) / normal) ** 2 for each in (free, few))
     return Clusters(lower, upper, images)

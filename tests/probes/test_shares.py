@@ -56,7 +56,7 @@ def test_one_event() -> None:
     """Of 8 images with 100 pixels: a variance of 1 from one image; by hand."""
     found = share(np.eye(8)[0], np.full(8, 100.0))
     normal, variance = stats.norm.ppf(0.975), 1 / (1 - 1 / 800)
-    few, free = (stats.t.ppf(0.975, degrees) / normal for degrees in (0.4 * carriers() + 2, 7))
+    few, free = (stats.t.ppf(0.975, degrees) / normal for degrees in (0.35 * carriers() + 2, 7))
     upper, lower = (0.5 * 3 + variance * few**2) / 1.5, (8 + variance * free**2) / 9
     assert found.value == 1 / 800
     assert found.high == pytest.approx(stats.beta.ppf(0.975, 1 / upper + 1, 799 / upper), rel=1e-9)
@@ -100,7 +100,7 @@ def test_beta_limits_solve_the_equations_that_define_them() -> None:
     dispersion = optimize.brentq(lambda d: special.betainc(12 / d + 1, 348 / d, high) - 0.975, 1, 20, xtol=1e-12)
     residuals = events - 1
     carriers = (residuals**2).sum() ** 2 / (residuals**4).sum()
-    factor = (stats.t.ppf(0.975, 0.4 * carriers + 2) / stats.norm.ppf(0.975)) ** 2
+    factor = (stats.t.ppf(0.975, 0.35 * carriers + 2) / stats.norm.ppf(0.975)) ** 2
     variance = (residuals**2).sum() * 12 / 11 / (1 - 12 / 360)
     assert dispersion == pytest.approx((1.5 + variance * factor) / 12.5, rel=1e-6)
 
