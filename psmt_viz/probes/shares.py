@@ -65,7 +65,7 @@ def paired_difference(
     Returns:
         (D,) or scalar value, low and high in [-1, 1]; NaN without pixels, and no interval from a single image.
 
-    Zou and Donner (Statistics in Medicine 27, 2008), equations 4 and 5. Measured coverage is in benchmarks/README.md.
+    Zou and Donner (Statistics in Medicine 27, 2008). Measured coverage is in benchmarks/README.md.
     """
     net, size, shape = _columns(np.subtract(events, others, dtype=np.float64), pixels)
     total, found = size.sum(axis=0), net.sum(axis=0)
