@@ -7,8 +7,8 @@ of shares at most 98 % from 10 expected events on.
     python benchmarks/coverage.py --sets 20000 --without-bootstrap
 
 Cost: 1 minute of one thread of a CPU, 1 GB.
-Expected: shares 0.935 to 0.987, at most 0.979 from 10 events on; differences 0.941 to 1.000. A studentised bootstrap 0.115
-for shares in its worst cell.
+Expected: shares 0.935 to 0.987, at most 0.979 from 10 events on; differences 0.941 to 1.000. A studentised bootstrap of
+shares 0.115 in its worst cell.
 
 Events are gamma-Poisson: those of an image have a variance of 1, 3 or 10 times their mean, which is in proportion to
 its pixels (log-normal, sigma 0.6). Of differences the events are the pixels that only one of the kinds flips: half of

@@ -52,7 +52,7 @@ def draw_upper_bounds(ax: Axes, place: Any, rate: Any, high: Any, *, floor: floa
 
 def upper_bound_handle(*, across: bool = True) -> Line2D:
     """Returns an entry for the legend of a figure with upper bounds of zeros."""
-    return Line2D([], [], color=shade(0.3), label="0: upper bound", **_cap("_" if across else "|"))
+    return Line2D([], [], color=shade(0.3), label="upper bound of 0", **_cap("_" if across else "|"))
 
 
 def _cap(marker: str) -> dict[str, Any]:

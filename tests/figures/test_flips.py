@@ -63,9 +63,9 @@ def test_no_flip_has_a_bar_from_zero_to_its_upper_bound():
     floor = line(ax, "zero").get_ydata()[0]
     for bar, eps, high in zip(bars.get_segments(), rows["eps"], rows["flip_rate_high"], strict=True):
         np.testing.assert_allclose(bar, [[eps, floor], [eps, 100 * high]])
-    assert ax.get_legend().get_texts()[-1].get_text() == "0: upper bound"
+    assert ax.get_legend().get_texts()[-1].get_text() == "upper bound of 0"
     without = draw_flips(synthetic.flips(("vat",)))
-    assert "0: upper bound" not in [text.get_text() for text in without.get_legend().get_texts()]
+    assert "upper bound of 0" not in [text.get_text() for text in without.get_legend().get_texts()]
     assert not [item for item in without.lines if item.get_gid() == "upper bound of a zero"]
 
 
@@ -161,7 +161,7 @@ def test_the_sweep_has_flips_and_divergence_and_one_legend():
     assert "nats" in divergence.get_ylabel()
     assert len(figure.legends) == 1 and rates.get_legend() is None
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert len(texts) == 13 and texts[-2:] == ["authors' own size", "0: upper bound"]
+    assert len(texts) == 13 and texts[-2:] == ["authors' own size", "upper bound of 0"]
     assert figure.get_size_inches()[0] == pytest.approx(174 / 25.4)
 
 

@@ -83,7 +83,7 @@ def test_no_flip_has_a_bar_that_ends_at_its_upper_bound(table, panel):
     ends = caps.get_xdata() if table == "by_class" else caps.get_ydata()
     np.testing.assert_allclose(ends, 100 * drawn["flip_rate_high"])
     assert (np.asarray(ends) > 0).all()
-    assert figure.legends[0].get_texts()[-1].get_text() == "0: upper bound"
+    assert figure.legends[0].get_texts()[-1].get_text() == "upper bound of 0"
 
 
 @pytest.mark.parametrize(("kinds", "drawn"), [(("vat", "tvat"), "tvat"), (("vat", "random"), "vat"), (("pgd",), "pgd")])
