@@ -43,7 +43,9 @@ def compare_values(
     if not wanted or not all(0 <= share <= 100 for share in wanted):
         raise stated["quantiles_%"].refuse("from percents to values")
     span = (max(wanted.values()) - min(wanted.values())) or 1.0
-    off = [(f"{share:g} %", abs(float(np.quantile(own, share / 100)) - value) / span) for share, value in wanted.items()]
+    off = [
+        (f"{share:g} %", abs(float(np.quantile(own, share / 100)) - value) / span) for share, value in wanted.items()
+    ]
     name, worst = max(off, key=lambda pair: pair[1])
     note = f"worst of {len(off)}: {name}"
     if worst <= _RANGE or not all(_within_error(own, share / 100, wanted[share], spread) for share in wanted):

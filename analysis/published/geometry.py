@@ -132,7 +132,9 @@ def check_resizing(document: Node, report: Report) -> None:
 def _compare_image(report: Report, name: str, found: Tensor, source: Tensor, stated: Node) -> None:
     """Compares with all pixels where Pillow makes the stated ones again, else with those that are stated."""
     height, width = found.shape[:2]
-    first = torch.tensor([pixel.integers(0, 255, 3) for pixel in stated["image_first_row_first_4_pixels_rgb"].elements()])
+    first = torch.tensor(
+        [pixel.integers(0, 255, 3) for pixel in stated["image_first_row_first_4_pixels_rgb"].elements()]
+    )
     middle = torch.tensor(stated["image_middle_pixel_rgb"].integers(0, 255, 3))
     off = [
         ("first row", float((found[0, : len(first)].long() - first).abs().max())),
@@ -164,5 +166,3 @@ def _wrong(wanted: Tensor, stated: Node) -> list[str]:
 def _source_indices(old: int, new: int) -> Tensor:
     """The rule's words: floor(i * (1 / (new / old))) in double precision, capped."""
     return torch.tensor([min(floor(index * (1 / (new / old))), old - 1) for index in range(new)])
-
-

@@ -101,7 +101,9 @@ class NoiseFile:
         words = self._rule["small"]
         seed = words.find(r"seed s = (\d+)\+(\d+)\+(\d+)\*i", "seed s = base+number+number*i")
         base, step = int(seed[1]) + int(seed[2]), int(seed[3])
-        sizes = words.find(r"(\d+) -> (\d+) channels.*?-> (\d+) classes.*? to (\d+)x(\d+)", "channels, classes and size")
+        sizes = words.find(
+            r"(\d+) -> (\d+) channels.*?-> (\d+) classes.*? to (\d+)x(\d+)", "channels, classes and size"
+        )
         into, middle, classes, height, width = (int(part) for part in sizes.groups())
         scale = words.find(rf"([\d.e-]+) for `{net}`", f"the scale of {net}")
         nets = [

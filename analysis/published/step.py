@@ -60,7 +60,9 @@ def check_steps(document: Node, report: Report) -> None:
                 ready = inputs[k].check(report) and ready
         if ready:
 
-            def look(taken: Taken, name: str = name, variant: Variant = variant, steps: dict[int, Node] = steps) -> None:
+            def look(
+                taken: Taken, name: str = name, variant: Variant = variant, steps: dict[int, Node] = steps
+            ) -> None:
                 compare(report, f"{name} {taken.k}", variant, taken, steps[taken.k])
 
             take_steps(file, {k: inputs[k] for k in steps}, variant, weights, rule.depth, look)
@@ -123,9 +125,7 @@ def _compare_noise(report: Report, name: str, variant: Variant, taken: Taken, st
         if noise is None:
             raise each["branch"].refuse("labelled or unlabelled")
         piece, wanted = f"{name}: noise of the {each['branch'].text()} pass", each["r_norm"].numbers()
-        norms = [
-            (f"image {index}", relative(*pair)) for index, pair in enumerate(zip(noise.norm, wanted, strict=True))
-        ]
+        norms = [(f"image {index}", relative(*pair)) for index, pair in enumerate(zip(noise.norm, wanted, strict=True))]
         if variant.dtype == torch.float64:
             report.worst(f"{piece}: norm", norms, 1e-9 if variant.xi >= 1e-2 else 1e-5)
         elif variant.xi >= 1e-2:

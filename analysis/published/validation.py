@@ -154,7 +154,9 @@ class Seen:
         for piece, count, most in counts:
             report.judge(f"{name}: {piece} pixels", abs(float(count) - stated[piece].number()), most)
         pieces = [(f"at {place}", off) for place, off in stated_logits(self.logits, stated["logits"])]
-        pieces.append(("mean of their sizes", relative(float(self.logits.abs().mean()), _of(stated, "logits_abs_mean"))))
+        pieces.append(
+            ("mean of their sizes", relative(float(self.logits.abs().mean()), _of(stated, "logits_abs_mean")))
+        )
         pieces.append(("sum", relative(float(self.logits.double().sum()), _of(stated, "logits_sum"))))
         pieces.append(("cross-entropy", relative(self.cross_entropy, _of(stated, "cross_entropy"))))
         if exact:

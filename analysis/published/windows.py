@@ -105,5 +105,3 @@ def _seen(size: tuple[int, int], window: int, tops: list[int], lefts: list[int])
         for column in lefts:
             counts[:, row : row + window, column : column + window] += 1
     return counts[0, top : top + size[0], left : left + size[1]]
-
-
