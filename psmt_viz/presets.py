@@ -148,6 +148,13 @@ def configure(preset: str, values: Mapping[str, Any], *, recipe: str = "suppleme
     if "data" not in chosen:
         raise UserError(f"the folder that holds {preset}'s images", "none", "give it with --data DIR")
     by_split = SPLIT_SETTINGS.get(preset, {}).get(chosen.get("split", DataConfig.split), {})
+    values = lengths_as_given(values)
     by_preset = RECIPE_SETTINGS.get(recipe, {}).get(preset, {})
     resolved = {**PRESETS[preset], **by_split, **RECIPES[recipe], **by_preset, **values}
     return Config(preset=preset, recipe=recipe).replace(resolved)
+
+
+def lengths_as_given(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns settings in which passes of the warm-up, where they alone are given, win over a preset's steps."""
+    alone = "warmup_epochs" in values and "warmup_steps" not in values
+    return {"warmup_steps": None, **values} if alone else values

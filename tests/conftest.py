@@ -71,7 +71,7 @@ SETTINGS: dict[str, Any] = {
     "aspp_channels": 16,
     "low_channels": 8,
     "decoder_channels": 24,
-    "warmup_epochs": 2,
+    "warmup_steps": 40,
     "epochs": 2,
     "steps_per_epoch": 20,
     "ramp_epochs": 1,

@@ -7,7 +7,7 @@ import pytest
 
 from psmt_viz.config import FIELDS, GROUPS, Config, decisive
 from psmt_viz.errors import UserError
-from psmt_viz.presets import PRESETS, RECIPES, SPLIT_SETTINGS, configure
+from psmt_viz.presets import PRESETS, RECIPE_SETTINGS, RECIPES, SPLIT_SETTINGS, configure
 
 
 def resolve(preset, **values):
@@ -103,7 +103,8 @@ def test_a_recipe_sets_its_switches_whatever_the_preset(preset, recipe):
     assert config.recipe == recipe
     got, sound = config.flat(), resolve(preset).flat()
     assert {name: got[name] for name in RECIPES[recipe]} == RECIPES[recipe]
-    assert {name for name in got if got[name] != sound[name]} <= set(RECIPES[recipe])
+    switches = {*RECIPES[recipe], *RECIPE_SETTINGS.get(recipe, {}).get(preset, {})}
+    assert {name for name in got if got[name] != sound[name]} <= switches
 
 
 def test_the_recipes_set_the_same_switches_and_differ_in_each():
@@ -167,8 +168,35 @@ def test_the_papers_presets_are_the_papers(preset):
     assert (method.warmup_epochs, method.ramp_epochs, method.ema, method.eps) == (5, 12, 0.996, 2.0)
     assert (method.confidence, method.assist_top) == (0.6, 7)
     assert (optim.momentum, optim.weight_decay, optim.power, optim.head_lr_factor) == (0.9, 1e-4, 0.9, 1.0)
-    views = (800, (1024, 4096)) if preset == "cityscapes" else (512, (300, 1200))
-    assert (config.views.crop, config.views.long_side) == views
+    city = preset == "cityscapes"
+    assert (config.views.crop, config.views.base_size) == ((800, (1024, 2048)) if city else (512, None))
+    assert city or config.views.long_side == (300, 1200)
+    # Four GPUs of 8 + 8 images, or two of 4 + 4.
+    assert (config.groups, method.images_per_gpu, method.batch_labeled) == ((2, 4, 8) if city else (4, 8, 32))
+    assert method.batch_unlabeled == method.batch_labeled
+    # 77.12 at 1/8 is published for crop 800 with OHEM.
+    assert method.sup_loss == ("ohem" if city else "ce")
+
+
+def test_the_published_code_of_cityscapes_has_two_switches_more():
+    ours, theirs = (configure("cityscapes", {"data": "."}, recipe=recipe).method for recipe in RECIPES)
+    assert (ours.sup_loss, ours.best_by) == ("ohem", "ensemble")
+    assert (theirs.sup_loss, theirs.best_by) == ("ce", "teacher1")
+    assert configure("cityscapes", {"data": ".", "sup_loss": "ohem"}, recipe="official-code").method.sup_loss == "ohem"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [({}, (5, 300)), ({"warmup_epochs": 2}, (2, None)), ({"warmup_epochs": 2, "warmup_steps": 7}, (2, 7))],
+)
+def test_passes_that_are_asked_for_win_over_a_presets_steps(values, expected):
+    method = configure("scenes", values).method
+    assert (method.warmup_epochs, method.warmup_steps) == expected
+
+
+@pytest.mark.parametrize(("batch", "per_gpu", "groups"), [(32, 8, 4), (8, 8, 1), (4, 8, 1), (8, None, 1), (16, 4, 4)])
+def test_groups_are_the_gpus_that_a_batch_stands_for(batch, per_gpu, groups):
+    assert configure("scenes", {"batch_labeled": batch, "images_per_gpu": per_gpu}).groups == groups
 
 
 @pytest.mark.parametrize(
@@ -195,7 +223,15 @@ OTHERS = {
     **{"data": "another", "split": "1_2", "classes": ("a", "b"), "labeled_list": "l", "unlabeled_list": "u"},
     **{"val_list": "v", "arch": "psmt-deeplabv3plus", "backbone": "resnet18", "pretrained": False, "output_stride": 8},
     **{"aspp_channels": 7, "aspp_rates": (1,), "low_channels": 7, "decoder_channels": 7, "crop": 64},
-    **{"long_side": (50, 60), "jitter": (0, 0, 0, 0), "window": 64, "window_stride": 0.5, "method": "supervised"},
+    **{"long_side": (50, 60), "base_size": (60, 50), "warmup_steps": 3, "images_per_gpu": 3, "drop_last": True},
+    **{
+        "loss_mean": "gpu",
+        "best_by": "teacher1",
+        "jitter": (0, 0, 0, 0),
+        "window": 64,
+        "window_stride": 0.5,
+        "method": "supervised",
+    },
     **{"warmup_epochs": 3, "epochs": 3, "steps_per_epoch": 3, "batch_labeled": 3, "batch_unlabeled": 3},
     **{"labeled_stream": "replay", "teacher_start": "random", "pseudo_labels": "train", "count_padding": True},
     **{"sup_loss": "ohem", "ohem_threshold": 0.5, "ohem_kept": 3, "unsup_weight": 3.0, "ramp": "cosine"},
@@ -233,6 +269,11 @@ WRONG = {
     "decoder_channels": [-1],
     "crop": [31],
     "long_side": [(200, 100), (0, 100)],
+    "base_size": [(1, 100)],
+    "warmup_steps": [-1],
+    "images_per_gpu": [0],
+    "loss_mean": ["image"],
+    "best_by": ["student"],
     "jitter": [(1.1, 0, 0, 0), (0, -0.1, 0, 0), (0, 0, 0, 0.6)],
     "window": [31, 0],
     "window_stride": [0, 1.1, math.nan],
@@ -281,7 +322,7 @@ TEXTS = {"data", "split", "classes", "labeled_list", "unlabeled_list", "val_list
 
 
 def test_every_number_and_choice_has_a_bound():
-    switches = {name for name, value in Config().flat().items() if isinstance(value, bool)}
+    switches = {name for name, value in Config().flat().items() if isinstance(value, bool)} | {"drop_last"}
     assert sorted([*WRONG, *TEXTS, *switches]) == sorted(FIELDS)
 
 

@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import warnings
 
 import pandas as pd
 import pytest
@@ -6,7 +8,7 @@ import pytest
 from psmt_viz.errors import UserError
 from psmt_viz.presets import configure
 from psmt_viz.results import write_csv
-from psmt_viz.runs import Run, experiments, versions
+from psmt_viz.runs import METHOD_VERSION, Run, experiments, versions
 
 PLAN = {"steps_per_epoch": 5, "warmup_steps": 10, "ramp_steps": 15, "total_steps": 60, "parts": 1}
 
@@ -54,8 +56,27 @@ def test_facts_for_a_table(run):
         "dataset": "scenes",
         "split": "1_4",
         "method": "psmt",
+        "method_version": METHOD_VERSION,
         "backbone": "test_resnet",
     }
+
+
+def test_a_run_of_before_opens_and_says_which_version_of_the_method_trained_it(run):
+    run.write()
+    path = run.folder / "config.json"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Run.open(run.folder).method_version == METHOD_VERSION
+    facts = json.loads(path.read_text())
+    del facts["method_version"]
+    for name in ("warmup_steps", "images_per_gpu", "drop_last", "loss_mean", "best_by"):
+        del facts["config"]["method"][name]
+    del facts["config"]["views"]["base_size"]
+    path.write_text(json.dumps(facts))
+    with pytest.warns(UserWarning, match=r"was trained with version 1 of the method, not 2; the manual"):
+        old = Run.open(run.folder)
+    assert old.facts("scenes")["method_version"] == 1
+    assert len(experiments([run, dataclasses.replace(old, folder=run.folder.parent / "other")])) == 2
 
 
 def test_curves_hold_the_ramp_after_the_warm_up(run):

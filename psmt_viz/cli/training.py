@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from psmt_viz.config import Config
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, read_json
 from psmt_viz.flags import Device, RunFolder, Settings, Weights, several, whole_number
-from psmt_viz.presets import PRESETS, RECIPES, configure
+from psmt_viz.presets import PRESETS, RECIPES, configure, lengths_as_given
 
 
 @app.command
@@ -144,10 +144,10 @@ def _resolved(preset: str, recipe: str | None, config: Path | None, settings: Se
             given[name] = str(Path(given[name]).expanduser().resolve())
     if config is None:
         return configure(preset, given, recipe=recipe or "supplement")
-    return _from_file(config, recipe, given)
+    return _from_file(config, recipe, lengths_as_given(given))
 
 
-def _from_file(path: Path, recipe: str | None, given: dict[str, Any]) -> Config:
+def _from_file(path: Path, recipe: str | None, given: Mapping[str, Any]) -> Config:
     facts = read_json(path)
     if not isinstance(facts, dict) or "config" not in facts:
         raise UserError(f"a run's config.json in {path}", "something else", "give the config.json of a run folder")

@@ -59,7 +59,9 @@ class Target:
     """(B, 3, H, W) in [0, 1]."""
     pseudo: PseudoLabel
     differing: Tensor
-    """Pixels on which the teachers disagree, ()."""
+    """Valid pixels on which the teachers disagree, before CutMix, ()."""
+    seen: Tensor
+    """Valid pixels before CutMix, ()."""
 
 
 class Trainer:
@@ -167,10 +169,9 @@ class Trainer:
         second = [partial(unsup, *each) for each in zip(mixed, targets, unsup_shares, strict=True)]
         learner.descend([first, second], lr)
         self.bundle.update_teacher(updated, method.ema)
-        valid, differing = self.engine.sum(
-            torch.stack([torch.stack([target.pseudo.valid.sum(), target.differing]) for target in targets]).sum(dim=0)
-        )
-        pixels = torch.stack([passing, differing]).to(losses) / valid.clamp(min=1)
+        counts = [torch.stack([each.pseudo.valid.sum(), each.differing, each.seen]) for each in targets]
+        valid, differing, seen = self.engine.sum(torch.stack(counts).sum(dim=0))
+        pixels = torch.stack([passing, differing]).to(losses) / torch.stack([valid, seen]).clamp(min=1)
         return StepLog(measured=torch.cat([self.engine.sum(losses), pixels]), unsup_weight=weight, learning_rate=lr)
 
     def _labeled_steps(self, step: int, batches: Mapping[str, Batch]) -> StepLog:
@@ -223,12 +224,13 @@ class Trainer:
         valid = torch.ones_like(batch.label, dtype=torch.bool) if method.count_padding else batch.label != IGNORE
         with self.engine.arithmetic():
             logits = [teacher(weak) for teacher in self.bundle.teachers]
-        differing = ((logits[0].argmax(dim=1) != logits[1].argmax(dim=1)) & valid).sum()
+        differing, seen = ((logits[0].argmax(dim=1) != logits[1].argmax(dim=1)) & valid).sum(), valid.sum()
         mean = assisted_mean(logits[updated], logits[1 - updated], top=method.assist_top)
         mix = self._draws.mix(step, numbers, strong.shape[-2], strong.shape[-1], self.device)
         if mix is not None:
             strong, mean, valid = mix.paste(strong), mix.paste(mean), mix.paste(valid)
-        return Target(images=strong, pseudo=pseudo_label(mean, valid, threshold=method.confidence), differing=differing)
+        pseudo = pseudo_label(mean, valid, threshold=method.confidence)
+        return Target(images=strong, pseudo=pseudo, differing=differing, seen=seen)
 
     def noise(self, step: int, branch: str, numbers: range, size: torch.Size, z: Tensor) -> Tensor:
         """Returns the adversarial noise for the student's z of some images, (B, C, h, w), without a graph.

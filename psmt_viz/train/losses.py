@@ -29,11 +29,12 @@ def labeled_cross_entropy(logits: Tensor, label: Tensor, share: Tensor | None = 
         share: (B,) weight of each image's pixels; left out, one over all labelled pixels.
     """
     losses = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none").flatten(1).sum(dim=1)
-    return (losses * (_equal_share(labeled_pixels(label)) if share is None else share)).sum()
+    return _weighted(losses, share, labeled_pixels(label))
 
 
-def _equal_share(count: Tensor) -> Tensor:
-    return 1 / count.sum().clamp(min=1)
+def _weighted(losses: Tensor, share: Tensor | None, pixels: Tensor) -> Tensor:
+    """Returns the sum of images' losses (B,), each times its share or, without, divided by all pixels (B,)."""
+    return losses.sum() / pixels.sum().clamp(min=1) if share is None else (losses * share).sum()
 
 
 def ohem_cross_entropy(logits: Tensor, label: Tensor, *, threshold: float, kept: int) -> Tensor:
@@ -103,7 +104,7 @@ def confident_cross_entropy(logits: Tensor, pseudo: PseudoLabel, share: Tensor |
     """
     weight = pseudo.confidence * pseudo.passing
     losses = (weight * F.cross_entropy(logits, pseudo.target.long(), reduction="none")).flatten(1).sum(dim=1)
-    return (losses * (_equal_share(pseudo.passing) if share is None else share)).sum()
+    return _weighted(losses, share, pseudo.passing)
 
 
 def assisted_mean(updated: Tensor, other: Tensor, *, top: int) -> Tensor:

@@ -55,10 +55,12 @@ class MemoryEstimate:
     pseudo_labels: int
     """While the pseudo-labels of a part are made: the teachers' logits and what is computed from them."""
     search: int
-    """While a part's adversarial noise is sought: what the student's encoder keeps for its backward pass, what the
-    searched decoders and the divergence keep for theirs, and the search's own copies of z."""
+    """While the adversarial noise of a part's labelled or unlabelled images is sought, whichever are more: what the
+    student's encoder keeps for its backward pass, what the searched decoders and the divergence keep for theirs, and
+    the search's own copies of z."""
     activations: int
-    """As the student's backward pass through a part begins: what encoder, decoder and losses keep for it."""
+    """As the student's backward pass through a part's labelled or unlabelled images begins, whichever are more: what
+    encoder, decoder and losses keep for it."""
 
     @property
     def total(self) -> int:
@@ -122,10 +124,15 @@ def estimate_memory(config: Config, classes: int, *, labeled: int, unlabeled: in
     with torch.device("meta"):
         network = DeepLabV3Plus(replace(config.model, pretrained=False), classes)
     roles = 3 if method.method == "psmt" else 1
-    learners = roles if method.warmup_epochs else 1
+    warmup = method.warmup_epochs if method.warmup_steps is None else method.warmup_steps
+    learners = roles if warmup else 1
     parameters = learners * _size(network.parameters())
     pixels = config.views.crop**2
-    activations, search = _moments(network, config, classes, labeled, unlabeled)
+    # Labelled and unlabelled images go through the student one after the other.
+    passes = [_moments(network, config, classes, labeled, mixed=False)]
+    if unlabeled:
+        passes.append(_moments(network, config, classes, unlabeled, mixed=True))
+    activations, search = (max(each) for each in zip(*passes, strict=True))
     return MemoryEstimate(
         weights=roles * _size(network.state_dict().values()),
         gradients=parameters,
@@ -137,10 +144,9 @@ def estimate_memory(config: Config, classes: int, *, labeled: int, unlabeled: in
     )
 
 
-def _moments(network: DeepLabV3Plus, config: Config, classes: int, labeled: int, unlabeled: int) -> tuple[int, int]:
-    """Returns the bytes of a part's backward pass and of the search before it; without a search, 0 for that."""
+def _moments(network: DeepLabV3Plus, config: Config, classes: int, images: int, *, mixed: bool) -> tuple[int, int]:
+    """Returns the bytes of a backward pass and of the search before it; without a search, 0 for that."""
     method, precision, side = config.method, config.system.precision, config.views.crop
-    images = labeled + unlabeled
     pictures, logits = images * side**2 * _IMAGE, images * classes * side**2 * _FLOAT
     student = copy.deepcopy(network).to(_SHORT[precision])
     # The short copies that mixed precision makes of the weights are kept for the backward pass as well.
@@ -150,7 +156,7 @@ def _moments(network: DeepLabV3Plus, config: Config, classes: int, labeled: int,
             z = student.encode(torch.empty(images, 3, side, side, dtype=_SHORT[precision]))
         encoder = kept.size
         with kept.counting():
-            _forward_losses(student.decode(z, (side, side)).float(), labeled)
+            _forward_loss(student.decode(z, (side, side)).float(), mixed=mixed)
         activations = kept.size + pictures + _STUDENT_LOGITS * logits
         if method.method == "supervised" or method.perturbation == "none":
             return activations, 0
@@ -160,16 +166,14 @@ def _moments(network: DeepLabV3Plus, config: Config, classes: int, labeled: int,
     return activations, encoder + pictures + search + _SEARCH_LOGITS * logits
 
 
-def _forward_losses(logits: Tensor, labeled: int) -> None:
-    known, other = logits[:labeled], logits[labeled:]
-    count = torch.empty((), dtype=torch.long)
-    labeled_cross_entropy(known, torch.empty(known[:, 0].shape, dtype=torch.long), count)
-    if len(other):
-        size = other[:, 0].shape
-        flags = torch.empty(size, dtype=torch.bool)
-        target = torch.empty(size, dtype=torch.uint8)
-        pseudo = PseudoLabel(target=target, confidence=torch.empty(size), passing=flags, valid=flags)
-        confident_cross_entropy(other, pseudo, count)
+def _forward_loss(logits: Tensor, *, mixed: bool) -> None:
+    size, share = logits[:, 0].shape, torch.empty(len(logits))
+    if not mixed:
+        labeled_cross_entropy(logits, torch.empty(size, dtype=torch.long), share)
+        return
+    flags, target = torch.empty(size, dtype=torch.bool), torch.empty(size, dtype=torch.uint8)
+    pseudo = PseudoLabel(target=target, confidence=torch.empty(size), passing=flags, valid=flags)
+    confident_cross_entropy(logits, pseudo, share)
 
 
 def _search(network: DeepLabV3Plus, z: Tensor, size: tuple[int, int], *, decoders: int) -> int:

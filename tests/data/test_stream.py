@@ -59,73 +59,77 @@ def test_every_image_comes_once_before_any_comes_again(batch):
     assert len({tuple(turn) for turn in rounds}) > 1  # each round has its own order
 
 
-def drawn(data, steps, *, batch, round_steps=None, replay=False):
-    """The numbers of the draws of each step, by going through the rounds one after the other."""
-    count, rounds = len(data.ids("train")), []
-    for start in range(0, 10_000, count):
-        if round_steps is None:
-            rounds += range(start, start + count)
-            if len(rounds) >= steps * batch:
-                return [rounds[step * batch : (step + 1) * batch] for step in range(steps)]
-            continue
-        used = start
-        for _ in range(round_steps):
-            if replay and used + batch > start + count and used > start:
-                used = start
-            rounds.append(list(range(used, used + batch)))
-            used += batch
-        if len(rounds) >= steps:
-            return rounds[:steps]
-    raise AssertionError("too many steps")
-
-
-def names(data, numbers):
-    """The images of some draws, from an endless stream of batches of one."""
-    single = stream(data, batch=1)
-    return tuple(single.ids(number)[0] for number in numbers)
-
-
 WAYS = [
-    # Batch, steps of a round, replayed?
-    (2, None, False),
-    (10, None, False),
-    (2, 3, False),  # 6 of 7 images an epoch, then a new round
-    (3, 2, False),
-    (7, 1, False),
-    (2, 8, True),  # 3 batches, replayed to 8 steps
-    (2, 2, True),
-    (7, 3, True),
-    (4, 5, True),
-    (10, 2, True),  # more than there are: one batch, which goes into the next round
+    # Batch, stages, batches of a pass, the last kept?
+    (2, [], 1, False),
+    (10, [], 1, False),
+    (2, [(0, 3)], 3, False),  # 6 of 7 images a pass
+    (3, [(0, 2)], 2, False),
+    (7, [(0, 1)], 1, False),
+    (2, [(0, 8)], 3, False),  # 3 batches, replayed to 8 steps
+    (2, [(0, 4)], 4, True),  # the last batch has one image
+    (3, [(0, 5)], 3, True),  # and is replayed with the others
+    (2, [(0, 3), (6, 5)], 3, False),  # two passes of a warm-up, then replays
+    (2, [(0, 3), (5, 4)], 3, False),  # a second pass that is cut short
+    (4, [(3, 2)], 2, False),  # an eighth image, the first once more
+    (10, [(0, 2)], 1, False),  # more than there are
 ]
 
 
-@pytest.mark.parametrize(("batch", "round_steps", "replay"), WAYS)
+def expected_draws(batch, stages, pass_batches, keep_last, steps):
+    """The (pass, image) pairs of each step, by going through the steps one after the other."""
+    first = stages[0][0] if stages else 0
+    if not stages:
+        endless = [(turn, image) for turn in range(steps * batch) for image in range(7)]
+        return [endless[step * batch : (step + 1) * batch] for step in range(steps)]
+    found, turn, place, lengths = [], -1, 0, dict(stages)
+    left = 0
+    for step in range(first, steps):
+        if step in lengths:
+            length, left = lengths[step], 0
+        if left == 0:
+            turn, place, left = turn + 1, 0, length
+        images = [place * batch + number for number in range(batch)]
+        found.append([(turn, image) for image in images if image < 7 or not keep_last])
+        place, left = (place + 1) % pass_batches, left - 1
+    return found
+
+
+@pytest.mark.parametrize(("batch", "stages", "pass_batches", "keep_last"), WAYS)
 @pytest.mark.parametrize("world", [1, 2, 5])
-def test_rounds_replays_and_shares_against_counting(batch, round_steps, replay, world):
-    if batch % world:
-        world = batch
-    data = Numbers(7)
-    given = {"batch": batch, "round_steps": round_steps, "replay": replay, "world": world}
+def test_passes_replays_and_shares_against_counting(batch, stages, pass_batches, keep_last, world):
+    if batch % world or keep_last:
+        world = 1 if keep_last else batch
+    data, orders = Numbers(7), stream(Numbers(7), batch=7)
+    given = {"batch": batch, "stages": stages, "pass_batches": pass_batches, "keep_last": keep_last, "world": world}
     ranks = [stream(data, rank=rank, **given) for rank in range(world)]
-    for step, numbers in enumerate(drawn(data, 12, batch=batch, round_steps=round_steps, replay=replay)):
+    first = stages[0][0] if stages else 0
+    for step, draws in enumerate(expected_draws(batch, stages, pass_batches, keep_last, 14), start=first):
         shares = [reader.ids(step) for reader in ranks]
-        assert {len(share) for share in shares} == {batch // world}
-        assert sum(shares, ()) == names(data, numbers)
+        # The order of a pass is that of an endless stream's batch of all images.
+        assert sum(shares, ()) == tuple(orders.ids(turn)[image % 7] for turn, image in draws)
+        assert keep_last or {len(share) for share in shares} == {batch // world}
 
 
-def test_a_round_that_leaves_out_images_begins_anew():
+def test_a_pass_that_leaves_out_images_begins_anew():
     data = Numbers(7)
-    reader = stream(data, batch=2, round_steps=3)
-    rounds = [sum((reader.ids(step) for step in range(3 * turn, 3 * turn + 3)), ()) for turn in range(6)]
-    assert all(len(set(turn)) == 6 for turn in rounds)
-    assert len(set(rounds)) > 1
-    assert len({next(iter(set(data.ids("train")) - set(turn))) for turn in rounds}) > 1  # not always the same one
+    reader = stream(data, batch=2, stages=[(0, 3)], pass_batches=3)
+    passes = [sum((reader.ids(step) for step in range(3 * turn, 3 * turn + 3)), ()) for turn in range(6)]
+    assert all(len(set(turn)) == 6 for turn in passes)
+    assert len(set(passes)) > 1
+    assert len({next(iter(set(data.ids("train")) - set(turn))) for turn in passes}) > 1  # not always the same one
 
 
-def test_replayed_batches_come_with_their_views_and_new_rounds_with_others():
+def test_a_kept_last_batch_shows_every_image_in_a_pass():
+    reader = stream(Numbers(7), batch=3, stages=[(0, 3)], pass_batches=3, keep_last=True)
+    batches = list(reader.batches(0, 3))
+    assert [len(batch.label) for batch in batches] == [3, 3, 1]
+    assert sorted(id for batch in batches for id in shown(batch)) == [f"n{i}" for i in range(7)]
+
+
+def test_replayed_batches_come_with_their_views_and_new_passes_with_others():
     data = Scenes(train=5, val=1, size=32)
-    every = list(stream(data, round_steps=4, replay=True).batches(0, 8))
+    every = list(stream(data, stages=[(0, 4)], pass_batches=2).batches(0, 8))
     assert [equal(every[i], every[i + 2]) for i in (0, 1, 4, 5)] == [True] * 4
     assert not any(equal(every[i], every[j]) for i, j in ((0, 1), (0, 4), (1, 5), (0, 5)))
 

@@ -1,11 +1,13 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from psmt_viz.config import ViewConfig
-from psmt_viz.data.views import draw_views
+from psmt_viz.data.views import Colors, apply_colors, draw_colors, draw_geometry, draw_views, resized_pair
 
 STILL = ViewConfig(crop=64, long_side=(96, 224), jitter=(0, 0, 0, 0))
 
@@ -98,7 +100,7 @@ def test_the_crop_lies_anywhere(photo):
     assert abs(mirrored / 400 - 0.5) < 4.5 * 0.5 / 20
 
 
-def test_labels_are_not_shifted_against_the_image():
+def test_labels_are_shifted_against_the_image_as_the_published_ones_are():
     """A vertical edge at many places, scaled down by 5: where is it in the image, and where in the label?"""
     config = ViewConfig(crop=64, long_side=(64, 64), jitter=(0, 0, 0, 0))
     seed = next(s for s in range(9) if draw_views(*edge(64, 30), config, seed=s).label[0, 0] == 0)  # not mirrored
@@ -109,7 +111,8 @@ def test_labels_are_not_shifted_against_the_image():
         in_label = (views.label[32] == 0).sum()
         assert abs(in_image - column / 5) < 0.05
         shifts.append(float(in_label - in_image))
-    assert abs(sum(shifts) / len(shifts)) < 0.15
+    # The published nearest neighbour takes the first of five source pixels, not the middle one: 0, .2, .4, .6 or .8.
+    assert sum(shifts) / len(shifts) == pytest.approx(0.4, abs=0.05)
 
 
 def edge(side, column):
@@ -127,8 +130,9 @@ def test_the_strong_view_changes_what_it_should_and_as_often(photo):
         same_still += torch.equal(calm.strong, calm.weak)
         grey += torch.equal(calm.strong[0], calm.strong[1]) and torch.equal(calm.strong[1], calm.strong[2])
         assert len(views.weak.unique()) > 2
-    # Jitter .8, grey .2, a real blur .5 * 2 / 3; all three independent.
-    for count, share in ((same, 0.2 * 0.8 * 2 / 3), (same_still, 0.8 * 2 / 3), (grey, 0.2)):
+    # Jitter .8, grey .2, a blur of .5 whose kernel is 1 in 2 of 4.95 cases; all three independent.
+    still_sharp = 1 - 0.5 * 2.95 / 4.95
+    for count, share in ((same, 0.2 * 0.8 * still_sharp), (same_still, 0.8 * still_sharp), (grey, 0.2)):
         assert abs(count / 400 - share) < 4.5 * (share * (1 - share) / 400) ** 0.5
 
 
@@ -166,3 +170,93 @@ def test_types_are_plain(photo):
         (torch.uint8, (3, 64, 64)),
         (torch.uint8, (64, 64)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (5, 10, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
+        (10, 5, [0, 2, 4, 6, 8]),
+        (3, 7, [0, 0, 0, 1, 1, 2, 2]),
+        (4, 4, [0, 1, 2, 3]),
+    ],
+)
+def test_labels_take_the_pixel_below(old, new, expected):
+    """floor(i * old / new), by hand."""
+    label = torch.arange(old, dtype=torch.uint8).expand(old, old).contiguous()
+    _, resized = resized_pair(torch.zeros(3, old, old, dtype=torch.uint8), label, (new, new))
+    assert resized[0].tolist() == expected
+
+
+@pytest.mark.parametrize("size", [(47, 63), (188, 250), (94, 125)])
+def test_images_are_resized_as_pillow_resizes_them(size):
+    """Bicubic and antialiased; a bilinear image is tens of levels away."""
+    image = torch.randint(0, 256, (94, 125, 3), generator=torch.Generator().manual_seed(1)).byte()
+    expected = np.asarray(Image.fromarray(image.numpy()).resize(size[::-1], Image.Resampling.BICUBIC)).astype(int)
+    found, _ = resized_pair(image.permute(2, 0, 1), torch.zeros(94, 125, dtype=torch.uint8), size)
+    difference = np.abs(found.permute(1, 2, 0).numpy().astype(int) - expected)
+    assert difference.max() <= 2
+    assert difference.mean() < 0.01
+
+
+def geometries(size, config, draws=3000):
+    return [draw_geometry(size, config, torch.Generator().manual_seed(seed)) for seed in range(draws)]
+
+
+def test_halves_of_a_pixel_go_up():
+    config = ViewConfig(crop=32, long_side=(3, 3))
+    assert geometries((1, 2), config, 1)[0].size == (2, 3)  # 1.5 up; and 2.5 to 3, not to the even number
+    assert geometries((10, 4), ViewConfig(crop=32, long_side=(25, 25)), 1)[0].size == (25, 10)
+    assert geometries((2, 4), ViewConfig(crop=32, long_side=(5, 5)), 1)[0].size == (3, 5)
+
+
+def test_a_base_size_is_scaled_from_a_half_to_two_whatever_the_images_size():
+    config = ViewConfig(crop=32, base_size=(101, 203))
+    small, large = geometries((10, 20), config), geometries((300, 300), config)
+    assert [each.size for each in small] == [each.size for each in large]
+    scales = np.array([each.size[1] / 203 for each in small])
+    assert scales.min() >= 0.49 and scales.max() < 2
+    assert scales.mean() == pytest.approx(1.25 - 0.5 / 203, abs=4.5 * 1.5 * 12**-0.5 / 3000**0.5)
+    # Both sides are rounded down from one real factor.
+    assert all(-1 < each.size[1] - each.size[0] * 203 / 101 < 203 / 101 for each in small)
+    assert any(each.size[0] != each.size[1] // 2 for each in small)
+
+
+def test_colours_are_drawn_as_the_published_code_draws_them():
+    config = ViewConfig()
+    drawn = [draw_colors(config, torch.Generator().manual_seed(seed)) for seed in range(4000)]
+    jittered = [each for each in drawn if each.order]
+    blurred = [each for each in drawn if each.kernel is not None]
+    for count, of, share in (
+        (len(jittered), 4000, 0.8),
+        (sum(each.gray for each in drawn), 4000, 0.2),
+        (len(blurred), 4000, 0.5),
+        (sum(each.kernel == 1 for each in blurred), len(blurred), 2 / 4.95),
+        (sum(each.kernel == 3 for each in blurred), len(blurred), 2 / 4.95),
+        (sum(each.kernel == 5 for each in blurred), len(blurred), 0.95 / 4.95),
+    ):
+        assert abs(count / of - share) < 4.5 * (share * (1 - share) / of) ** 0.5
+    assert len({each.order for each in jittered}) == 24
+    for name, low, high in (
+        ("brightness", 0.5, 1.5),
+        ("contrast", 0.5, 1.5),
+        ("saturation", 0.5, 1.5),
+        ("hue", -0.25, 0.25),
+    ):
+        values = np.array([each.factors[name] for each in jittered])
+        assert low <= values.min() < low + 0.02 and high - 0.02 < values.max() <= high
+        assert values.mean() == pytest.approx((low + high) / 2, abs=4.5 * (high - low) * 12**-0.5 / len(values) ** 0.5)
+    sigmas = np.array([each.sigma for each in blurred])
+    assert 0.1 <= sigmas.min() < 0.12 and 1.98 < sigmas.max() <= 2.0
+
+
+def test_changes_of_colour_follow_their_order():
+    """Brightness twice and no saturation, on one colour: by hand, in both orders."""
+    image = torch.tensor([100, 50, 200], dtype=torch.uint8)[:, None, None].expand(3, 4, 4).contiguous()
+    factors = {"brightness": 2.0, "saturation": 0.0}
+    grey = round(0.2989 * 100 + 0.587 * 50 + 0.114 * 200)
+    brighter_first = round(0.2989 * 200 + 0.587 * 100 + 0.114 * 255)
+    for order, expected in ((("saturation", "brightness"), 2 * grey), (("brightness", "saturation"), brighter_first)):
+        found = apply_colors(image, Colors(order=order, factors=factors))
+        assert (found.int() - expected).abs().max() <= 2
+    assert torch.equal(apply_colors(image, Colors(kernel=1, sigma=2.0)), image)

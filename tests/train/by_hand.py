@@ -134,27 +134,41 @@ def labeled_reference(network, images, label, lr, config):
 
 
 def target_reference(teachers, unlabeled, config, *, step, part, updated):
-    """Mixed images, confidence, target and who passes of one part; (passing, valid, differing) pixels are counted."""
+    """Mixed images, confidence, target and who passes of one part; and how many pixels pass, are valid, differ, are seen."""
     method = config.method
     valid = torch.ones_like(unlabeled.label, dtype=torch.bool) if method.count_padding else unlabeled.label != 255
     with torch.no_grad():
         mine, other = (teachers[i](unlabeled.weak / 255) for i in (updated, 1 - updated))
-    differing = int(((mine.argmax(1) != other.argmax(1)) & valid).sum())
+    differing, seen = int(((mine.argmax(1) != other.argmax(1)) & valid).sum()), int(valid.sum())
     least = other.sort(dim=1, descending=True).values[:, method.assist_top - 1, None]
     pseudo, mixed = (mine + torch.where(other >= least, other, mine)) / 2, unlabeled.strong / 255
     if method.cutmix != "none":
-        seeds = derived_seed(config.system.seed, "cutmix", step), derived_seed(config.system.seed, "cutmix", step, part)
-        boxes, partners = (torch.Generator().manual_seed(seed) for seed in seeds)
-        sources = torch.arange(len(mixed))[:, None, None].expand(-1, 48, 48)
-        for box in draw_mix(method.cutmix, len(mixed), 48, 48, boxes=boxes, partners=partners).boxes:
-            assert 0 < box.mask.float().mean() < 1
-            sources = sources.where(~box.mask, box.partner[:, None, None])
-        # Another image's box lies over padding, or the other way round.
-        assert method.count_padding or not torch.equal(pasted(valid, sources), valid)
+        numbers = range(part * len(mixed), (part + 1) * len(mixed))
+        groups = [0] if config.groups == 1 else list(numbers)  # of the whole batch, or of single images
+        sources = torch.arange(len(mixed))[:, None, None].repeat(1, 48, 48)
+        for group in groups:
+            own = numbers if config.groups == 1 else [group]
+            mix = draw_mix(method.cutmix, len(own), 48, 48, **mix_sources(config, step, group, own))
+            for box in mix.boxes:
+                for index, image in enumerate(own):
+                    top, left, bottom, right = box.corners[index].tolist()
+                    assert 0 < (bottom - top) * (right - left) < 48 * 48
+                    sources[image - numbers[0], top:bottom, left:right] = own[int(box.partner[index])] - numbers[0]
         mixed, pseudo, valid = (pasted(values, sources) for values in (mixed, pseudo, valid))
     confidence, target = pseudo.softmax(1).max(1)
     passing = (confidence >= method.confidence) & valid
-    return (mixed, confidence, target, passing), (int(passing.sum()), int(valid.sum()), differing)
+    return (mixed, confidence, target, passing), (int(passing.sum()), int(valid.sum()), differing, seen)
+
+
+def mix_sources(config, step, group, images):
+    """Where the draws of some images' boxes come from."""
+
+    def source(*path):
+        return torch.Generator().manual_seed(derived_seed(config.system.seed, *path))
+
+    places = [source("cutmix place", step, image) for image in images]
+    partners = source("cutmix partners", step, images[0])
+    return {"size": source("cutmix size", step, group), "places": places, "partners": partners}
 
 
 def pasted(values, sources):
@@ -175,18 +189,27 @@ def psmt_reference(trainer, step, lr, updated):
         targets.append(target)
         counts.append(count)
     joined(teachers, drifted)
-    passing, valid, differing = (sum(each) for each in zip(*counts, strict=True))
+    passing, valid, differing, seen = (sum(each) for each in zip(*counts, strict=True))
     known = sum((part.label != 255).sum() for part in labeled)
+    # First all labelled images, then all mixed ones, each pass with statistics of its own.
     copies, losses = [], [0.0, 0.0]
-    for views, (mixed, confidence, target, passes) in zip(labeled, targets, strict=True):
+    for views in labeled:
         copies.append(copy.deepcopy(bundle.student).train())
-        logits = copies[-1](torch.cat([views.strong / 255, mixed]))
-        sup = cross_entropy(logits[: len(mixed)], views.label, known)
-        wrong = -logits[len(mixed) :].log_softmax(1).gather(1, target[:, None])[:, 0]
+        sup = cross_entropy(copies[-1](views.strong / 255), views.label, known)
+        sup.backward()
+        losses[0] += float(sup.detach())
+    first = joined(copy.deepcopy(bundle.student), copies)
+    copies = []
+    for mixed, confidence, target, passes in targets:
+        copies.append(copy.deepcopy(first).train())
+        wrong = -copies[-1](mixed).log_softmax(1).gather(1, target[:, None])[:, 0]
         unsup = (confidence * wrong)[passes].sum() / passing
-        (sup + 1.5 * unsup).backward()
-        losses = [losses[0] + float(sup.detach()), losses[1] + float(unsup.detach())]
-    after = descended(joined(bundle.student, copies), lr, config.optim)
+        (1.5 * unsup).backward()
+        losses[1] += float(unsup.detach())
+    second = joined(copy.deepcopy(first), copies)
+    for parameter, other in zip(second.parameters(), first.parameters(), strict=True):
+        parameter.grad = parameter.grad + other.grad
+    after = descended(second, lr, config.optim)
     ends = [teacher.state_dict() for teacher in teachers]
     ends[updated] = averaged(ends[updated], after, 0.9)
-    return after, ends, (*losses, passing / valid, differing / valid)
+    return after, ends, (*losses, passing / valid, differing / seen)

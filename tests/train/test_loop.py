@@ -69,6 +69,7 @@ PARTS = {"batch_labeled": 4, "batch_unlabeled": 4}
         (0, {"accumulate": 2, "cutmix": "none", **PARTS}),
         (0, {"accumulate": 2, "cutmix": "none", **PARTS, **RECIPES["official-code"]}),
         (1, RECIPES["official-code"]),
+        (0, {"images_per_gpu": 1, "loss_mean": "batch", **PARTS}),
     ],
 )
 def test_a_step_of_psmt_written_out(tiny, scenes, epoch, values):
@@ -117,9 +118,9 @@ def test_noise_belongs_to_an_image_wherever_it_is_computed(tiny, scenes, monkeyp
         with monkeypatch.context() as patch:
             searches = spied(patch, loop, "adversarial_perturbation")
             next(Trainer(tiny(warmup_epochs=0, accumulate=accumulate, **PARTS), scenes).steps(0, 1))
-        assert len(searches) == accumulate
-        halves = [found.start.chunk(2) for _, found in searches]
-        orders[accumulate] = torch.cat([half[0] for half in halves] + [half[1] for half in halves])
+        # All labelled images first, then the others.
+        assert len(searches) == 2 * accumulate
+        orders[accumulate] = torch.cat([found.start for _, found in searches])
     assert torch.equal(orders[1], orders[2]) and torch.equal(orders[1], orders[4])
     assert len({start.numpy().tobytes() for start in orders[1]}) == 8
 
@@ -173,13 +174,23 @@ def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, s
     decoded.clear()
     before = [copied(teacher) for teacher in trainer.bundle.teachers]
     next(trainer.steps(2, 3))
-    ((z, delta),) = found
-    assert z.shape == (4, 12, 12, 12)  # labelled and unlabelled images alike
-    torch.testing.assert_close(delta.flatten(1).norm(dim=1), torch.full((4,), 3.0))
-    ((seen, _),) = [(given, training) for training, given in decoded if training]
-    torch.testing.assert_close(seen, z + delta)
+    seen = [given for training, given in decoded if training]
+    assert len(found) == len(seen) == 2  # labelled and unlabelled images alike, one after the other
+    for (z, delta), given in zip(found, seen, strict=True):
+        assert z.shape == (2, 12, 12, 12)
+        torch.testing.assert_close(delta.flatten(1).norm(dim=1), torch.full((2,), 3.0))
+        torch.testing.assert_close(given, z + delta)
     assert same(before[1], trainer.bundle.teachers[1].state_dict())
     assert all(p.requires_grad for p in trainer.bundle.parameters())
+
+
+@pytest.mark.parametrize(("accumulate", "batch"), [(1, 4), (2, 4), (1, 2), (4, 2), (2, 1)])
+def test_the_floor_knows_the_images_of_one_published_call(tiny, scenes, monkeypatch, accumulate, batch):
+    """However a batch of 4 + 4 is cut here, B is what one of the published GPUs has."""
+    searches = spied(monkeypatch, loop, "adversarial_perturbation")
+    values = {"warmup_epochs": 0, "accumulate": accumulate, "images_per_gpu": batch, **PARTS}
+    next(Trainer(tiny("official-code", **values), scenes).steps(0, 1))
+    assert [given["batch"] for given, _ in searches] == [batch] * 2 * accumulate
 
 
 def test_noise_of_another_seed_or_kind_changes_the_step(tiny, scenes):
@@ -215,10 +226,10 @@ def test_a_recipe_decides_starts_streams_ramp_and_noise(tiny, scenes, monkeypatc
     (log,) = trainer.steps(5, 6)
     share = (1 - math.cos(math.pi * 5 / 8)) / 2 if published else math.exp(-5 * (3 / 8) ** 2)
     assert log.unsup_weight == pytest.approx(1.5 * share)
-    ((given, _),) = searches
-    asked = {name: given[name] for name in ("noise", "xi", "floor")}
     sound, rounded = {"noise": "gaussian", "xi": None, "floor": 0.0}, {"noise": "uniform", "xi": 1e-6, "floor": 1e-8}
-    assert asked == (rounded if published else sound)
+    for given, _ in searches:
+        asked = {name: given[name] for name in ("noise", "xi", "floor", "batch")}
+        assert asked == (rounded if published else sound) | {"batch": 2}
 
 
 def test_the_control_has_no_teachers_and_the_same_warm_up(tiny, scenes):

@@ -51,14 +51,31 @@ def test_parts_weighted_by_the_whole_batch_add_up_to_it():
     label[0, :5] = 255
     valid = label != 255
     known = labeled_pixels(label)
-    assert known == (label != 255).sum() and labeled_pixels(label[:1]) < known / 2
-    parts = [labeled_cross_entropy(logits[i : i + 1], label[i : i + 1], known) for i in range(B)]
+    assert known.tolist() == [int((one != 255).sum()) for one in label] and known[0] < known[1]
+    share = (1 / known.sum().double()).expand(1)
+    parts = [labeled_cross_entropy(logits[i : i + 1], label[i : i + 1], share) for i in range(B)]
     assert float(sum(parts)) == pytest.approx(float(labeled_cross_entropy(logits, label)), rel=1e-12)
     pseudo = [pseudo_label(teacher[i : i + 1], valid[i : i + 1], threshold=0.6) for i in range(B)]
-    passing = sum(each.passing.sum() for each in pseudo)
-    parts = [confident_cross_entropy(logits[i : i + 1], each, passing) for i, each in enumerate(pseudo)]
+    share = (1 / sum(each.passing.sum() for each in pseudo).double()).expand(1)
+    parts = [confident_cross_entropy(logits[i : i + 1], each, share) for i, each in enumerate(pseudo)]
     whole = confident_cross_entropy(logits, pseudo_label(teacher, valid, threshold=0.6))
     assert float(sum(parts)) == pytest.approx(float(whole), rel=1e-12)
+
+
+def test_shares_of_images_weigh_their_pixels():
+    logits, teacher = draw(B, K, H, W), draw(B, K, H, W, seed=1)
+    label = torch.randint(0, K, (B, H, W), generator=torch.Generator().manual_seed(1))
+    share = torch.tensor([0.25, 2.0], dtype=torch.float64)
+    pseudo = pseudo_label(teacher, torch.ones_like(label, dtype=torch.bool), threshold=0.6)
+    expected = [0.0, 0.0]
+    for place in pixels():
+        chances = softmax(at(logits, place))
+        sure = softmax(at(teacher, place))
+        expected[0] -= share[place[0]] * math.log(chances[label[place]])
+        if max(sure) >= 0.6:
+            expected[1] -= share[place[0]] * max(sure) * math.log(chances[int(np.argmax(sure))])
+    assert float(labeled_cross_entropy(logits, label, share)) == pytest.approx(float(expected[0]), rel=1e-12)
+    assert float(confident_cross_entropy(logits, pseudo, share)) == pytest.approx(float(expected[1]), rel=1e-12)
 
 
 def hard_pixels(logits, label, threshold, kept):

@@ -21,7 +21,10 @@ BATCHES = {"batch_labeled": 4, "batch_unlabeled": 4, "long_side": (30, 46), "con
 WAYS: dict[str, dict[str, Any]] = {
     # One pass over 13 unlabelled images is 3 steps and leaves one out.
     "method": {"warmup_epochs": 1, "perturbation": "none", "steps_per_epoch": None},
-    "published": {"warmup_epochs": 0, "perturbation": "none", "pseudo_labels": "train", "count_padding": True},
+    "published": {
+        **{"warmup_epochs": 0, "perturbation": "none", "pseudo_labels": "train", "count_padding": True},
+        **{"images_per_gpu": 1, "loss_mean": "gpu"},
+    },
     "fixed statistics": {"warmup_epochs": 0, "perturbation": "none", "cutmix": "none"},
     "noise": {"warmup_epochs": 0, "cutmix": "none"},
 }
