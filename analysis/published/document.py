@@ -10,7 +10,6 @@ from typing import Any
 
 from psmt_viz.errors import UserError
 
-
 _LARGE = 1e300
 
 

@@ -17,7 +17,7 @@ from published.document import Node
 from published.report import Report, relative
 from published.step_inputs import StepFile, StepInputs
 from published.step_run import Taken, Variant, taken_steps, trainer_of
-from published.weights import WeightRule, check_weights, filled, imported
+from published.weights import WeightRule, authors
 
 Differences = list[tuple[str, float]]
 
@@ -47,11 +47,8 @@ class Tolerances:
 def check_steps(document: Node, report: Report) -> None:
     """Takes the steps of every run of a file and compares them."""
     file, rule = StepFile(document), WeightRule.of(document["rule"])
-    state = filled(rule, document.file.parent)
-    ready = check_weights(report, state, document["weights_check"])
-    bundle = imported(state, rule.classes)
-    weights = {role: network.state_dict() for role, network in bundle.networks().items()}
-    del state
+    networks = authors(rule, document.file.parent)
+    ready = networks.check(report, document["weights_check"])
     inputs: dict[int, StepInputs] = {}
     for name, run in document["runs"].items():
         variant, steps = Variant.of(file, run, name), dict(_steps(run))
@@ -60,7 +57,7 @@ def check_steps(document: Node, report: Report) -> None:
                 inputs[k] = StepInputs(file, k)
                 ready = inputs[k].check(report) and ready
         if ready:
-            trainer = trainer_of(file, variant, depth=rule.depth, weights=weights)
+            trainer = trainer_of(file, variant, depth=rule.depth, weights=networks.weights)
             for taken in taken_steps(trainer, variant, {k: inputs[k] for k in steps}):
                 compare(report, f"{name} {taken.k}", variant, taken, steps[taken.k])
 

@@ -14,7 +14,7 @@ from psmt_viz.config import Config
 from psmt_viz.data.stream import Batch
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import frozen
-from psmt_viz.perturb.objectives import kl_per_image
+from psmt_viz.perturb.objectives import kl_of_logits
 from psmt_viz.presets import configure
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.loop import StepLog, Target, Trainer
@@ -94,16 +94,13 @@ class RecordingTrainer(Trainer):
         """Returns the noise and measures it."""
         delta = super().noise(step, branch, numbers, size, z)
         with torch.no_grad(), frozen(self.bundle):
-
-            def predict(features: Tensor) -> Tensor:
-                return self.bundle.decode("ensemble", features, size)
-
-            flips = (predict(z).argmax(dim=1) != predict(z + delta).argmax(dim=1)).flatten(1).sum(dim=1)
+            clean, moved = (self.bundle.decode("ensemble", features, size) for features in (z, z + delta))
+            flips = (clean.argmax(dim=1) != moved.argmax(dim=1)).flatten(1).sum(dim=1)
             found = Noise(
                 branch=branch,
                 norm=_norms(delta),
                 z_norm=_norms(z),
-                kl=kl_per_image(predict, z, delta).tolist(),
+                kl=kl_of_logits(clean, moved).tolist(),
                 flips=flips.tolist(),
                 first=delta.flatten()[:5].tolist(),
                 size=delta[0].numel(),
