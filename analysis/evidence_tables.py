@@ -97,10 +97,12 @@ class Tables:
     def scores(self) -> list[tuple[str, Scores]]:
         """Returns the scores of each run with the name of its experiment, ready for Table 1."""
         found = []
+        names = self.classes.reindex(columns=[_RUN, "class"]).groupby(_RUN)["class"].unique()
         for row in cast(list[dict[str, Any]], self.runs.to_dict("records")):
             miou = {role: row[f"miou_{role}"] for role in ROLES if pd.notna(row[f"miou_{role}"])}
-            facts = {name: row[name] for name in (_RUN, "dataset", "split")}
-            found.append((f"{row['dataset']} {row['split']}, {row['arm']}", Scores(miou=miou, parameters=facts)))
+            facts = {name: row[name] for name in (_RUN, "dataset", "split")} | {"images": row.get("val_images")}
+            scores = Scores(miou=miou, classes=tuple(names.get(row[_RUN], ())), parameters=facts)
+            found.append((f"{row['dataset']} {row['split']}, {row['arm']}", scores))
         return found
 
 

@@ -2,7 +2,7 @@
 
 Command:  python analysis/table1.py RUN ... [--out DIR]
 Cost:     a second; the scores are those that a run wrote at its end.
-Expected: published, the ensemble lies 0.04 to 0.17 points above; here see the column of differences.
+Expected: published for Pascal VOC, the ensemble lies 0.04 to 0.17 points above; here see the column of differences.
 """
 
 from __future__ import annotations

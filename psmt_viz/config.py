@@ -181,6 +181,9 @@ class MethodConfig(_Group):
     teacher_start: Literal["student", "random"] = "student"
     """Where the teachers' backbones start: from the `student`'s weights, or from `random` ones of their own, as torch
     draws them by default."""
+    teacher_heads: Literal["torch", "kaiming"] = "torch"
+    """How the rest of the teachers is drawn: as `torch` draws layers by default, or `kaiming` normal, as the published
+    code does on several GPUs."""
     pseudo_labels: Literal["eval", "train"] = "eval"
     """Mode of the teachers while they make pseudo-labels; `train` uses batch statistics, and running ones drift."""
     count_padding: bool = False

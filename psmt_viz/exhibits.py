@@ -233,7 +233,7 @@ def make_curves(runs: Sequence[Curves], out: Path) -> tuple[Training, list[Path]
 
 
 def make_table(evaluations: Sequence[tuple[str, Evaluation]], out: Path) -> tuple[pd.DataFrame, list[Path]]:
-    """Writes table1.csv, table1.md and table1.tex: the runs' scores beside the published ones."""
+    """Writes table1.csv, table1.md and table1.tex: the runs' scores, and on Pascal VOC the published ones."""
     paths = figures.write_table(figures.score_table(evaluations), out)
     return read_csv(out / TABLE), paths  # as whoever draws it again has it
 
@@ -252,7 +252,7 @@ def make_all(
     """Makes every exhibit, manifest.json, which says what made what, and the page of all of them, index.html.
 
     Returns:
-        Remarks for the user: what was left out and why, and how long the layout took.
+        Remarks for the user: what was left out and why, what the t-SNE found, and how long its layout took.
     """
     remarks = []
     made: dict[str, list[Path]] = {}
@@ -270,8 +270,8 @@ def make_all(
         found["embedding"], seconds, made["tsne"] = make_tsne(
             subject, out, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs
         )
-        numbers["tsne_flipped"] = found["embedding"].parameters["flipped"]
-        remarks.append(tsne_remark(seconds))
+        numbers |= {f"tsne_{name}": found["embedding"].parameters[name] for name in ("flipped", "flipped_by")}
+        remarks += tsne_remarks(found["embedding"], seconds)
     else:
         remarks.append("t-SNE and Grad-CAM left out: they compare VAT with T-VAT, and this run has no teachers")
     found["flips"], made["perturb"] = make_perturbation(subject, out, eps=[*sweep, eps], seed=seed)
@@ -285,10 +285,11 @@ def make_all(
     return remarks
 
 
-def tsne_remark(seconds: dict[str, float]) -> str:
-    """Says how long a t-SNE took and how much of it openTSNE."""
+def tsne_remarks(result: PixelEmbedding, seconds: dict[str, float]) -> list[str]:
+    """Says what the map of pixels has found, and how long it took and how much of it openTSNE."""
     total = sum(seconds.values())
-    return f"t-SNE: {total:.0f} s, of which sampling {seconds['sampling']:.0f} s and openTSNE {seconds['layout']:.0f} s"
+    took = f"t-SNE: {total:.0f} s, of which sampling {seconds['sampling']:.0f} s and openTSNE {seconds['layout']:.0f} s"
+    return [*figures.tsne_findings(result), took]
 
 
 def _manifest(subject: RunSubject, facts: dict[str, Any]) -> dict[str, Any]:

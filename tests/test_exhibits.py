@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from commands import coarse_figures
+from figures import synthetic
 from PIL import Image
 
 from psmt_viz import exhibits
@@ -29,7 +30,7 @@ from psmt_viz.exhibits import (
     make_table,
     open_config_data,
     resolve_device,
-    tsne_remark,
+    tsne_remarks,
 )
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.redraw import redraw
@@ -125,8 +126,12 @@ def test_the_exhibits_answer_to_the_parameters(everything: tuple[Path, list[str]
     for name in ("tsne.json", "gradcam.json"):
         facts = json.loads((out / name).read_text())["parameters"]
         assert (facts["eps"], facts["seed"], facts["run"], facts["dataset"]) == (4.0, 3, "psmt", "blocks")
-    assert len(remarks) == 1
-    assert remarks[0].startswith("t-SNE: ")
+    assert remarks[0].startswith("flipped by VAT: ") and " of 25 (" in remarks[0]
+    assert [line for line in remarks if line.startswith("Median move")] == remarks[3:-1]
+    assert remarks[-1].startswith("t-SNE: ")
+    facts = json.loads((out / "tsne.json").read_text())["parameters"]
+    manifest = json.loads((out / "manifest.json").read_text())["numbers"]
+    assert manifest["tsne_flipped_by"] == facts["flipped_by"]
     assert (out / "notes.txt").read_text() == "mine"
 
 
@@ -165,7 +170,8 @@ def test_the_table_is_that_of_the_evaluation(everything: tuple[Path, list[str]])
 
 
 def test_a_remark_on_time() -> None:
-    assert tsne_remark({"sampling": 12.4, "layout": 30.3}) == "t-SNE: 43 s, of which sampling 12 s and openTSNE 30 s"
+    *_, last = tsne_remarks(synthetic.embedding(20), {"sampling": 12.4, "layout": 30.3})
+    assert last == "t-SNE: 43 s, of which sampling 12 s and openTSNE 30 s"
 
 
 # Opening a run.
@@ -267,7 +273,7 @@ def test_table_names_each_run(psmt_run: Path, tmp_path: Path) -> None:
     make_table([("one", scores), ("two", scores)], tmp_path)
     table = pd.read_csv(tmp_path / "table1.csv")
     assert table["run"].tolist()[:2] == ["one", "two"]
-    assert (table["source"] == "published").sum() == 4
+    assert (table["source"] == "this run").all()
 
 
 @pytest.mark.parametrize(

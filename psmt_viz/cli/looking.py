@@ -156,11 +156,11 @@ def tsne(
     """Draw the t-SNE of correctly predicted pixels before and after VAT and T-VAT."""
     if arrows and layout == "separate":
         raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
-    from psmt_viz.exhibits import make_tsne, tsne_remark
+    from psmt_viz.exhibits import make_tsne, tsne_remarks
 
     subject = _subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "tsne", subject.name) as folder:
-        _, seconds, _ = make_tsne(
+        result, seconds, _ = make_tsne(
             subject,
             folder,
             jobs=jobs,
@@ -176,7 +176,7 @@ def tsne(
             seed=seed,
             batch=batch,
         )
-        print(tsne_remark(seconds))
+        print("\n".join(tsne_remarks(result, seconds)))
 
 
 @app.command
@@ -241,7 +241,8 @@ def _show_flips(result: Flips) -> None:
     """Prints what happens at the paper's eps, what is wrong with a search, and what was left out."""
     table = result.flips
     shown = table[((table["eps"] == PAPER_EPS) & (table["norm"] != "own")) & (table["judge"] == table["judge"].iloc[0])]
-    columns = ["kind", "judge", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high", "kl", "miou"]
+    columns = ["kind", "judge", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high"]
+    columns += ["flipped_pixels", "correct_pixels", "kl", "miou"]
     print(shown[columns].to_string(index=False, float_format="{:.5g}".format))
     for kind, health in result.health.items():
         for warning in health["warnings"]:

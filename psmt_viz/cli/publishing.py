@@ -47,7 +47,7 @@ def table(
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Write Table 1, ensemble against single teacher, of one or several runs beside the published numbers."""
+    """Write Table 1, ensemble against single teacher, of runs; those on Pascal VOC beside the published numbers."""
     from psmt_viz.exhibits import RunSubject, make_table
     from psmt_viz.runs import experiments
 

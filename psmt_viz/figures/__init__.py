@@ -17,15 +17,17 @@ from psmt_viz.figures.export import export, export_png, figure_of
 from psmt_viz.figures.flips import draw_flips, draw_judges, draw_sweep
 from psmt_viz.figures.gradcam import draw_gradcam
 from psmt_viz.figures.style import class_colors, class_markers, style
-from psmt_viz.figures.table import score_table, write_table
+from psmt_viz.figures.table import comparable, score_table, write_table
 from psmt_viz.figures.teachers import draw_teachers
 from psmt_viz.figures.transfer import draw_transfer
 from psmt_viz.figures.tsne import draw_tsne
+from psmt_viz.figures.tsne_words import tsne_findings
 from psmt_viz.figures.where import draw_where
 
 __all__ = [
     "class_colors",
     "class_markers",
+    "comparable",
     "draw_batch",
     "draw_class_iou",
     "draw_closeup",
@@ -46,6 +48,7 @@ __all__ = [
     "figure_of",
     "score_table",
     "style",
+    "tsne_findings",
     "write_all",
     "write_closeup",
     "write_curves",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from psmt_viz.figures.kinds import judged_by, look, ordered
 from psmt_viz.figures.pictures import class_handles, clear, dimmed, draw_classes
-from psmt_viz.figures.style import DOUBLE, FLIP_COLOR, eps_text, new_figure, percent, plain, require, style
+from psmt_viz.figures.shares import percents
+from psmt_viz.figures.style import DOUBLE, FLIP_COLOR, eps_text, new_figure, plain, require, style
 from psmt_viz.results import CloseUp
 
 _PAIRS = 3
@@ -61,9 +63,10 @@ def draw_closeup(closeup: CloseUp) -> Figure:
             draw_classes(ax, values, len(closeup.classes)) if values.ndim == 2 else ax.imshow(values)
         cmap, norm = _scale(closeup)
         _draw_key(figure, grid[0, 3:], closeup, ScalarMappable(norm, cmap))
+        shares = _shares(closeup, kinds)
         for index, kind in enumerate(kinds):
             row, column = 1 + index // _PAIRS, 2 * (index % _PAIRS)
-            _draw_flips(figure.add_subplot(grid[row, column]), closeup, kind)
+            _draw_flips(figure.add_subplot(grid[row, column]), closeup, kind, shares[index])
             _draw_magnitude(figure.add_subplot(grid[row, column + 1]), closeup, kind, cmap, norm)
         figure.suptitle(_title(closeup))
     return figure
@@ -82,7 +85,15 @@ def _scale(closeup: CloseUp) -> tuple[Colormap, Normalize]:
     return cmap, LogNorm(max(float(np.quantile(positive, 0.02)), high / 1e4), high, clip=True)
 
 
-def _draw_flips(ax: Axes, closeup: CloseUp, kind: str) -> None:
+def _shares(closeup: CloseUp, kinds: Sequence[str]) -> list[str]:
+    """Returns which share of the correct pixels each kind flips."""
+    correct = int((closeup.prediction == closeup.truth).sum())
+    if not correct:
+        return ["no correct pixel"] * len(kinds)
+    return percents([int(closeup.flipped(kind).sum()) / correct for kind in kinds])
+
+
+def _draw_flips(ax: Axes, closeup: CloseUp, kind: str, share: str) -> None:
     clear(ax)
     ax.imshow(dimmed(closeup.image), cmap="gray", vmin=0, vmax=1)
     flipped = closeup.flipped(kind)
@@ -91,8 +102,6 @@ def _draw_flips(ax: Axes, closeup: CloseUp, kind: str) -> None:
     ax.scatter(columns, rows, s=side**2, marker="s", c=FLIP_COLOR, linewidths=0, rasterized=True, gid=f"flipped {kind}")
     ax.set_xlim(-0.5, flipped.shape[1] - 0.5)
     ax.set_ylim(flipped.shape[0] - 0.5, -0.5)
-    correct = int((closeup.prediction == closeup.truth).sum())
-    share = percent(len(rows) / correct) if correct else "no correct pixel"
     ax.set_title(f"{look(kind).title}\n{len(rows):,} flipped ({share})", fontsize=6, loc="left")
 
 

@@ -89,7 +89,7 @@ def draw_class_iou(evaluation: Evaluation, *, ax: Axes | None = None) -> Axes:
             # Roles stand one below another within a class, or equal scores would hide each other.
             offset = 0.16 * (index - (len(roles) - 1) / 2)
             mean = 100 * mean_iou(matrix)
-            label = f"{ROLE_LABELS.get(role, plain(role))} (mIoU {mean:.1f} %)"
+            label = f"{ROLE_LABELS.get(role, plain(role))} (mIoU {mean:.2f} %)"
             axes.plot(100 * iou(matrix), rows + offset, linestyle="", marker=_MARKERS.get(role, "o"), color=color,
                     markersize=3.2, label=label)  # fmt: skip
             axes.axvline(mean, color=color, linewidth=0.6, zorder=0)

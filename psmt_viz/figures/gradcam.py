@@ -16,7 +16,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from psmt_viz.figures.pictures import clear, dimmed
-from psmt_viz.figures.style import DOUBLE, class_colormap, eps_text, new_figure, percent, plain, require, style
+from psmt_viz.figures.shares import digits_apart, percent, percents
+from psmt_viz.figures.style import DOUBLE, class_colormap, eps_text, new_figure, plain, require, style
 from psmt_viz.metrics import IGNORE
 from psmt_viz.results import Cam, Cams
 
@@ -99,12 +100,13 @@ def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
     _draw_bar(figure, shown, map_bar, ratio)
 
     end = _positive(float(np.nanquantile([np.abs(cam.change(name)) for name in CHANGES], _SHOWN)))
-    for ax, name in zip(changes, CHANGES, strict=True):
+    moved = percents([numbers.get(f"moved_{name}", math.nan) for name in CHANGES])
+    most = percents([float(np.nanmax(np.abs(cam.change(name)))) / high for name in CHANGES])
+    for ax, name, far, large in zip(changes, CHANGES, moved, most, strict=True):
         values = cam.change(name)
         shown = ax.imshow(values, cmap=CHANGE_COLORMAP, vmin=-end, vmax=end, gid=f"change-{name}")
         _outline(ax, outline)
-        moved, most = numbers.get(f"moved_{name}", math.nan), float(np.nanmax(np.abs(values))) / high
-        ax.set_xlabel(f"moved {percent(moved)}\n≤ {percent(most)} of peak", fontsize=6)
+        ax.set_xlabel(f"moved {far}\n≤ {large} of peak", fontsize=6)
     _draw_bar(figure, shown, change_bar, ratio)
 
 
@@ -152,8 +154,10 @@ def _numbers(cams: Cams, row: int) -> dict[str, float]:
 
 def _map_words(numbers: dict[str, float], name: str) -> list[str]:
     """Returns what is written below a map, a line each."""
-    faithful, change = (numbers.get(f"{what}_{name}", math.nan) for what in ("faithfulness", "change"))
+    faithful = numbers.get(f"faithfulness_{name}", math.nan)
     words = [f"faithful {faithful:.3f}".replace("-", "−") if math.isfinite(faithful) else "faithful not known"]
     if name in CHANGES:
-        words.append(f"mass {'−' if change < 0 else '+' if change >= 0 else ''}{percent(abs(change))}")
+        changes = {other: numbers.get(f"change_{other}", math.nan) for other in CHANGES}
+        sign = "−" if changes[name] < 0 else "+" if changes[name] >= 0 else ""
+        words.append(f"mass {sign}{percent(abs(changes[name]), digits_apart(changes.values()))}")
     return words

@@ -51,8 +51,15 @@ def write_shares(
     """
     for row, column in np.argwhere(shares > 0).tolist():
         share = shares[row, column]
-        ax.text(column + corner, row + corner, f"{share:.0f}" if round(share) else "<1", ha="center", va="center",
-                fontsize=fontsize, color=text_color(tuple(picture.to_rgba(share))))  # fmt: skip
+        ax.text(column + corner, row + corner, _whole(share), ha="center", va="center", fontsize=fontsize,
+                 color=text_color(tuple(picture.to_rgba(share))))  # fmt: skip
+
+
+def _whole(share: float) -> str:
+    """Returns a share in whole %; only all of it reads as 100, and nothing above zero as 0."""
+    if round(share) == 0:
+        return "<1"
+    return ">99" if share < 100 and round(share) == 100 else f"{share:.0f}"
 
 
 def dimmed(image: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from psmt_viz.errors import UserError
+from psmt_viz.figures.shares import percent
 
 SINGLE = 84.0
 """Width of one column of a paper, in mm."""
@@ -195,17 +195,6 @@ def class_colormap(count: int) -> ListedColormap:
 def plain(text: object) -> str:
     """Returns text from data as matplotlib must be given it: a dollar sign would start a formula."""
     return str(text).replace("\\$", "$").replace("$", r"\$")
-
-
-def percent(share: float) -> str:
-    """Returns a share in [0, 1] in percent with two significant digits, for example `0.14 %`."""
-    value = 100 * share
-    if not math.isfinite(value):
-        return "not known"
-    if value == 0:
-        return "0 %"
-    digits = max(0, 1 - math.floor(math.log10(abs(value))))
-    return f"{value:.{digits}f} %"
 
 
 def text_color(background: tuple[float, ...]) -> str:

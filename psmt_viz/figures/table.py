@@ -1,4 +1,4 @@
-"""Table 1: the ensemble beside a single teacher, this project's runs beside the published numbers."""
+"""Table 1: the ensemble beside a single teacher; on Pascal VOC, beside the published numbers."""
 
 from __future__ import annotations
 
@@ -31,13 +31,16 @@ _HEADINGS = {
     "gain_teacher2": "gain on teacher 2",
 }
 _TEXTS = ("source", "run", "dataset", "split")
+_BENCHMARK = "benchmark"
 _GAINS = {"gain": "single_teacher", "gain_teacher2": "teacher2"}
 _NUMBERS = (*SCORES, *_GAINS)
-_COLUMNS = (*_HEADINGS, *(f"{name}_{end}" for name in _NUMBERS for end in ("low", "high")))
+_COLUMNS = (*_HEADINGS, *(f"{name}_{end}" for name in _NUMBERS for end in ("low", "high")), _BENCHMARK)
 _NOTE = (
     "Validation mIoU in %; single teacher = teacher 1; gain = ensemble - single teacher, in points. "
     "Of several runs (seeds): mean (lowest to highest)."
 )
+VOC = "Pascal VOC 2012"
+_VOC_CLASSES, _VOC_IMAGES = 21, 1449
 # Published in the supplement's Table 1: split -> mIoU (%) of ensemble and single teacher.
 _PUBLISHED = {"1/16": (72.83, 72.79), "1/8": (75.70, 75.59), "1/4": (76.43, 76.26), "1/2": (77.88, 77.71)}
 _LATEX = {
@@ -51,19 +54,23 @@ _LATEX = {
 
 
 def score_table(runs: Sequence[tuple[str, Evaluation | Scores]]) -> pd.DataFrame:
-    """Returns the mIoU of ensemble, single teachers and student of each run and experiment beside the published rows.
+    """Returns the mIoU of ensemble, single teachers and student of each run and experiment.
+
+    Where one was scored on Pascal VOC 2012, that is on 1,449 validation images and 21 classes, the published row of its
+    split follows: that of another data set or split is no comparison.
 
     Args:
         runs: Name and scores of each run. Several of one name are one experiment under several seeds: each has its own
             row, named by the parameter `run` of its scores, and a row of their mean follows. The parameters `dataset`
-            and `split` of the scores are shown.
+            and `split` of the scores are shown; `part` and `images` are asked for too.
 
     Returns:
         Columns source (`this run`, `mean` or `published`), run, dataset, split; runs, how many a row is the mean of;
         ensemble, single_teacher (teacher 1), teacher2, student in %; gain and gain_teacher2, the ensemble minus one
         and the other teacher, in points; and of each of these six <name>_low and <name>_high over the runs of a mean.
         All are rounded last, to two decimals. Empty are the scores of a role that a run has not, what is not
-        published, and low and high of one run.
+        published, and low and high of one run. Last benchmark, `Pascal VOC 2012` or empty: what beside which a
+        published row may stand.
 
     Raises:
         UserError: if runs of one name were scored on different data sets or splits.
@@ -78,6 +85,7 @@ def score_table(runs: Sequence[tuple[str, Evaluation | Scores]]) -> pd.DataFrame
     for name, group in groups.items():
         own = [_scores(evaluation) for evaluation in group]
         facts = _shared_facts(name, group)
+        facts[_BENCHMARK] = VOC if all(map(_is_on_voc, group)) else ""
         alone = len(group) == 1
         for evaluation, scores in zip(group, own, strict=True):
             run = name if alone else str(evaluation.parameters.get("run", name))
@@ -85,16 +93,38 @@ def score_table(runs: Sequence[tuple[str, Evaluation | Scores]]) -> pd.DataFrame
         if not alone:
             rows.append({"source": "mean", "run": name, **facts, "runs": len(group), **_over_runs(own)})
     for split, (ensemble, single) in _PUBLISHED.items():
-        row = {"source": "published", "run": "PS-MT, DeepLabV3+ ResNet-50", "dataset": "Pascal VOC 2012"}
+        row = {"source": "published", "run": "PS-MT, DeepLabV3+ ResNet-50", "dataset": VOC, _BENCHMARK: VOC}
         scores = {"ensemble": ensemble, "single_teacher": single, "gain": ensemble - single}
         rows.append(row | {"split": split, **scores})
-    return _typed(pd.DataFrame(rows, columns=list(_COLUMNS)).round(2))
+    return comparable(_typed(pd.DataFrame(rows, columns=list(_COLUMNS)).round(2)))
+
+
+def comparable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table without the published rows that stand beside no run on their benchmark and split.
+
+    Args:
+        frame: The table; one from before benchmarks were noted has no such run.
+    """
+    benchmarks = frame[_BENCHMARK] if _BENCHMARK in frame else [""] * len(frame)
+    places = list(zip(benchmarks, frame["split"].str.replace("_", "/"), strict=True))
+    published = (frame["source"] == "published").to_numpy()
+    ours = {place for place, other in zip(places, published, strict=True) if place[0] and not other}
+    stands = [not other or place in ours for place, other in zip(places, published, strict=True)]
+    return frame[np.array(stands, dtype=bool)].reset_index(drop=True)
+
+
+def _is_on_voc(scores: Evaluation | Scores) -> bool:
+    """Tells Pascal VOC 2012 by what was scored; a folder may have any name."""
+    facts = scores.parameters
+    seen = facts.get("part", "val"), facts.get("images"), len(scores.classes)
+    return seen == ("val", _VOC_IMAGES, _VOC_CLASSES)
 
 
 def write_table(frame: pd.DataFrame, folder: Path) -> list[Path]:
     """Writes a table of `score_table` as table1.csv, table1.md and table1.tex (for the LaTeX package booktabs).
 
-    What `read_csv` reads from table1.csv gives the same three files.
+    What `read_csv` reads from table1.csv gives the same three files. Published rows that stand beside no run on their
+    data set are left out, as in `comparable`.
 
     Args:
         frame: The table.
@@ -106,7 +136,7 @@ def write_table(frame: pd.DataFrame, folder: Path) -> list[Path]:
     Raises:
         UserError: if a column is missing, as in tables of before there were means over seeds, or is no number.
     """
-    frame = _typed(frame)
+    frame = comparable(_typed(frame))
     paths = [folder / f"table1.{kind}" for kind in ("csv", "md", "tex")]
     with whole(paths[0]) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.2f", lineterminator="\n")
@@ -118,16 +148,17 @@ def write_table(frame: pd.DataFrame, folder: Path) -> list[Path]:
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns of a table and no others, as text and numbers also where they were read from a file or are empty."""
     fix = "make it again with psmt-viz table"
+    frame = frame if _BENCHMARK in frame else frame.assign(**{_BENCHMARK: ""})
     if missing := [name for name in _COLUMNS if name not in frame]:
         raise UserError("a table of scores", f"one without {', '.join(missing)}", fix)
-    numbers = [name for name in _COLUMNS if name not in (*_TEXTS, "runs")]
+    numbers = [name for name in _COLUMNS if name not in (*_TEXTS, _BENCHMARK, "runs")]
     try:
         typed = frame[list(_COLUMNS)].astype({"runs": "Int64"} | dict.fromkeys(numbers, float))
     except (TypeError, ValueError) as error:
         raise UserError("numbers in a table of scores", str(error), fix) from None
     typed[numbers] += 0.0  # -0.00 would look like a loss
-    texts = typed[list(_TEXTS)].astype(object).fillna("")
-    return typed.assign(**{name: texts[name] for name in _TEXTS})
+    texts = typed[[*_TEXTS, _BENCHMARK]].astype(object).fillna("")
+    return typed.assign(**{str(name): texts[name] for name in texts})
 
 
 def _scores(run: Evaluation | Scores) -> dict[str, float]:

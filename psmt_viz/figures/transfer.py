@@ -19,13 +19,13 @@ from matplotlib.transforms import blended_transform_factory
 
 from psmt_viz.figures.kinds import MAKERS, add_warnings, look, ordered, ordered_judges, rows_at
 from psmt_viz.figures.pictures import hatched
+from psmt_viz.figures.shares import percent
 from psmt_viz.figures.style import (
     DOUBLE,
     ROLE_LABELS,
     SINGLE,
     keep_margin,
     new_figure,
-    percent,
     plain,
     shade,
     style,
@@ -35,6 +35,8 @@ from psmt_viz.results import Flips
 
 _AGAINST = "vat"
 _TEACHERS = ("tvat", "teacher1", "teacher2")
+_TINY = 1e-3
+"""Rate in % below which a cell cannot hold a third digit behind the zeros."""
 
 
 def draw_transfer(flips: Flips, *, eps: float = 2.0) -> Figure:
@@ -105,8 +107,9 @@ def _draw_matrix(ax: Axes, table: pd.DataFrame, kinds: Sequence[str], judges: Se
     for row, column in zip(*np.nonzero(~np.isnan(rate)), strict=True):
         color = text_color(cmap(norm(shown[row, column])))
         place = (float(column), float(row))
-        ax.annotate(percent(rate[row, column] / 100), place, xytext=(0, 1.5), textcoords="offset points", ha="center",
-                    va="center", color=color, gid="rate")  # fmt: skip
+        text = percent(rate[row, column] / 100, 3 if rate[row, column] >= _TINY else 2)
+        ax.annotate(text, place, xytext=(0, 1.5), textcoords="offset points", ha="center", va="center", color=color,
+                    gid="rate")  # fmt: skip
         ax.annotate(_interval(low[row, column], high[row, column]), place, xytext=(0, -5.5), fontsize=5, ha="center",
                     textcoords="offset points", va="center", color=color, gid="interval")  # fmt: skip
     makers = sum(kind in MAKERS for kind in kinds)

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from psmt_viz.figures.style import (
@@ -20,14 +21,16 @@ from psmt_viz.figures.style import (
     flip_color,
     new_figure,
     number,
-    percent,
     plain,
     require,
     shade,
     style,
 )
+from psmt_viz.figures.tsne_words import BY, flips_by_both, flips_by_panel, moves
 from psmt_viz.results import PixelEmbedding
 
+_HEIGHT, _ROW = 84.0, 3.2
+"""Height in mm with one row of the legend, and of each further row."""
 _LAYERS = 10
 _CELLS = 24
 """Squares along a side of the map, in each of which the mean move is one arrow."""
@@ -40,12 +43,13 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
     """Draws the three panels of the map: original, with VAT noise, with T-VAT noise.
 
     Every pixel is a small point in its class's colour; a pixel whose prediction is now wrong is a red star on top
-    instead. The title of a panel holds the number and the share of stars, with its 95 % interval where it is known.
+    instead, a hollow one where only one of the perturbations turns it wrong. The title of a panel holds the number and
+    the share of stars, with its 95 % interval where it is known; the legend counts those of both and of one alone.
     Panels share their axes unless each has a map of its own.
 
     Args:
         embedding: The pixels. Of its parameters `eps`, `relative_norm`, `layer`, `layout`, `perplexity`,
-            `trustworthiness` and `knn_recall` are printed where they are there.
+            `trustworthiness`, `knn_recall`, `median_move` and `placement_error` are printed where they are there.
         arrows: Whether to draw from where each flipped pixel came, and where the others went in the mean of each small
             square of the map; left out, as the parameter `arrows` says, or not.
 
@@ -63,17 +67,21 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
     require(not (arrows and separate), "--layout frozen or joint with --arrows", "separate maps", "leave one out")
     most = max(int(embedding.flipped(panel).sum()) for panel in PixelEmbedding.PANELS)
     with style():
-        figure = new_figure(DOUBLE, 80)
+        figure = new_figure(DOUBLE, _HEIGHT)
         axes = figure.subplots(1, 3, sharex=not separate, sharey=not separate)
+        flips = flips_by_panel(embedding)
         for ax, panel in zip(axes, PixelEmbedding.PANELS, strict=True):
             _draw_panel(ax, embedding, panel, star_size=_star_size(most))
+            count, bounds = flips[panel]
+            ax.set_title(f"{TITLES[panel]}\n{count} flipped\n{bounds and f'95 % interval {bounds}'}")
             if arrows and panel != "clean":
                 _draw_arrows(ax, embedding, panel)
             if separate:
                 _set_square_limits(ax, embedding, (panel,))
         if not separate:
             _set_square_limits(axes[0], embedding, PixelEmbedding.PANELS)
-        figure.legend(handles=_legend(embedding, arrows=arrows), loc="outside lower center", ncols=7, columnspacing=1.2)
+        rows = _add_legend(figure, _handles(embedding, arrows=arrows))
+        figure.set_figheight((_HEIGHT + _ROW * (rows - 1)) / 25.4)
         if footer := _footer(embedding.parameters):
             # The label of the middle panel keeps its place in the arrangement, above the legend.
             axes[1].set_xlabel(footer, fontsize=6, color=shade(0.3))
@@ -103,22 +111,18 @@ def _draw_panel(ax: Axes, embedding: PixelEmbedding, panel: str, *, star_size: f
             zorder=2,
             gid=f"class-{index}",
         )
-    ax.scatter(
-        x[flipped],
-        y[flipped],
-        s=star_size,
-        c=flip_color(),
-        marker="*",
-        edgecolors=shade(1),
-        linewidths=0.35 if star_size > 10 else 0,  # an edge sets few stars off and washes many out
-        zorder=3,
-        gid="flipped",
-    )
-    total = len(pixels)
-    wrong = int(flipped.sum())
-    ax.set_title(
-        f"{TITLES[panel]}\n{wrong:,} of {total:,} flipped ({percent(wrong / total)})\n{_interval(embedding, panel)}"
-    )
+    both = embedding.flipped_by()["both"]
+    # Those of one perturbation alone are few and lie on top, or the others would hide them.
+    for alone, stars in enumerate((flipped & both, flipped & ~both)):
+        ax.scatter(
+            x[stars],
+            y[stars],
+            s=1.6 * star_size if alone else star_size,  # room for what is hollow
+            marker="*",
+            **_star(hollow=bool(alone), large=star_size > 10),
+            zorder=3 + alone / 10,
+            gid="flipped-alone" if alone else "flipped-both",
+        )
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_box_aspect(1)
@@ -131,12 +135,14 @@ def _star_size(most: int) -> float:
     return float(np.clip(30 * math.sqrt(100 / max(most, 1)), 5, 30))
 
 
-def _interval(embedding: PixelEmbedding, panel: str) -> str:
-    """Returns the interval of a panel's share of flips, or nothing where it is not known."""
-    low, high = (embedding.parameters.get(f"flip_rate_{end}", {}).get(panel) for end in ("low", "high"))
-    if low is None or high is None:
-        return ""
-    return f"95 % interval {percent(low).removesuffix(' %')} to {percent(high)}"
+def _star(*, hollow: bool, large: bool) -> dict[str, Any]:
+    """Returns how a star looks: hollow ones differ from full ones without colour too."""
+    if hollow:
+        width = 0.8 if large else 0.5
+        halo = withStroke(linewidth=width + 1, foreground=shade(1))  # in grey the edge would be lost among dark points
+        return {"facecolors": shade(1), "edgecolors": flip_color(), "linewidths": width, "path_effects": [halo]}
+    # An edge sets few stars off and washes many out.
+    return {"facecolors": flip_color(), "edgecolors": shade(1), "linewidths": 0.35 if large else 0}
 
 
 def _draw_arrows(ax: Axes, embedding: PixelEmbedding, panel: str) -> None:
@@ -185,7 +191,18 @@ def _set_square_limits(ax: Axes, embedding: PixelEmbedding, panels: Sequence[str
     ax.set_ylim(middles[1] - half, middles[1] + half)
 
 
-def _legend(embedding: PixelEmbedding, *, arrows: bool) -> list[Line2D]:
+def _add_legend(figure: Figure, handles: list[Line2D]) -> int:
+    """Adds a legend below the panels, of as many columns as the page's width holds; returns its number of rows."""
+    for columns in range(min(len(handles), 8), 0, -1):
+        legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
+        # Letters are some percent wider or narrower at another resolution.
+        if columns == 1 or legend.get_window_extent().width < 0.96 * figure.bbox.width:
+            break
+        legend.remove()
+    return -(-len(handles) // columns)
+
+
+def _handles(embedding: PixelEmbedding, *, arrows: bool) -> list[Line2D]:
     count = len(embedding.classes)
     colors, markers = class_colors(count), class_markers(count)
     handles = [
@@ -194,10 +211,17 @@ def _legend(embedding: PixelEmbedding, *, arrows: bool) -> list[Line2D]:
         )
         for i in np.unique(embedding.pixels["label"].to_numpy())
     ]
-    star = Line2D([], [], linestyle="", marker="*", color=flip_color(), markersize=7, markeredgewidth=0)
-    star.set_label("prediction now wrong")
-    moves = [Line2D([], [], color=shade(0.15), linewidth=0.8, marker=">", markevery=[1], label="mean move")] * arrows
-    return [*handles, star, *moves]
+    by = flips_by_both(embedding)
+    words = {
+        flip_color(): f"now wrong with both: {by.pop('both')}",
+        shade(1): f"with {', with '.join(f'{BY[name]}: {count}' for name, count in by.items())}",
+    }
+    stars = [
+        Line2D([], [], linestyle="", marker="*", color=flip_color(), markerfacecolor=face, markersize=7, label=label)
+        for face, label in words.items()
+    ]
+    arrow = [Line2D([], [], color=shade(0.15), linewidth=0.8, marker=">", markevery=[1], label="mean move")] * arrows
+    return [*handles, *stars, *arrow]
 
 
 def _footer(parameters: dict[str, Any]) -> str:
@@ -210,4 +234,4 @@ def _footer(parameters: dict[str, Any]) -> str:
         parts.append(f"{plain(layout)} map")
     named = {"perplexity": "perplexity", "trustworthiness": "trustworthiness", "knn_recall": "kNN recall"}
     parts += [f"{name} {number(parameters[key])}" for key, name in named.items() if key in parameters]
-    return "   ·   ".join(parts)
+    return "\n".join(filter(None, ["   ·   ".join(parts), moves(parameters)]))

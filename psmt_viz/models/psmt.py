@@ -30,6 +30,7 @@ class PSMT(Roles[DeepLabV3Plus]):
         teachers: Whether there are teachers.
         teacher_start: Where the teachers' backbones start: from the student's weights, or from random ones as torch
             draws them by default.
+        teacher_heads: How the rest of the teachers is drawn: as torch draws layers by default, or Kaiming normal.
         seed: Draws the student's head, and each teacher from its own stream.
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), section 3.
@@ -42,6 +43,7 @@ class PSMT(Roles[DeepLabV3Plus]):
         *,
         teachers: bool = True,
         teacher_start: Literal["student", "random"] = "student",
+        teacher_heads: Literal["torch", "kaiming"] = "torch",
         seed: int = 0,
     ) -> None:
         # Construction draws from torch's global generator; the caller's stream must not notice.
@@ -56,7 +58,9 @@ class PSMT(Roles[DeepLabV3Plus]):
                     # Copies that warm up alike would stay alike; only the backbone is shared at the start.
                     teacher.backbone.load_state_dict(student.backbone.state_dict())
                 else:
-                    reset_backbone(teacher)
+                    _draw_backbone(teacher)
+                if teacher_heads == "kaiming":
+                    _draw_head(teacher)
                 others.append(teacher)
         super().__init__(student, others, classes=classes)
 
@@ -103,11 +107,22 @@ class PSMT(Roles[DeepLabV3Plus]):
                 raise UserError(f"{role}'s weights in {path}", reason, "give the run that they belong to") from None
 
 
-def reset_backbone(network: DeepLabV3Plus) -> None:
+def _draw_backbone(network: DeepLabV3Plus) -> None:
     """Draws a backbone's weights as torch's layers do by default, which timm's own rules for its models replace."""
     for module in network.backbone.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | _BatchNorm):
             module.reset_parameters()
+
+
+def _draw_head(network: DeepLabV3Plus) -> None:
+    """Draws the convolutions outside the backbone from a normal distribution of variance 2 / fan-in.
+
+    Delving Deep into Rectifiers (He et al., 2015), eq. 10.
+    """
+    head = {id(parameter) for parameter in network.head_parameters()}
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and id(module.weight) in head:
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
 
 
 def _untrained(config: ModelConfig) -> ModelConfig:

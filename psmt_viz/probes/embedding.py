@@ -19,7 +19,7 @@ from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import PANELS, Layer, PixelSample, sample_pixels
 from psmt_viz.probes.thumbnails import thumbnails
 from psmt_viz.probes.tsne_map import Layout, Neighbors, extent, lay_out
-from psmt_viz.results import PixelEmbedding
+from psmt_viz.results import PixelEmbedding, overlap
 from psmt_viz.seeds import derived_seed
 
 
@@ -132,7 +132,7 @@ def _table(sample: PixelSample, coordinates: Mapping[str, NDArray[np.float64]]) 
 
 
 def _flips(sample: PixelSample, seed: int) -> dict[str, Any]:
-    """Counts the flips of each panel; their interval resamples the images that the pixels come from.
+    """Counts the flips of each panel, those of both and of one alone; intervals resample the pixels' images.
 
     Before a perturbation nothing is flipped, by choice of the pixels, so that there is no interval.
     """
@@ -143,6 +143,7 @@ def _flips(sample: PixelSample, seed: int) -> dict[str, Any]:
     found = {panel: share(bootstrap, np.bincount(image, weights=wrong[panel]), pixels) for panel in PANELS[1:]}
     return {
         "flipped": {panel: int(values.sum()) for panel, values in wrong.items()},
+        "flipped_by": {by: int(values.sum()) for by, values in overlap(wrong["vat"], wrong["tvat"]).items()},
         "flip_rate": {panel: float(values.mean()) for panel, values in wrong.items()},
         "flip_rate_low": {panel: _known(estimate.low) for panel, estimate in found.items()},
         "flip_rate_high": {panel: _known(estimate.high) for panel, estimate in found.items()},

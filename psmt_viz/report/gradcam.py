@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from psmt_viz import figures
+from psmt_viz.figures.shares import percents
 from psmt_viz.report.pictures import picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.words import eps_words, kind_words, listed
@@ -47,7 +48,8 @@ def _words(cams: Cams) -> tuple[str, ...]:
     for column, words in _MEASURES.items():
         means = {name: _mean(cams, f"{column}_{name}") for name in ("vat", "tvat")}
         if all(map(math.isfinite, means.values())):
-            parts = [f"{_percent(mean)} after {kind_words(name)}" for name, mean in means.items()]
+            texts = [share.replace("-", "−") for share in percents(list(means.values()))]
+            parts = [f"{share} after {kind_words(name)}" for name, share in zip(means, texts, strict=True)]
             sentences.append(words.format(listed(parts)))
     if size := eps_words(cams.parameters):
         sentences.append(f"Both perturbations have {size}.")
@@ -58,7 +60,3 @@ def _mean(cams: Cams, column: str) -> float:
     values = cams.table[column].to_numpy(float) if column in cams.table else np.empty(0)
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else math.nan
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %".replace("-", "−")

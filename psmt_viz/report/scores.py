@@ -66,7 +66,7 @@ def table_section(saved: Saved) -> Section | None:
 
 
 def _scores_table(frame: pd.DataFrame) -> Table:
-    frame = frame.dropna(axis="columns", how="all")
+    frame = figures.comparable(frame).drop(columns="benchmark", errors="ignore").dropna(axis="columns", how="all")
     columns = [str(name) for name in frame if not str(name).endswith(_BOUNDS)]
     rows = [[_cell(row, name) for name in columns] for _, row in frame.iterrows()]
     headings = [_HEADINGS.get(name, name.replace("_", " ")) for name in columns]

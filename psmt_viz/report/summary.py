@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from psmt_viz.figures import score_table
 from psmt_viz.figures.kinds import judge_of
-from psmt_viz.figures.style import ROLE_LABELS, percent
+from psmt_viz.figures.shares import counted, interval, percents
+from psmt_viz.figures.style import ROLE_LABELS
 from psmt_viz.figures.tsne import TITLES
+from psmt_viz.figures.tsne_words import BY, flips_by_both, flips_by_panel
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
-from psmt_viz.report.tsne_section import panel_flips
-from psmt_viz.report.words import PAPER_EPS, eps_words, interval, kind_words, listed, role_words
+from psmt_viz.report.words import PAPER_EPS, eps_words, kind_words, listed, role_words
 from psmt_viz.results import Evaluation, Flips, PixelEmbedding, Saved
 
 _KINDS = ("vat", "tvat", "random")
@@ -70,16 +73,18 @@ def _flips(flips: Flips | None) -> tuple[str, Table] | None:
     judge = judge_of(table, "student")
     by_kind = table[table["judge"] == judge].drop_duplicates("kind").set_index("kind")
     found = {kind: by_kind.loc[kind] for kind in _KINDS if kind in by_kind.index}
+    correct = int(next(iter(found.values()))["correct_pixels"])
+    counts = [int(row["flipped_pixels"]) for row in found.values()]
     rows = [
-        (kind_words(kind), percent(row["flip_rate"]), interval(row["flip_rate_low"], row["flip_rate_high"]) or None)
-        for kind, row in found.items()
+        (kind_words(kind), count, interval(row["flip_rate_low"], row["flip_rate_high"]) or None)
+        for (kind, row), count in zip(found.items(), counted(counts, correct), strict=True)
     ]
+    shares = percents([count / correct if correct else math.nan for count in counts])
     parts = [
-        f"{'a ' * (kind == 'random')}{title} turns {share} wrong"
-        for kind, (title, share, _) in zip(found, rows, strict=True)
+        f"{'a ' * (kind == 'random')}{kind_words(kind)} turns {count:,} ({share}) wrong"
+        for kind, count, share in zip(found, counts, shares, strict=True)
     ]
     size = eps_words({"eps": PAPER_EPS, "relative_norm": float(by_kind["relative_norm"].median())})
-    correct = int(next(iter(found.values()))["correct_pixels"])
     words = f"At {size}, of {correct:,} pixels that {role_words(judge)} predicts correctly, {listed(parts)}."
     caption = f"Correct pixels flipped at eps = {PAPER_EPS:g}, judged by {role_words(judge)}"
     return words, make_table(caption, ("perturbation", "flipped", "95 % interval"), rows)
@@ -88,11 +93,16 @@ def _flips(flips: Flips | None) -> tuple[str, Table] | None:
 def _pixels(embedding: PixelEmbedding | None) -> tuple[str, Table] | None:
     if embedding is None or not len(embedding.pixels):
         return None
-    rows, parts = [], []
-    for panel in PixelEmbedding.PANELS:
-        wrong, share, bounds = panel_flips(embedding, panel)
-        rows.append((TITLES[panel], wrong, share, bounds or None))
-        if panel != "clean":
-            parts.append(f"{wrong:,} after {kind_words(panel)}")
-    words = f"Of {len(embedding.pixels):,} correct pixels on the t-SNE map, {listed(parts)} are flipped."
-    return words, make_table("Flipped pixels on the t-SNE map", ("panel", "pixels", "share", "95 % interval"), rows)
+    found = flips_by_panel(embedding)
+    rows: list[tuple[str, str, str | None]] = [
+        (TITLES[panel], count, bounds or None) for panel, (count, bounds) in found.items()
+    ]
+    by = flips_by_both(embedding)
+    rows += [(f"by {BY[name]}", count, None) for name, count in by.items()]
+    wrong = {panel: int(embedding.flipped(panel).sum()) for panel in found if panel != "clean"}
+    parts = [f"{count:,} after {kind_words(panel)}" for panel, count in wrong.items()]
+    words = (
+        f"Of {len(embedding.pixels):,} correct pixels on the t-SNE map, {listed(parts)} are flipped: "
+        f"{listed([f'{count} by {BY[name]}' for name, count in by.items()])}."
+    )
+    return words, make_table("Flipped pixels on the t-SNE map", ("panel", "flipped", "95 % interval"), rows)

@@ -63,9 +63,9 @@ def cell_text(value: Any) -> str:
     return str(value)
 
 
-_NUMBER = re.compile(r"[−+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( to [−+-]?\d[\d,]*(\.\d+)?)?( %)?( \(.*\))?")
+_NUMBER = re.compile(r"[−+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( (to|of) [−+-]?\d[\d,]*(\.\d+)?)?( %)?( \(.*\))?")
 
 
 def _reads_as_number(text: str) -> bool:
-    """Tells `0.12 %`, `0.1 to 0.2 %` and `48.9 (48.1 to 49.3)` from words, so that they stand below each other."""
+    """Tells `0.12 %`, `1 to 2 %`, `3 of 40` and `48.9 (48.1 to 49.3)` from words, so that they align."""
     return _NUMBER.fullmatch(text) is not None

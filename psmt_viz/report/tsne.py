@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from psmt_viz.errors import UserError
 from psmt_viz.figures.style import class_colors, class_markers, flip_color
+from psmt_viz.figures.tsne_words import BY
 from psmt_viz.report.documents import Paint, document_json, new_plot
 from psmt_viz.report.inline import data_uri
 from psmt_viz.report.markers import SHAPES
@@ -45,6 +46,7 @@ def map_json(embedding: PixelEmbedding) -> dict[str, Any]:
     One source holds all pixels: coordinates as float32, everything else in the smallest whole numbers that hold it.
     """
     order = map_order(embedding)
+    shared = embedding.flipped_by()["both"][order]
     source = ColumnDataSource(_columns(embedding, order), name="points")
     chosen = ColumnDataSource({f"{axis}_{panel}": [] for axis in "xy" for panel in PANELS}, name="chosen")
     shown = BooleanFilter(booleans=None, name="shown")
@@ -54,7 +56,10 @@ def map_json(embedding: PixelEmbedding) -> dict[str, Any]:
     plots = {}
     for panel in PANELS:
         plot = new_plot(*ranges[panel], min_border=0, lod_threshold=4000)
-        flipped = IndexFilter(indices=np.flatnonzero(embedding.flipped(panel)[order]).tolist())
+        wrong = embedding.flipped(panel)[order]
+        flipped, *parts = (
+            IndexFilter(indices=np.flatnonzero(rows).tolist()) for rows in (wrong, wrong & shared, wrong & ~shared)
+        )
         places: dict[str, Any] = {"x": f"x_{panel}", "y": f"y_{panel}"}
         dots = Scatter(
             **places,
@@ -64,11 +69,14 @@ def map_json(embedding: PixelEmbedding) -> dict[str, Any]:
             fill_color={"field": "label", "transform": colors},
             line_color=None,
         )
-        stars = Scatter(**places, size=_star_size(embedding), marker="star", line_width=0.6)
+        size, red, paper = _star_size(embedding), both(flip_color), greys(1)
+        full = Scatter(**places, size=size, marker="star", line_width=0.6)
+        hollow = Scatter(**places, size=1.25 * size, marker="star", line_width=1.6)
         correct = InversionFilter(operand=flipped)
         plot.add_glyph(source, dots, view=CDSView(filter=IntersectionFilter(operands=[shown, correct])))
-        plot.add_glyph(source, stars, view=CDSView(filter=IntersectionFilter(operands=[shown, flipped])))
-        paints += [Paint(stars, "fill_color", *both(flip_color)), Paint(stars, "line_color", *greys(1))]
+        for stars, part, inside, edge in zip((full, hollow), parts, (red, paper), (paper, red), strict=True):
+            plot.add_glyph(source, stars, view=CDSView(filter=IntersectionFilter(operands=[shown, part])))
+            paints += [Paint(stars, "fill_color", *inside), Paint(stars, "line_color", *edge)]
         paints += _add_ring(plot, chosen, places)
         plots[f"panel-{panel}"] = plot
     return document_json(plots, paints)
@@ -92,6 +100,7 @@ def map_facts(embedding: PixelEmbedding) -> dict[str, Any]:
         ],
         "markers": [{"type": SHAPES[sign].bokeh, "angle": SHAPES[sign].angle} for sign in class_markers(count)],
         "flipped": place[any_flipped].tolist(),
+        "by": ["neither", BY["tvat_alone"], BY["vat_alone"], BY["both"]],
         "images": [
             {
                 "id": str(row.image),

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from psmt_viz.figures.style import class_colors, class_markers, flip_color, percent
+from psmt_viz.figures.style import class_colors, class_markers, flip_color
 from psmt_viz.figures.tsne import TITLES
+from psmt_viz.figures.tsne_words import BY, flips_by_both, flips_by_panel, moves
 from psmt_viz.report.inline import json_text
 from psmt_viz.report.markers import SHAPES, STAR
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
 from psmt_viz.report.themes import both
 from psmt_viz.report.tsne import PANELS, map_facts, map_json
-from psmt_viz.report.words import eps_words, interval
+from psmt_viz.report.words import eps_words
 from psmt_viz.results import PixelEmbedding, Saved
 
 _LAYOUTS = {
@@ -35,9 +36,10 @@ def tsne_section(saved: Saved) -> Section | None:
     if embedding is None or not len(embedding.pixels):
         return None
     facts = {
-        "panels": [_panel(embedding, panel) for panel in PANELS],
+        "panels": _panels(embedding),
         "classes": _classes(embedding),
         "star": STAR,
+        "stars": _stars(embedding),
         "red": both(flip_color),
         "map_json": json_text(map_json(embedding)),
         "facts_json": json_text(map_facts(embedding)),
@@ -53,18 +55,24 @@ def tsne_section(saved: Saved) -> Section | None:
     )
 
 
-def panel_flips(embedding: PixelEmbedding, panel: str) -> tuple[int, str, str]:
-    """Returns how many pixels are flipped in a panel, their share, and its 95 % interval where it is known."""
-    wrong = int(embedding.flipped(panel).sum())
-    low, high = (embedding.parameters.get(f"flip_rate_{end}", {}).get(panel) for end in ("low", "high"))
-    return wrong, percent(wrong / len(embedding.pixels)), interval(low, high)
+def _panels(embedding: PixelEmbedding) -> list[dict[str, str]]:
+    return [
+        {
+            "name": panel,
+            "title": TITLES[panel],
+            "count": f"{count} flipped",
+            "interval": bounds and f"95 % interval {bounds}",
+        }
+        for panel, (count, bounds) in flips_by_panel(embedding).items()
+    ]
 
 
-def _panel(embedding: PixelEmbedding, panel: str) -> dict[str, Any]:
-    wrong, share, bounds = panel_flips(embedding, panel)
-    about = f"{share}; 95 % interval {bounds}" if bounds else share
-    count = f"{wrong:,} of {len(embedding.pixels):,} flipped ({about})"
-    return {"name": panel, "title": TITLES[panel], "count": count}
+def _stars(embedding: PixelEmbedding) -> list[dict[str, Any]]:
+    """Returns the legend of the stars: who flips the pixel, how many there are, and whether the star is hollow."""
+    return [
+        {"words": f"flipped by {BY[by]}", "count": count, "hollow": by != "both"}
+        for by, count in flips_by_both(embedding).items()
+    ]
 
 
 def _classes(embedding: PixelEmbedding) -> list[dict[str, Any]]:
@@ -86,7 +94,8 @@ def _words(embedding: PixelEmbedding) -> tuple[str, ...]:
     facts = embedding.parameters
     about = (
         "Each point is a pixel of a validation image that the student predicts correctly. A red star is a pixel whose "
-        f"prediction a perturbation of the features has turned wrong. {_LAYOUTS.get(facts.get('layout', 'frozen'), '')}"
+        "prediction a perturbation of the features has turned wrong; it is hollow where only one of the two does. "
+        f"{_LAYOUTS.get(facts.get('layout', 'frozen'), '')}"
     )
     numbers = [eps_words(facts), *([f"features: {facts['layer']}"] if "layer" in facts else [])]
     numbers += [
@@ -94,19 +103,21 @@ def _words(embedding: PixelEmbedding) -> tuple[str, ...]:
     ]
     if isinstance(margin := facts.get("margin"), int | float) and margin > 0:
         numbers.append(f"pixels nearer than {margin:g} px to another class left out")
-    return about, "; ".join(filter(None, numbers))
+    return about, "; ".join(filter(None, numbers)), moves(facts)
 
 
 def _flipped_table(embedding: PixelEmbedding) -> Table:
     wrong = np.logical_or.reduce([embedding.flipped(panel) for panel in PANELS])
     listed = embedding.pixels[wrong].head(_LISTED)
     names = np.asarray(embedding.classes, dtype=object)
+    by = np.select(list(embedding.flipped_by().values()), list(BY.values()), "neither")[wrong]
     columns = {
         "image": listed["image"].astype(str),
         "row": listed["row"].astype(str),
         "col": listed["col"].astype(str),
         "class": names[listed["label"]],
         **{f"predicted, {TITLES[panel]}": names[listed[f"pred_{panel}"]] for panel in PANELS},
+        "flipped by": by[:_LISTED],
     }
     total = int(wrong.sum())
     caption = f"The {total:,} flipped pixels" if total <= _LISTED else f"The first {_LISTED:,} of {total:,} flipped"

@@ -7,17 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from psmt_viz.figures.kinds import LOOKS
-from psmt_viz.figures.style import ROLE_LABELS, percent
+from psmt_viz.figures.shares import percent
+from psmt_viz.figures.style import ROLE_LABELS
 
 PAPER_EPS = 2.0
 """The norm of the paper's perturbations, per image."""
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """Returns two shares as `0.1 to 0.2 %`, or nothing where one is not known."""
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        return ""
-    return f"{percent(low).removesuffix(' %')} to {percent(high)}"
 
 
 def listed(names: list[str]) -> str:

@@ -6,7 +6,7 @@ files that open in pandas or NumPy.
 
 from psmt_viz.results.cams import Cam, Cams
 from psmt_viz.results.closeup import CloseUp
-from psmt_viz.results.embedding import PixelEmbedding
+from psmt_viz.results.embedding import PixelEmbedding, overlap
 from psmt_viz.results.evaluation import ROLES, Evaluation, Scores
 from psmt_viz.results.flips import Flips
 from psmt_viz.results.saved import MANIFEST, TABLE, Saved
@@ -28,6 +28,7 @@ __all__ = [
     "Scores",
     "Training",
     "TrainingBatch",
+    "overlap",
     "read_csv",
     "write_csv",
 ]

@@ -27,7 +27,7 @@ class PixelEmbedding:
     """The images that the pixels come from, so that a page can show where each lies: image, height, width (of the
     original, in pixels), jpeg (bytes of a picture that may be smaller)."""
     parameters: dict[str, Any] = field(default_factory=dict)
-    """What was asked and used, with flips per panel, trustworthiness and kNN recall (see tsne.json)."""
+    """What was asked and used, with flips per panel and by both, trustworthiness and kNN recall (see tsne.json)."""
 
     PANELS = ("clean", "vat", "tvat")
     FACTS: ClassVar = "tsne.json"
@@ -36,6 +36,10 @@ class PixelEmbedding:
     def flipped(self, panel: str) -> NDArray[np.bool_]:
         """Returns (N,) truth values: is the pixel's prediction wrong in this panel (`clean`, `vat` or `tvat`)?"""
         return (self.pixels[f"pred_{panel}"] != self.pixels["label"]).to_numpy()
+
+    def flipped_by(self) -> dict[str, NDArray[np.bool_]]:
+        """Returns which pixels both perturbations turn wrong and which one alone does, as `overlap` names them."""
+        return overlap(self.flipped("vat"), self.flipped("tvat"))
 
     def save(self, folder: Path) -> list[Path]:
         """Writes pixels.parquet, pixel_images.parquet and tsne.json."""
@@ -52,6 +56,19 @@ class PixelEmbedding:
         facts = read_json(folder / cls.FACTS)
         pixels, images = (_table(folder / name) for name in ("pixels.parquet", "pixel_images.parquet"))
         return cls(pixels=pixels, images=images, classes=tuple(facts["classes"]), parameters=facts["parameters"])
+
+
+def overlap(vat: NDArray[np.bool_], tvat: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+    """Splits flips into those that both perturbations have in common and those of one alone.
+
+    Args:
+        vat: (N,) is the pixel's prediction wrong with VAT?
+        tvat: (N,) the same with T-VAT.
+
+    Returns:
+        `both`, `vat_alone` and `tvat_alone`, (N,) each; no pixel is in two of them.
+    """
+    return {"both": vat & tvat, "vat_alone": vat & ~tvat, "tvat_alone": tvat & ~vat}
 
 
 def _table(path: Path) -> pd.DataFrame:

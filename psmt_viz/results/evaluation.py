@@ -25,6 +25,8 @@ class Scores:
 
     miou: Mapping[str, float]
     """Role -> share in [0, 1]; only the roles that the run has."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes scored; empty where they are not known."""
     parameters: dict[str, Any] = field(default_factory=dict)
 
 

@@ -18,7 +18,7 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 _NAMES = (
     *("role", "truth", "prediction", "kind", "against", "judge", "norm", "class", "image"),
-    *("source", "run", "dataset", "split"),
+    *("source", "run", "dataset", "split", "benchmark"),
 )
 """Columns of names, which stay text even where they look like numbers (`0016`) or like nothing (`NA`)."""
 

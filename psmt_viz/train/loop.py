@@ -96,6 +96,7 @@ class Trainer:
             data.classes,
             teachers=self._psmt,
             teacher_start=config.method.teacher_start,
+            teacher_heads=config.method.teacher_heads,
             seed=config.system.seed,
         ).to(self.device)
         if config.system.channels_last:

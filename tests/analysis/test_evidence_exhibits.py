@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import evidence
+import pandas as pd
 import pytest
 from figures.pictures import holds
-from made_up import TABLES
+from made_up import TABLES, small
+
+from psmt_viz.figures import score_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,12 +44,22 @@ def test_its_figures_show_the_tables(redrawn, tmp_path, name):
     holds(evidence.RESULTS / name, Path(drawn))
 
 
-def test_without_runs_there_is_nothing_but_the_published_table(tmp_path, monkeypatch):
+def test_without_runs_there_is_nothing(tmp_path, monkeypatch):
     words = ["evidence.py", "--tables", str(tmp_path / "none"), "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", words)
     assert evidence.main() == 0
     assert not list(tmp_path.glob("*.png"))
-    assert (tmp_path / "table1.md").read_text().count("| published |") == 4
+    assert (tmp_path / "table1.md").read_text().count("\n| ") == 1  # the rule below the headings
+
+
+def test_runs_on_pascal_voc_stand_beside_the_published_row_of_their_split():
+    tables = small(seeds=(1,), dataset="voc")
+    names = [f"c{index}" for index in range(21)]
+    rows = [{"run": run, "role": "student", "class": name} for run in tables.runs["run"] for name in names]
+    for images, splits in ((1449, ["1/8"]), (200, [])):
+        voc = replace(tables, runs=tables.runs.assign(val_images=images), classes=pd.DataFrame(rows))
+        frame = score_table(voc.scores())
+        assert frame.loc[frame["source"] == "published", "split"].tolist() == splits
 
 
 def rows_of(path: Path) -> set[str]:

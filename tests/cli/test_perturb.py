@@ -65,6 +65,8 @@ def test_every_kind_before_every_judge(run: Run, psmt_run: Path) -> None:
     line = next(line for line in found.out.splitlines() if line.split()[:2] == ["tvat", "student"])
     (rate,) = flips(kind="tvat", judge="student", eps=2.0)["flip_rate"]
     assert float(line.split()[4]) == pytest.approx(rate, rel=1e-4)
+    (row,) = flips(kind="tvat", judge="student", eps=2.0).to_dict("records")
+    assert line.split()[7:9] == [str(row["flipped_pixels"]), str(row["correct_pixels"])]
 
 
 def test_a_student_alone_leaves_out_what_needs_teachers(run: Run, supervised_run: Path) -> None:

@@ -100,6 +100,17 @@ def test_a_verb_succeeds_and_says_last_where_its_results_are(twice: tuple[Ran, R
         assert "warning" not in outcome.err
 
 
+def test_tsne_prints_what_its_figure_counts(twice: tuple[Ran, Ran]) -> None:
+    ran = twice[0]
+    facts = json.loads((ran.folder / "tsne" / "tsne.json").read_text())["parameters"]
+    by = facts["flipped_by"]
+    for verb in ("tsne", "figures"):
+        out = ran.outcomes[verb].out
+        assert f"flipped by VAT: {facts['flipped']['vat']} of 50 (" in out
+        assert f"both: {by['both']}, VAT alone: {by['vat_alone']}, T-VAT alone: {by['tvat_alone']}\n" in out
+        assert "the placement error (" in out
+
+
 @pytest.mark.parametrize("verb", sorted(WRITES))
 def test_a_verb_writes_exactly_its_files(twice: tuple[Ran, Ran], verb: str) -> None:
     assert files(twice[0].folder / verb) == WRITES[verb]
@@ -223,7 +234,7 @@ def test_several_runs_in_one_table_and_one_figure(
     assert run("table", psmt_run, supervised_run, "--out", "out").status == 0
     table = pd.read_csv(tmp_path / "out" / "table1.csv")
     assert table["run"].tolist()[:2] == ["psmt", "supervised"]
-    assert table["ensemble"].isna().tolist() == [False, True] + [False] * 4
+    assert table["ensemble"].isna().tolist() == [False, True]
     assert run("curves", "--runs", supervised_run, psmt_run, "--out", "out").status == 0
     assert drawn("fig3a_rampup", "fig3b_miou") <= files(tmp_path / "out")
 

@@ -38,6 +38,9 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "transfer-judges": lambda: figures.draw_transfer(synthetic.flips(("tvat-official", "random"), judges=ROLES)),
     "transfer-alone": lambda: figures.draw_transfer(synthetic.flips(("vat", "random"))),
     "tsne": lambda: figures.draw_tsne(synthetic.embedding()),
+    "tsne-camvid": lambda: figures.draw_tsne(
+        synthetic.embedding(40, classes=synthetic.CAMVID, labels=tuple(range(11))), arrows=True
+    ),
     "where": lambda: figures.draw_where(synthetic.flips()),
     "where-voc": lambda: figures.draw_where(synthetic.flips(("vat", "tvat", "random"), classes=synthetic.VOC)),
 }

@@ -42,6 +42,8 @@ def embedding(per_class: int = 200, flips: tuple[int, int] = (7, 11), classes=VO
         "trustworthiness": 0.9731,
         "knn_recall": 0.412,
         "layout": "frozen",
+        "placement_error": 0.0004,
+        "median_move": {"vat": 0.00035, "tvat": 0.0009},
         "flip_rate_low": {"vat": 0.0009, "tvat": None},
         "flip_rate_high": {"vat": 0.0021, "tvat": None},
     }

@@ -9,7 +9,8 @@ from matplotlib.colors import LogNorm, to_hex
 from psmt_viz.errors import UserError
 from psmt_viz.figures import draw_closeup
 from psmt_viz.figures.kinds import look
-from psmt_viz.figures.style import FLIP_COLOR, percent
+from psmt_viz.figures.shares import percent
+from psmt_viz.figures.style import FLIP_COLOR
 
 from . import synthetic
 
@@ -42,7 +43,7 @@ def test_titles_hold_count_and_share_in_the_order_of_every_figure():
     wanted = []
     for kind in synthetic.KINDS:
         count = int(result.flipped(kind).sum())
-        wanted.append(f"{look(kind).title}\n{count} flipped ({percent(count / correct)})")
+        wanted.append(f"{look(kind).title}\n{count} flipped ({percent(count / correct, 3)})")
     assert [ax.get_title(loc="left") for ax in panels(draw_closeup(result))] == wanted
 
 

@@ -97,14 +97,14 @@ def test_numbers_below_the_pictures_come_from_the_table():
         "",
         "",
         "faithful 0.500",
-        "faithful −0.052\nmass −25 %",
-        "faithful 0.250\nmass +0.51 %",
+        "faithful −0.052\nmass −25.0 %",
+        "faithful 0.250\nmass +0.512 %",
         "",
-        f"moved 30 %\n≤ {most[0]:.1f} % of peak",
-        f"moved 0.61 %\n≤ {most[1]:.0f} % of peak",
+        f"moved 30.0 %\n≤ {most[0]:.2f} % of peak",
+        f"moved 0.610 %\n≤ {most[1]:.1f} % of peak",
         "",
     ]
-    assert words(figure, 1)[3] == "faithful 0.490\nmass −7.0 %"
+    assert words(figure, 1)[3] == "faithful 0.490\nmass −7.00 %"
 
 
 def test_ids_like_numbers_find_their_row_after_loading(tmp_path):
@@ -112,7 +112,7 @@ def test_ids_like_numbers_find_their_row_after_loading(tmp_path):
     result = replace(result, cams=(replace(result.cams[0], image_id="0016"),), table=result.table.assign(image="0016"))
     result.save(tmp_path)
     assert (tmp_path / Cams.FACTS).is_file()
-    assert words(draw_gradcam(Cams.load(tmp_path)))[3] == "faithful 0.490\nmass −7.0 %"
+    assert words(draw_gradcam(Cams.load(tmp_path)))[3] == "faithful 0.490\nmass −7.00 %"
 
 
 @pytest.mark.parametrize("change", ["no mass", "no row", "another class", "older"])

@@ -21,7 +21,6 @@ from psmt_viz.figures.style import (
     flip_color,
     is_dark,
     line_colors,
-    percent,
     plain,
     role_color,
     shade,
@@ -154,15 +153,6 @@ def test_given_axes_are_drawn_on_and_keep_the_callers_settings():
     size = ax.xaxis.label.get_size()
     assert draw_class_iou(synthetic.evaluation(), ax=ax) is ax
     assert ax.xaxis.label.get_size() == size
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(36 / 25_000, "0.14 %"), (0, "0 %"), (1, "100 %"), (0.2, "20 %"), (1 / 25_000, "0.0040 %"), (0.0314, "3.1 %"),
-     (float("nan"), "not known")],
-)  # fmt: skip
-def test_percent(share, text):
-    assert percent(share) == text
 
 
 def test_names_with_dollars_are_no_formulas():

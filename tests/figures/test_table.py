@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from psmt_viz.data.layout import VOC_CLASSES
 from psmt_viz.errors import UserError
 from psmt_viz.figures import score_table, write_table
-from psmt_viz.results import Evaluation, read_csv
+from psmt_viz.results import Evaluation, Scores, read_csv
 
 from . import synthetic
 
@@ -18,7 +20,8 @@ FULL = np.array([[2, 0], [0, 2]])
 TEXTS = ["source", "run", "dataset", "split"]
 SCORES = ["ensemble", "single_teacher", "teacher2", "student"]
 NUMBERS = [*SCORES, "gain", "gain_teacher2"]
-COLUMNS = [*TEXTS, "runs", *NUMBERS, *(f"{name}_{end}" for name in NUMBERS for end in ("low", "high"))]
+COLUMNS = [*TEXTS, "runs", *NUMBERS, *(f"{name}_{end}" for name in NUMBERS for end in ("low", "high")), "benchmark"]
+VOC = "Pascal VOC 2012"
 
 
 def run(name="r", split="1_8", **confusion):
@@ -32,24 +35,81 @@ def two_seeds():
     return [("s", first), ("s", run("s-1", ensemble=HALF, teacher1=MOST, teacher2=HALF, student=HALF))]
 
 
+def on_voc(split="1_8", *, classes=21, images=1449, part="val", dataset="mine"):
+    """Scores as of Pascal VOC 2012, in a folder of any name."""
+    matrix = np.eye(classes, dtype=int)
+    facts = {"dataset": dataset, "split": split, "images": images, "part": part}
+    names = tuple(f"c{index}" for index in range(classes))
+    return Evaluation(classes=names, confusion={"student": matrix, "ensemble": matrix}, parameters=facts)
+
+
+def published(frame):
+    return frame[frame["source"] == "published"]
+
+
 def full_run(name="mine"):
     return name, run(student=HALF, teacher1=MOST, teacher2=HALF, ensemble=FULL)
 
 
-def test_numbers_of_runs_and_published_numbers():
+def test_numbers_of_runs():
     frame = score_table([full_run()])
+    assert len(frame) == 1
     assert list(frame) == COLUMNS
     first = frame.iloc[0]
     assert list(first[[*TEXTS, "runs"]]) == ["this run", "mine", "camvid", "1_8", 1]
     assert list(first[NUMBERS]) == [100.0, 60.0, 33.33, 33.33, 40.0, 66.67]
-    published = frame[frame["source"] == "published"]
-    assert list(published["split"]) == ["1/16", "1/8", "1/4", "1/2"]
-    assert list(published["ensemble"]) == [72.83, 75.70, 76.43, 77.88]
-    assert list(published["single_teacher"]) == [72.79, 75.59, 76.26, 77.71]
-    assert list(published["gain"]) == [0.04, 0.11, 0.17, 0.17]
-    assert published[["teacher2", "student", "gain_teacher2", "runs"]].isna().all().all()
-    assert set(published["dataset"]) == {"Pascal VOC 2012"}
     assert frame.filter(regex="_(low|high)$").isna().all().all()
+
+
+def test_published_numbers_stand_beside_pascal_voc():
+    splits = ("1_4", "1_16", "1_2", "1_8")
+    frame = score_table([*((split, on_voc(split)) for split in splits), full_run()])
+    found = published(frame)
+    assert list(found["split"]) == ["1/16", "1/8", "1/4", "1/2"]
+    assert list(found["ensemble"]) == [72.83, 75.70, 76.43, 77.88]
+    assert list(found["single_teacher"]) == [72.79, 75.59, 76.26, 77.71]
+    assert list(found["gain"]) == [0.04, 0.11, 0.17, 0.17]
+    assert found[["teacher2", "student", "gain_teacher2", "runs"]].isna().all().all()
+    assert set(found["dataset"]) == {VOC}
+    assert frame["benchmark"].tolist() == [VOC] * 4 + [""] + [VOC] * 4
+
+
+def test_published_numbers_are_those_of_the_splits_that_were_run():
+    assert published(score_table([("a", on_voc("1_4"))]))["split"].tolist() == ["1/4"]
+    for split in ("732", "full", "own lists"):
+        assert published(score_table([("a", on_voc(split))])).empty
+    # The means of seeds are results too.
+    seeds = score_table([("a", on_voc("1_2")), ("a", on_voc("1_2"))])
+    assert seeds["source"].tolist() == ["this run", "this run", "mean", "published"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"classes": 7}, {"images": 200}, {"images": None}, {"part": "labeled"}, {"classes": 22}]
+)
+def test_published_numbers_stand_beside_nothing_else(tmp_path, other):
+    """Not beside a part of VOC, nor beside its name."""
+    frame = score_table([("a", on_voc(**other, dataset="VOC2012")), full_run()])
+    assert published(frame).empty
+    for path in write_table(frame, tmp_path):
+        assert "published" not in path.read_text() and "72.83" not in path.read_text()
+
+
+def test_voc_is_told_by_its_classes_and_images():
+    assert len(VOC_CLASSES) == 21  # as many as the published numbers are of
+
+
+def test_scores_without_their_counts_can_be_on_voc():
+    facts = {"dataset": "voc", "split": "1_8", "images": 1449}
+    scores = Scores(miou={"ensemble": 0.7}, classes=VOC_CLASSES, parameters=facts)
+    assert published(score_table([("a", scores)]))["split"].tolist() == ["1/8"]
+    assert published(score_table([("a", replace(scores, classes=()))])).empty
+
+
+def test_tables_of_before_benchmarks_were_noted_lose_the_published_rows(tmp_path):
+    frame = score_table([("a", on_voc())]).drop(columns="benchmark")
+    assert len(published(frame)) == 1
+    for path in write_table(frame, tmp_path):
+        assert "published" not in path.read_text()
 
 
 def test_a_supervised_run_has_a_student_only():
@@ -99,7 +159,7 @@ def test_a_mean_of_supervised_runs_is_of_students():
     frame = score_table([("base", run(str(seed), student=matrix)) for seed, matrix in enumerate((FULL, HALF, FULL))])
     row = frame.iloc[3]
     assert (row["student"], row["student_low"], row["student_high"]) == (77.78, 33.33, 100)
-    assert row.drop(["student", "student_low", "student_high", "runs", *TEXTS]).isna().all()
+    assert row.drop(["student", "student_low", "student_high", "runs", "benchmark", *TEXTS]).isna().all()
 
 
 def test_a_mean_is_not_known_where_a_run_lacks_the_role():
@@ -117,19 +177,19 @@ def test_scores_on_different_data_have_no_mean():
 
 def test_files_and_escaping(tmp_path):
     name = "a_b & 50 % | #1 $x$ {y} ~^\\ <z>\nnext"
-    paths = write_table(score_table([full_run(name)]), tmp_path)
+    paths = write_table(score_table([full_run(name), ("voc", on_voc("1_16"))]), tmp_path)
     assert [path.name for path in paths] == ["table1.csv", "table1.md", "table1.tex"]
 
     read = pd.read_csv(paths[0])
     assert read.loc[0, "run"] == name
-    assert paths[0].read_text().splitlines()[-1].endswith(",1/2,,77.88,77.71,,,0.17" + 13 * ",")
+    assert paths[0].read_text().splitlines()[-1].endswith(f",1/16,,72.83,72.79,,,0.04{14 * ','}{VOC}")
 
     markdown = paths[1].read_text().splitlines()
     assert (
         r"| this run | a\_b & 50 % \| \#1 \$x\$ \{y\} \~^\\ \<z\> next | camvid | 1\_8 | 1 | 100.00 | 60.00 |"
         in markdown[2]
     )
-    unescaped = [line.replace(r"\|", "").count("|") for line in markdown[:7]]
+    unescaped = [line.replace(r"\|", "").count("|") for line in markdown[:5]]
     assert set(unescaped) == {12}
 
     latex = paths[2].read_text()
@@ -169,7 +229,7 @@ def test_a_loss_too_small_to_be_seen_is_none(tmp_path):
 
 @pytest.mark.parametrize(
     "runs",
-    [[], [full_run("0016")], [*two_seeds(), full_run("a,\"b\" | \\ & %\nc")],
+    [[], [full_run("0016")], [("voc", on_voc()), full_run()], [*two_seeds(), full_run("a,\"b\" | \\ & %\nc")],
      [("base", Evaluation(classes=("a", "b"), confusion={"student": HALF}))]],
 )  # fmt: skip
 def test_the_csv_alone_gives_the_same_files(tmp_path, runs):
@@ -200,6 +260,6 @@ def test_equal_tables_are_equal_files(tmp_path):
 @pytest.mark.parametrize("count", [0, 3])
 def test_any_number_of_runs(tmp_path, count):
     frame = score_table([(f"r{i}", synthetic.evaluation(seed=i)) for i in range(count)])
-    assert len(frame) == count + 4
+    assert len(frame) == count
     _, _, latex = write_table(frame, tmp_path)
-    assert latex.read_text().count(r"\midrule") == (2 if count else 1)
+    assert latex.read_text().count(r"\midrule") == bool(count)

@@ -10,7 +10,8 @@ from matplotlib.colors import same_color
 from psmt_viz.errors import UserError
 from psmt_viz.figures import draw_transfer
 from psmt_viz.figures.kinds import look
-from psmt_viz.figures.style import percent, text_color
+from psmt_viz.figures.shares import percent
+from psmt_viz.figures.style import text_color
 from psmt_viz.results import ROLES
 
 from . import synthetic
@@ -33,7 +34,7 @@ def test_each_cell_holds_its_rate_and_interval():
     assert [text.get_text() for text in matrix.get_xticklabels()] == ["student", "teacher 1", "teacher 2", "ensemble"]
     rows = flips.flips.query("eps == 2 and norm == 'image'").set_index(["kind", "judge"])
     wanted = [rows.loc[kind, judge] for kind in synthetic.KINDS for judge in ROLES]
-    assert texts(matrix, "rate") == [percent(row["flip_rate"]) for row in wanted]
+    assert texts(matrix, "rate") == [percent(row["flip_rate"], 3 if row["flip_rate"] >= 1e-5 else 2) for row in wanted]
     (picture,) = matrix.images
     np.testing.assert_allclose(np.ravel(picture.get_array()), [100 * row["flip_rate"] for row in wanted])
     assert picture.norm(np.sqrt(picture.norm.vmin * picture.norm.vmax)) == pytest.approx(0.5)  # logarithmic
@@ -48,7 +49,7 @@ def test_own_sizes_and_other_eps_are_not_in_the_matrix(norm):
     table = flips.flips.assign(norm=flips.flips["norm"].replace("image", norm))
     table.loc[table["norm"] == "own", ["eps", "flip_rate"]] = 2.0, 0.5
     assert texts(draw_transfer(replace(flips, flips=table)).axes[0], "rate") == [
-        percent(table.query("norm == @norm and eps == 2")["flip_rate"].iloc[0])
+        percent(table.query("norm == @norm and eps == 2")["flip_rate"].iloc[0], 3)
     ]
     assert texts(draw_transfer(flips, eps=8).axes[0], "rate") != texts(draw_transfer(flips).axes[0], "rate")
 

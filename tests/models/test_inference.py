@@ -1,6 +1,9 @@
+import math
+
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from psmt_viz.errors import UserError
 from psmt_viz.models.inference import as_images, decode_whole, encode_whole, padded_size, sliding_logits
@@ -129,36 +132,71 @@ def placed(length, window, step):
 
 @pytest.mark.parametrize(
     ("size", "window", "stride"),
-    [((40, 56), 25, 2 / 3), ((24, 56), 24, 0.5), ((16, 40), 24, 1.0), ((40, 48), 16, 0.25), ((24, 24), 24, 2 / 3)],
+    [
+        ((40, 56), 25, 2 / 3),
+        ((24, 56), 24, 0.5),
+        ((16, 40), 24, 1.0),
+        ((17, 13), 24, 0.5),
+        ((40, 48), 16, 0.25),
+        ((24, 24), 24, 2 / 3),
+    ],
 )
 def test_sliding_windows_against_a_loop_over_pixels(size, window, stride):
     images = torch.rand(2, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
-    network, step = Centred(), round(window * stride)
-    rows, columns = placed(size[0], window, step), placed(size[1], window, step)
+    network, step = Centred(), math.ceil(window * stride)
+    found = sliding_logits(network, images, window=window, stride=stride, fill=0.3)
+    # What is missing to a window lies around the image, half on each side and the odd pixel after it.
+    before = [max(0, window - length) // 2 for length in size]
+    after = [max(0, window - length) - first for length, first in zip(size, before, strict=True)]
+    images = F.pad(images, [before[1], after[1], before[0], after[0]], value=0.3)
+    rows, columns = (placed(length, window, step) for length in images.shape[-2:])
     views = {}
     for row in rows:
         for column in columns:
             view = images[:, :, row : row + window, column : column + window]
             views[row, column] = decode_whole(network.decode, encode_whole(network, view), view.shape[-2:])
-    found = sliding_logits(network, images, window=window, stride=stride)
-    for y, x in np.ndindex(*size):
+    for row, column in np.ndindex(*size):
+        y, x = row + before[0], column + before[1]
         covering = [(r, c) for r, c in views if 0 <= y - r < window and 0 <= x - c < window]
         assert covering
         expected = torch.stack([views[r, c][:, :, y - r, x - c] for r, c in covering]).mean(0)
-        torch.testing.assert_close(found[:, :, y, x], expected)
+        torch.testing.assert_close(found[:, :, row, column], expected)
+
+
+def test_the_published_windows_of_cityscapes():
+    """Starts 0, 534, 1068 and 1248 of 2048 pixels: two thirds of 800 are rounded up."""
+    seen = []
+
+    class Seen(Centred):
+        def encode(self, images):
+            seen.append(images[0, 0, 0].tolist())
+            return super().encode(images)
+
+    images = torch.arange(2048.0).expand(1, 3, 800, 2048)
+    sliding_logits(Seen(), images, window=800, stride=2 / 3)
+    assert [int(row[0]) for row in seen] == [0, 534, 1068, 1248]
 
 
 def test_a_window_as_large_as_the_image_sees_it_whole():
-    images = torch.rand(1, 3, 19, 30)
-    whole = decode_whole(Centred().decode, encode_whole(Centred(), images), (19, 30))
-    for window in (30, 64):
-        torch.testing.assert_close(sliding_logits(Centred(), images, window=window, stride=2 / 3), whole)
+    images = torch.rand(1, 3, 30, 30)
+    whole = decode_whole(Centred().decode, encode_whole(Centred(), images), (30, 30))
+    torch.testing.assert_close(sliding_logits(Centred(), images, window=30, stride=2 / 3), whole)
     assert not torch.allclose(sliding_logits(Centred(), images, window=16, stride=0.5), whole)
 
 
+def test_an_image_smaller_than_the_window_is_filled_up_with_a_colour():
+    colour = torch.tensor([0.2, 0.4, 0.6])[:, None, None]
+    images = torch.rand(1, 3, 16, 24)
+    padded = colour.expand(1, 3, 32, 32).clone()
+    padded[..., 8:24, 4:28] = images
+    expected = decode_whole(Centred().decode, encode_whole(Centred(), padded), (32, 32))[..., 8:24, 4:28]
+    found = sliding_logits(Centred(), images, window=32, stride=2 / 3, fill=colour)
+    torch.testing.assert_close(found, expected)
+
+
 def test_windows_are_stretched_to_the_networks_own_multiple():
-    network, images = Centred(), torch.rand(1, 3, 19, 30)
+    network, images = Centred(), torch.rand(1, 3, 30, 30)
     network.multiple = 32
     z = torch.nn.functional.interpolate(images, (32, 32), mode="bilinear", align_corners=True) * 2
-    whole = decode_whole(network.decode, z, (19, 30), multiple=32)
+    whole = decode_whole(network.decode, z, (30, 30), multiple=32)
     torch.testing.assert_close(sliding_logits(network, images, window=30, stride=1.0), whole)

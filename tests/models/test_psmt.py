@@ -78,6 +78,34 @@ def test_teachers_that_start_at_random_have_their_own_backbones_and_the_same_hea
         assert all(torch.equal(ours[name], theirs[name]) for name in ours if not name.startswith("backbone."))
 
 
+def test_random_backbones_are_drawn_as_torch_draws_layers(config):
+    """Uniform within 1 / sqrt(fan-in), so of variance 1 / (3 fan-in); timm would draw from a normal distribution."""
+    _, first, second = PSMT(config, CLASSES, teacher_start="random", seed=0).networks().values()
+    for network in (first, second):
+        ratios = []
+        for name, values in network.backbone.body.named_parameters():
+            if values.ndim == 4:
+                bound = values[0].numel() ** -0.5
+                assert values.abs().max() <= bound, name
+                ratios.append(float(values.detach().var()) / (bound**2 / 3))
+        assert len(ratios) > 5 and sum(ratios) / len(ratios) == pytest.approx(1, abs=0.05)
+
+
+def test_kaiming_heads_have_the_variance_of_he_and_the_student_keeps_torchs(config):
+    student, first, second = PSMT(config, CLASSES, teacher_heads="kaiming", seed=0).networks().values()
+    for network, gain in ((student, 1 / 3), (first, 2.0), (second, 2.0)):
+        inside = {id(parameter) for parameter in network.head_parameters()}
+        weights = [values.detach() for values in network.parameters() if id(values) in inside and values.ndim == 4]
+        ratios = [float(values.var() * values[0].numel()) for values in weights if values.numel() > 1000]
+        assert len(ratios) > 3
+        assert sum(ratios) / len(ratios) == pytest.approx(gain, rel=0.08)
+    assert same(backbone(first), backbone(student))
+
+
+def backbone(network):
+    return network.backbone.state_dict()
+
+
 def test_networks_share_no_memory(bundle):
     places = [values.data_ptr() for network in bundle.networks().values() for values in network.state_dict().values()]
     assert len(set(places)) == len(places)

@@ -61,6 +61,13 @@ def test_counts_in_the_parameters_are_those_of_the_table(result: PixelEmbedding)
         wrong = int((result.pixels[f"pred_{panel}"] != result.pixels["label"]).sum())
         assert facts["flipped"][panel] == wrong == result.flipped(panel).sum()
         assert facts["flip_rate"][panel] == wrong / PIXELS
+    rows = [(row.pred_vat != row.label, row.pred_tvat != row.label) for row in result.pixels.itertuples()]
+    assert facts["flipped_by"] == {
+        "both": rows.count((True, True)),
+        "vat_alone": rows.count((True, False)),
+        "tvat_alone": rows.count((False, True)),
+    }
+    assert facts["flipped_by"] == {name: int(by.sum()) for name, by in result.flipped_by().items()}
     assert facts["flipped"]["clean"] == 0
     assert facts["flipped"]["vat"] > 0
     assert facts["flipped"]["tvat"] > 0

@@ -29,12 +29,15 @@ def embedding(per_class: int = 5000, images: int = 128, *, layout: str = "frozen
         "pred_clean": label,
     }
     clean = random.normal(0, 25, (len(classes), 2))[label] + random.normal(0, 9, (count, 2))
+    wrong = np.empty(0, int)
     for panel, flips in (("clean", 0), ("vat", 40), ("tvat", 55)):
         moved = clean + random.normal(0, 0.4, clean.shape) * (panel != "clean")
         frame |= {f"x_{panel}": moved[:, 0], f"y_{panel}": moved[:, 1]}
         prediction = label.copy()
-        chosen = random.choice(count, min(flips, count // 4), replace=False)
-        prediction[chosen] = (prediction[chosen] + 1) % len(classes)
+        shared = wrong[: len(wrong) // 2]  # half of those before are flipped again
+        others = np.setdiff1d(np.arange(count), wrong)
+        wrong = np.append(shared, random.choice(others, min(flips, count // 4) - len(shared), replace=False))
+        prediction[wrong] = (prediction[wrong] + 1) % len(classes)
         frame[f"pred_{panel}"] = prediction
     parameters = {
         "eps": 2.0,
@@ -42,6 +45,8 @@ def embedding(per_class: int = 5000, images: int = 128, *, layout: str = "frozen
         "layer": "z",
         "layout": layout,
         "perplexity": 30.0,
+        "placement_error": 0.00018,
+        "median_move": {"vat": 0.00015, "tvat": 0.0002},
         "flip_rate_low": {"clean": 0.0, "vat": 0.0011, "tvat": 0.0016},
         "flip_rate_high": {"clean": 0.0, "vat": 0.0022, "tvat": None},
     }

@@ -31,11 +31,11 @@ RANGES = """async (name) => {
   const { views } = await report[name];
   return views.map(({ model: { x_range, y_range } }) => [x_range.start, x_range.end, y_range.start, y_range.end]);
 }"""
-# What bokeh draws: points and stars of each panel.
+# What bokeh draws: points, full stars and hollow stars of each panel.
 COUNTS = """async () => {
   const { views } = await report.map;
   const drawn = (view, renderer) => [...view.renderer_views.get(renderer).all_indices].length;
-  return views.map((view) => view.model.renderers.slice(0, 2).map((renderer) => drawn(view, renderer)));
+  return views.map((view) => view.model.renderers.slice(0, 3).map((renderer) => drawn(view, renderer)));
 }"""
 CARD = """() => {
   const card = document.getElementById("card");

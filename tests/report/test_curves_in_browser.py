@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import mapped
 import numpy as np
 import pytest
+from figures import synthetic
 from opening import DRAWN, RANGES, Opened
+from reading import coarse_report
 
-from psmt_viz.results import Saved
+from psmt_viz.results import Saved, Training
 
 # Where the first line of the first chart begins and ends, as shares of the frame's width.
 LINE = """async () => {
@@ -55,6 +60,15 @@ def test_the_legend_reads_the_curve_at_the_pointer(tab: Any, everything: Saved) 
         assert chart.locator("[data-value]").last.text_content() == expected
     tab.mouse.move(2, 2)
     assert chart.locator(".at").text_content() == "epoch 30"
+
+
+def test_small_shares_do_not_read_as_none(browser: Any, tmp_path: Path) -> None:
+    run = synthetic.curves()
+    few = replace(run, metrics=run.metrics.assign(teacher_disagreement=0.00004))
+    saved = Saved(training=Training(runs=(few,)), embedding=mapped.embedding(20))
+    with Opened(browser, coarse_report(saved, tmp_path / "index.html")) as found:
+        values = found.page.locator("[data-chart='disagreement'] [data-value]")
+        assert values.first.text_content() == "0.004 %"
 
 
 def test_the_axis_counts_epochs_or_images(tab: Any) -> None:

@@ -37,8 +37,15 @@ def wrong(points: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
 
 
 def drawn(chosen: Any, wrong: dict[str, NDArray[np.bool_]]) -> list[list[int]]:
-    """Returns how many points and stars each panel should have."""
-    return [[int((chosen & ~flags).sum()), int((chosen & flags).sum())] for flags in wrong.values()]
+    """Returns how many points, stars of both perturbations and hollow stars of one alone each panel should have."""
+    both = wrong["vat"] & wrong["tvat"]
+    parts = [(~flags, flags & both, flags & ~both) for flags in wrong.values()]
+    return [[int((chosen & part).sum()) for part in panel] for panel in parts]
+
+
+def flipped_by(row: Any) -> str:
+    names = [name for name, panel in (("VAT", "vat"), ("T-VAT", "tvat")) if row[f"pred_{panel}"] != row["label"]]
+    return ("neither", f"{' '.join(names)} alone", "both")[len(names)]
 
 
 # Pointing.
@@ -61,6 +68,7 @@ def test_a_point_under_the_pointer_fills_the_card(
         assert card["label"] == names[row["label"]]
         for panel in PANELS:
             assert card[f"pred_{panel}"] == names[row[f"pred_{panel}"]]
+        assert card["flipped_by"] == flipped_by(row)
         seen.add(chosen)
     assert len(seen) == 20
 
@@ -147,7 +155,10 @@ def test_a_class_alone_and_again_all(tab: Any, points: pd.DataFrame, wrong: dict
         button.click()
         assert button.get_attribute("aria-pressed") == "true"
         assert tab.evaluate(COUNTS) == drawn(labels == label, wrong)
-        assert tab.locator("#map-status").text_content().startswith("5,000 of 25,000 pixels shown")
+        shown = tab.locator("#map-status").text_content()
+        assert shown.startswith("5,000 of 25,000 pixels shown")
+        both = int((wrong["vat"] & wrong["tvat"] & (labels == label)).sum())
+        assert shown.endswith(f" by T-VAT, {both} by both.")
         button.click()
         assert button.get_attribute("aria-pressed") == "false"
     assert tab.evaluate(COUNTS) == drawn(labels >= 0, wrong)
@@ -310,6 +321,7 @@ def test_arrows_step_through_the_flipped_pixels(tab: Any, embedding: PixelEmbedd
         card = tab.evaluate(CARD)
         assert (card["image"], card["row"], card["col"]) == (row.image, str(row.row), str(row.col))
         assert (card["pred_vat"], card["pred_tvat"]) == (names[row.pred_vat], names[row.pred_tvat])
+        assert card["flipped_by"] == flipped_by(row._asdict())
         assert (
             tab.locator("#map-spoken")
             .text_content()

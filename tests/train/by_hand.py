@@ -134,7 +134,7 @@ def labeled_reference(network, images, label, lr, config):
 
 
 def target_reference(teachers, unlabeled, config, *, step, part, updated):
-    """Mixed images, confidence, target and who passes of one part; and how many pixels pass, are valid, differ, are seen."""
+    """Mixed images, confidence, target and who passes of one part; pixels that pass, are valid, differ and are seen."""
     method = config.method
     valid = torch.ones_like(unlabeled.label, dtype=torch.bool) if method.count_padding else unlabeled.label != 255
     with torch.no_grad():

@@ -76,23 +76,27 @@ class Living(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("preset", ["scenes", "voc_mini"])
-def test_what_autograd_keeps_is_what_a_real_graph_holds(preset):
+@pytest.mark.parametrize(("labeled", "unlabeled"), [(2, 3), (3, 2)])
+def test_what_autograd_keeps_is_what_a_real_graph_holds(preset, labeled, unlabeled):
     values = {"data": "scenes", "pretrained": False, "crop": 65, "perturbation": "none"}
-    config = configure(preset, {**values, "batch_labeled": 2, "batch_unlabeled": 3})
+    config = configure(preset, {**values, "batch_labeled": labeled, "batch_unlabeled": unlabeled})
     network = PSMT(config.model, [str(index) for index in range(CLASSES)]).student.train()
-    images = torch.rand(5, 3, 65, 65)
-    label, confidence = torch.randint(0, CLASSES, (5, 65, 65)), torch.rand(3, 65, 65)
-    logits = network(images)
-    sup = F.cross_entropy(logits[:2], label[:2], reduction="sum", ignore_index=255) / torch.tensor(9)
-    unsup = (confidence * F.cross_entropy(logits[2:], label[2:], reduction="none")).sum() / torch.tensor(9)
-    held = saved_in_graph(sup, unsup)
-    for tensor in network.state_dict().values():
-        held.pop(tensor.untyped_storage().data_ptr(), None)
-    # The labels of both branches were made as one tensor here.
-    held.pop(label.untyped_storage().data_ptr())
-    expected = sum(held.values()) + label.numel() * 8
-    extra = images.numel() * 4 + 2 * logits.numel() * 4
-    assert estimated(config).activations == pytest.approx(expected + extra, abs=64)
+
+    def held(count, *, mixed):
+        """Bytes of one pass through the network."""
+        images, label = torch.rand(count, 3, 65, 65), torch.randint(0, CLASSES, (count, 65, 65))
+        logits = network(images)
+        losses = F.cross_entropy(logits, label, reduction="none", ignore_index=255)
+        if mixed:
+            losses = torch.rand(count, 65, 65) * losses
+        graph = saved_in_graph((losses.flatten(1).sum(dim=1) * torch.rand(count)).sum())
+        for tensor in network.state_dict().values():
+            graph.pop(tensor.untyped_storage().data_ptr(), None)
+        return sum(graph.values()) + images.numel() * 4 + 2 * logits.numel() * 4
+
+    # The two passes follow each other.
+    expected = max(held(labeled, mixed=False), held(unlabeled, mixed=True))
+    assert estimated(config).activations == pytest.approx(expected, abs=64)
 
 
 def test_a_storage_counts_once_and_weights_do_not():

@@ -20,7 +20,7 @@ def test_the_plan_of_a_preset():
     assert "64 labelled and 448 unlabelled images, 128 to validate" in plan["data"]
     assert plan["batch"] == "8 labelled + 8 unlabelled images a step, in 1 parts of 8 + 8"
     assert plan["learning rate"] == "0.06, whatever the batch"
-    assert plan["steps"] == "50 an epoch; 6 warm-up epochs and 20 more: 1,300 in all; ramp-up over 350"
+    assert plan["steps"] == "300 of warm-up, then 20 epochs of 50: 1,300 in all; ramp-up over 350"
     assert "metrics.csv" in plan["files"] and "tensorboard" not in plan["files"]
 
 
@@ -31,6 +31,15 @@ def test_devices_parts_and_the_rate_that_follows_the_batch():
     assert plan["batch"] == "32 labelled images a step, in 4 parts of 8"
     assert plan["learning rate"] == "0.01 = 0.0025 x 32 / 8 labelled images a step"
     assert "the last 3" in plan["files"] and "tensorboard/" in plan["files"]
+
+
+def test_passes_and_groups_of_the_published_training():
+    values = {"warmup_epochs": 5, "steps_per_epoch": None, "epochs": 80, "images_per_gpu": 4, "accumulate": 2}
+    plan = told(configure("scenes", values))
+    # 64 labelled images are 8 batches, 448 unlabelled ones 56.
+    passes = "40 of warm-up (5 passes over the labelled images)"
+    assert plan["steps"] == f"{passes}, then 80 epochs of 56: 4,520 in all; ramp-up over 392"
+    assert plan["batch"].endswith("in 2 parts of 4 + 4; 2 groups for CutMix, as on 2 GPUs")
 
 
 def test_smaller_parts_need_less_memory():

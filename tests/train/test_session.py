@@ -104,7 +104,8 @@ def test_equal_seeds_give_equal_files_and_others_do_not(tiny, scenes, finished, 
 
 def test_best_is_the_last_of_the_best_epoch(tiny, scenes, folder):
     lasts = []
-    train(tiny(lr=0.1), scenes, folder, on_epoch=lambda _: lasts.append((folder / "last.safetensors").read_bytes()))
+    config = tiny(lr=0.1, steps_per_epoch=8, warmup_steps=8)
+    train(config, scenes, folder, on_epoch=lambda _: lasts.append((folder / "last.safetensors").read_bytes()))
     scores = pd.read_csv(folder / "metrics.csv")["miou_ensemble"]
     assert scores.nunique() > 1
     assert (folder / "best.safetensors").read_bytes() == lasts[int(scores.idxmax())]
@@ -232,7 +233,9 @@ def test_other_failures_are_left_as_they_are(scenes, control, folder, monkeypatc
 @pytest.mark.parametrize("pseudo_labels", ["eval", "train"])
 def test_one_image_a_step_is_enough(tiny, scenes, folder, method, pseudo_labels):
     train(
-        tiny(method=method, pseudo_labels=pseudo_labels, batch_labeled=1, batch_unlabeled=1, epochs=2), scenes, folder
+        tiny(method=method, pseudo_labels=pseudo_labels, batch_labeled=1, batch_unlabeled=1, epochs=2, warmup_steps=2),
+        scenes,
+        folder,
     )
     metrics = pd.read_csv(folder / "metrics.csv")
     assert len(metrics) == 3 and metrics["loss_sup"].notna().all()
@@ -270,7 +273,7 @@ def test_a_tracker_hears_of_steps_and_epochs_and_is_closed(tiny, scenes, folder,
     monkeypatch.setattr(Recorder, "made", [])
     if stopped:
         during_step(monkeypatch, 6, failing(KeyboardInterrupt()))
-    config = tiny(steps_per_epoch=3, epochs=2, log_every=2)
+    config = tiny(warmup_steps=3, steps_per_epoch=3, epochs=2, log_every=2)
     with pytest.raises(KeyboardInterrupt) if stopped else contextlib.nullcontext():
         train(config, scenes, folder, trackers=[f"{__name__}:Recorder"])
     (tracker,) = Recorder.made

@@ -57,7 +57,7 @@ def taken(way: str, *, devices: int, accumulate: int) -> dict[str, Any]:
     if warmup:
         told["warm-up"] = _seen(trainer, data, 0)
     told["step"] = _seen(trainer, data, warmup)
-    steps = range(2 * trainer.plan.steps_per_epoch)
+    steps = range(warmup, warmup + 2 * trainer.plan.steps_per_epoch)
     told["epochs"] = [trainer.streams["unlabeled"].ids(step) for step in steps]
     told["any"] = [engine.any(engine.rank == asked) for asked in range(-1, devices)]
     told["broadcast"] = engine.broadcast(("from", engine.rank))

@@ -9,7 +9,7 @@ report.curves = (async () => {
   let over = "epoch";
 
   const number = (value, unit) => {
-    if (unit === "%") return value.toFixed(2);
+    if (unit === "%" && (value === 0 || Math.abs(value) >= 0.1)) return value.toFixed(2);
     return value === 0 || Math.abs(value) >= 0.001 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
   };
   const whole = (value) => Math.round(value).toLocaleString("en");

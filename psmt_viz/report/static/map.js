@@ -48,9 +48,10 @@ report.map = (async () => {
   const describe = () => {
     const number = (array) => array.reduce((sum, value, index) => sum + (value && visible[index]), 0).toLocaleString("en");
     const [, vat, tvat] = facts.panels.map((panel) => number(wrong[panel]));
+    const both = number(wrong.vat.map((value, index) => value && wrong.tvat[index]));
     const all = count.toLocaleString("en");
     document.getElementById("map-status").textContent =
-      `${number(visible)} of ${all} pixels shown; flipped among them: ${vat} by VAT, ${tvat} by T-VAT.`;
+      `${number(visible)} of ${all} pixels shown; flipped among them: ${vat} by VAT, ${tvat} by T-VAT, ${both} by both.`;
   };
 
   for (const button of buttons) {
@@ -90,6 +91,7 @@ report.map = (async () => {
       write(`pred_${panel}`, className(predicted));
       card.querySelector(`[data-fact="pred_${panel}"]`).classList.toggle("wrong", predicted !== values.label);
     }
+    write("flipped_by", facts.by[2 * wrong.vat[index] + wrong.tvat[index]]);
     card.dataset.index = index;
     card.querySelector(".empty").hidden = true;
     card.querySelector(".filled").hidden = false;

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from psmt_viz.figures import tsne_findings
+from psmt_viz.figures.tsne_words import moves
+
+from . import synthetic
+
+
+def said(error, **known):
+    return moves({"median_move": known, **({} if error is None else {"placement_error": error})})
+
+
+def test_a_move_within_the_placement_error_is_said_to_be_within_it():
+    start = "Median move, of the map's longer side: "
+    assert said(2e-4, vat=1.8e-4, tvat=2e-4) == (
+        f"{start}VAT 0.0180 %, within the placement error (0.0200 %); T-VAT 0.0200 %, within it."
+    )
+    assert said(2e-4, vat=1.8e-4, tvat=5e-4) == (
+        f"{start}VAT 0.0180 %, within the placement error (0.0200 %); T-VAT 0.0500 %, 0.030 % beyond it."
+    )
+    # A move just beyond it does not read as equal to it.
+    assert said(2e-4, vat=2.0001e-4, tvat=1e-4) == (
+        f"{start}VAT 0.020001 %, 0.0000010 % beyond the placement error (0.020000 %); T-VAT 0.010000 %, within it."
+    )
+
+
+@pytest.mark.parametrize("parameters", [{}, {"median_move": {}}, {"median_move": None, "placement_error": 0.1}])
+def test_nothing_is_said_of_moves_that_are_not_known(parameters):
+    assert moves(parameters) == ""
+
+
+def test_a_joint_map_has_no_placement_error():
+    assert said(None, vat=1.8e-4, tvat=np.nan) == "Median move, of the map's longer side: VAT 0.0180 %."
+
+
+def test_the_screen_says_counts_of_both_and_of_one_alone():
+    embedding = synthetic.embedding(5000, (361, 363))
+    vat, tvat = embedding.flipped("vat"), embedding.flipped("tvat")
+    lines = tsne_findings(embedding)
+    assert lines[0].startswith("flipped by VAT: 361 of 25,000 (1.44 %), 95 % interval 0.090 to 0.210 %")
+    assert lines[1] == "flipped by T-VAT: 363 of 25,000 (1.45 %)"
+    both = int((vat & tvat).sum())
+    assert lines[2] == f"flipped by both: {both}, VAT alone: {361 - both}, T-VAT alone: {363 - both}"
+    assert "within the placement error" in lines[3]
+    assert len(tsne_findings(replace(embedding, parameters={}))) == 3
