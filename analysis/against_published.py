@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from published.document import Node, read
 from published.report import Report
@@ -56,6 +57,11 @@ def checks_of(document: Node) -> tuple[Check, ...]:
     return forms[name]
 
 
+def _refuse(error: UserError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
 def main() -> None:
     """Prints a table for every file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,9 +73,13 @@ def main() -> None:
             document = read(path)
             for check in checks_of(document):
                 check(document, report)
+            if not report.rows:
+                raise UserError(f"stated outputs in {path}", "none", "give a whole file")
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
+            _refuse(error)
+        except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {(str(error) or '-').splitlines()[0]}"
+            _refuse(UserError(f"numbers that fit together in {path}", reason, "give a whole file of that form"))
         print(f"{path}\n{report.table()}\n{report.summary()}\n", flush=True)
         passed = passed and report.passed
     sys.exit(0 if passed else 1)

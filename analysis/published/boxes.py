@@ -87,6 +87,8 @@ def check_boxes(document: Node, report: Report) -> None:
 def _compare_one(report: Report, drawn: Drawn, crop: int, batch: int, stated: Node) -> None:
     count = drawn.corners.shape[1] - 1
     report.judge("voc boxes: boxes an image more or fewer", abs(count), 0)
+    if count:
+        return
     sides, corners = drawn.sides[:, 0], drawn.corners[:, 0]
     side = np.floor(crop * drawn.share + 1e-6)
     compare_values(report, "voc boxes: lambda", 1 - drawn.share**2, stated["lambda"])

@@ -14,6 +14,8 @@ _ERRORS = 4
 """Standard errors by which two means may differ."""
 _RANGE = 0.02
 """Share of a summary's range by which two quantiles may differ."""
+_ENOUGH = 20_000
+"""Draws for which that is meant; a summary of fewer is itself less certain."""
 
 
 def compare_values(
@@ -43,16 +45,16 @@ def compare_values(
     if not wanted or not all(0 <= share <= 100 for share in wanted):
         raise stated["quantiles_%"].refuse("from percents to values")
     span = (max(wanted.values()) - min(wanted.values())) or 1.0
-    off = [
-        (f"{share:g} %", abs(float(np.quantile(own, share / 100)) - value) / span) for share, value in wanted.items()
-    ]
+    mine = {share: float(np.quantile(own, share / 100)) for share in wanted}
+    off = [(f"{share:g} %", abs(mine[share] - value) / span) for share, value in wanted.items()]
     name, worst = max(off, key=lambda pair: pair[1])
     note = f"worst of {len(off)}: {name}"
-    if worst <= _RANGE or not all(_within_error(own, share / 100, wanted[share], spread) for share in wanted):
-        report.judge(f"{piece}: quantiles over the range", worst, _RANGE, note)
-    else:
-        note += f", beyond {_RANGE:g}, yet each within {_ERRORS} standard errors of its share of the draws"
+    few = stated["n"].integer() < _ENOUGH
+    if worst > _RANGE and few and all(_within_error(own, share / 100, wanted[share], spread) for share in wanted):
+        note += f"; of {stated['n'].value} draws alone, each within {_ERRORS} standard errors of its share"
         report.judge(f"{piece}: quantiles over the range", worst, worst, note)
+    else:
+        report.judge(f"{piece}: quantiles over the range", worst, _RANGE, note)
 
 
 def _within_error(own: NDArray[np.float64], share: float, value: float, spread: float) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 from psmt_viz.errors import UserError
 
+_LARGE = 1e300
+
 
 class Node:
     """A value in a JSON file.
@@ -51,9 +53,9 @@ class Node:
         return [self[index] for index in range(len(self.value))]
 
     def number(self) -> float:
-        """Returns a number."""
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
-            raise self._fault(f"{self.place} a number", self._kind())
+        """Returns a finite number."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not abs(self.value) < _LARGE:
+            raise self._fault(f"{self.place} a finite number", self._kind())
         return float(self.value)
 
     def integer(self, least: int = 0, most: int = 10**12) -> int:

@@ -85,9 +85,9 @@ class NoiseFile:
 
     def inputs(self, net: str, batch: int) -> tuple[Tensor, Tensor]:
         """Returns z and u for a number of images, float32."""
-        words, seeds = self._rule["inputs"], []
-        for match in re.finditer(r"manual_seed\((\d+)\+(\d+)\+j\)", words.text()):
-            seeds.append(int(match[1]) + int(match[2]))
+        words = self._rule["inputs"]
+        sums = re.findall(r"manual_seed\((\d+)\+(\d+)\+j\)", words.text())
+        seeds = [int(base) + int(number) for base, number in sums]
         if len(seeds) != 2 or batch not in self.numbers:
             raise words.refuse(f"with two seeds as base+number+j, and a j for B = {batch}")
         name = "r50_decoder" if net == "r50_decoder" else "small"

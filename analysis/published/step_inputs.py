@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -154,24 +153,25 @@ class StatedDraws(Draws):
     """The boxes and the starts of the noise that a file states, in place of drawn ones.
 
     Args:
-        inputs: Step of the trainer -> its inputs.
         kind: `one_box` or `box_per_image`.
         partner: The image from which each receives its box.
     """
 
-    def __init__(self, inputs: Mapping[int, StepInputs], kind: str, partner: Tensor) -> None:
-        self._inputs, self._kind, self._partner = inputs, kind, partner
+    def __init__(self, kind: str, partner: Tensor) -> None:
+        self._kind, self._partner = kind, partner
+        self.inputs: dict[int, StepInputs] = {}
+        """Step of the trainer -> its inputs."""
 
     def mix(self, step: int, images: range, height: int, width: int, device: torch.device) -> Mix | None:
         """Returns the stated boxes of some images."""
         own = slice(images.start, images.stop)
-        corners = self._inputs[step].boxes(self._kind)[own]
+        corners = self.inputs[step].boxes(self._kind)[own]
         partner = self._partner[own] - images.start
         return Mix(boxes=(Box(corners=corners.to(device), partner=partner.to(device)),))
 
     def start(self, step: int, branch: str, images: range, z: Tensor) -> Tensor:
         """Returns the stated start of some images' search."""
-        return self._inputs[step].uniform[branch][images.start : images.stop].to(z) - 0.5
+        return self.inputs[step].uniform[branch][images.start : images.stop].to(z) - 0.5
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from psmt_viz.config import Config
 from psmt_viz.data.stream import Batch
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import frozen
-from psmt_viz.perturb.objectives import kl_per_image
+from psmt_viz.perturb.objectives import kl_of_logits
 from psmt_viz.presets import configure
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.loop import StepLog, Target, Trainer
@@ -42,11 +42,10 @@ class Variant:
         match = re.fullmatch(r"(.+)_fp(32|64)", name)
         if match is None:
             raise run.refuse("under a name that ends with _fp32 or _fp64")
-        words, published = file.rule["variants"][match[1]], file.rule["variants"]["published"]
-        text = words.text()
+        text = file.rule["variants"][match[1]].text()
         epoch = re.search(r"epoch (\d+)", text) or file.rule["what"].find(r"epoch (\d+) of", "the epoch")
         pattern = r"xi\s*=?\s*(\d[\d.]*(?:e[+-]?\d+)?)"
-        xi = re.search(pattern, text) or published.find(pattern, "xi")
+        xi = re.search(pattern, text) or file.rule["variants"]["published"].find(pattern, "xi")
         off = match[1] == "noise_off" or re.search(r"\br = 0\b", text) is not None
         return cls(
             dtype=torch.float64 if match[2] == "64" else torch.float32,
@@ -82,7 +81,9 @@ class Recorded:
 class RecordingTrainer(Trainer):
     """The trainer itself, which also remembers its noise and its targets."""
 
-    record = Recorded()
+    def __init__(self, config: Config, data: NoImages, *, engine: Engine, draws: StatedDraws) -> None:
+        super().__init__(config, data, engine=engine, draws=draws)
+        self.stated, self.record = draws, Recorded()
 
     def take(self, step: int, batches: Mapping[str, Batch]) -> StepLog:
         """Takes one step and begins a new record."""
@@ -93,16 +94,13 @@ class RecordingTrainer(Trainer):
         """Returns the noise and measures it."""
         delta = super().noise(step, branch, numbers, size, z)
         with torch.no_grad(), frozen(self.bundle):
-
-            def predict(features: Tensor) -> Tensor:
-                return self.bundle.decode("ensemble", features, size)
-
-            flips = (predict(z).argmax(dim=1) != predict(z + delta).argmax(dim=1)).flatten(1).sum(dim=1)
+            clean, moved = (self.bundle.decode("ensemble", features, size) for features in (z, z + delta))
+            flips = (clean.argmax(dim=1) != moved.argmax(dim=1)).flatten(1).sum(dim=1)
             found = Noise(
                 branch=branch,
                 norm=_norms(delta),
                 z_norm=_norms(z),
-                kl=kl_per_image(predict, z, delta).tolist(),
+                kl=kl_of_logits(clean, moved).tolist(),
                 flips=flips.tolist(),
                 first=delta.flatten()[:5].tolist(),
                 size=delta[0].numel(),
@@ -152,41 +150,47 @@ def settings(file: StepFile, variant: Variant, depth: int) -> Config:
     }
     if not variant.noise:
         values["perturbation"] = "none"
+    # What the words say again of the preset's own numbers.
+    said = " ".join(each.text() for each in file.rule["step_in_words"].elements())
+    for name, pattern in (("unsup_weight", r"Weight: ([\d.]+) \* ramp"), ("ramp_epochs", r"R = (\d+)\*\d+")):
+        if match := re.search(pattern, said):
+            values[name] = float(match[1])
     return configure("voc", values, recipe="official-code")
 
 
-def take_steps(
-    file: StepFile,
-    inputs: Mapping[int, StepInputs],
-    variant: Variant,
-    weights: Mapping[str, Network],
-    depth: int,
-    look: Callable[[Taken], None],
-) -> None:
-    """Takes some steps, one after the other, with the trainer.
+def trainer_of(file: StepFile, variant: Variant, *, depth: int, weights: Mapping[str, Network]) -> RecordingTrainer:
+    """Returns a trainer with given weights.
 
     Args:
         file: The stated numbers.
-        inputs: Iteration of the epoch -> its inputs.
         variant: What is special.
-        weights: Role -> weights at the start.
         depth: Of the ResNet.
-        look: Called after each step.
+        weights: Role -> weights at the start.
     """
     config = settings(file, variant, depth)
     partner = torch.tensor(file.document["partner"].integers(0, file.images - 1, file.images))
-    there: dict[int, StepInputs] = {}
     precision: Any = "fp64" if variant.dtype == torch.float64 else "fp32"
     trainer = RecordingTrainer(
         config,
         NoImages(tuple(f"class_{index}" for index in range(file.classes))),
         engine=Engine(system=config.system, precision=precision),
-        draws=StatedDraws(there, variant.boxes, partner),
+        draws=StatedDraws(variant.boxes, partner),
     )
     for role, network in trainer.bundle.networks().items():
         network.load_state_dict(weights[role])
+    return trainer
+
+
+def taken_steps(trainer: RecordingTrainer, variant: Variant, inputs: Mapping[int, StepInputs]) -> Iterator[Taken]:
+    """Takes steps of an epoch, one after the other, and yields each.
+
+    Args:
+        trainer: Takes them.
+        variant: Knows the epoch.
+        inputs: Iteration of the epoch -> its inputs.
+    """
     first = trainer.plan.warmup_steps + (variant.epoch - 1) * trainer.plan.steps_per_epoch
     for k in sorted(inputs):
-        there[first + k] = inputs[k]
+        trainer.stated.inputs[first + k] = inputs[k]
         log = trainer.take(first + k, inputs[k].batches)
-        look(Taken(k=k, log=log, record=trainer.record, bundle=trainer.bundle))
+        yield Taken(k=k, log=log, record=trainer.record, bundle=trainer.bundle)

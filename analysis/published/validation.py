@@ -57,8 +57,9 @@ class Pictures:
         return {"images": len(self.images)}
 
 
-def picture_of_size(seed: int, height: int, width: int, classes: int) -> tuple[Tensor, Tensor]:
+def picture_of_size(seed: int, size: tuple[int, int], classes: int) -> tuple[Tensor, Tensor]:
     """Returns a picture (3, H, W) and its label map (H, W), both uint8; the last class never occurs."""
+    height, width = size
     blocks = (math.ceil(height / 8), math.ceil(width / 8))
     coarse = spread(torch.randint(0, 256, (1, 3, *blocks), generator=generator(seed)), 8)[..., :height, :width]
     fine = torch.randint(-24, 25, (1, 3, height, width), generator=generator(seed + 1))
@@ -71,14 +72,18 @@ def picture_of_size(seed: int, height: int, width: int, classes: int) -> tuple[T
 
 def shifted(bundle: PSMT, minus: Sequence[float]) -> PSMT:
     """Subtracts a value from each bias of both teachers' classifiers."""
-    for teacher in bundle.teachers:
-        teacher.classifier.bias.data -= torch.tensor(minus, dtype=torch.float32)
+    for role in ("teacher1", "teacher2"):
+        bias = bundle.networks()[role].classifier.bias
+        assert bias is not None
+        bias.data -= torch.tensor(minus, dtype=torch.float32)
     return bundle
 
 
 def check_whole_images(document: Node, report: Report) -> None:
     """Compares label maps, intersections, unions, accuracy and logits with a file's."""
-    rule, stated = document["rule"], document["whole_image"]
+    rule, stated = document["rule"], document.get("whole_image")
+    if stated is None:
+        return
     weights = WeightRule.of(rule)
     seeds = rule["inputs"].find(r"s = (\d+)\+(\d+)\+(\d+)\*j", "s = base+number+number*j")
     first, step = int(seeds[1]) + int(seeds[2]), int(seeds[3])
@@ -93,7 +98,7 @@ def check_whole_images(document: Node, report: Report) -> None:
             continue
         bundle.to(dtype)
         sizes = [each["size"].integers(32, 4096, 2) for each in whole["images"].elements()]
-        pairs = [picture_of_size(first + step * j, *size, weights.classes) for j, size in enumerate(sizes)]
+        pairs = [picture_of_size(first + step * j, (h, w), weights.classes) for j, (h, w) in enumerate(sizes)]
         matrix = np.zeros((weights.classes, weights.classes), np.int64)
         images = []
         for (image, label), each in zip(pairs, whole["images"].elements(), strict=True):
@@ -154,9 +159,8 @@ class Seen:
         for piece, count, most in counts:
             report.judge(f"{name}: {piece} pixels", abs(float(count) - stated[piece].number()), most)
         pieces = [(f"at {place}", off) for place, off in stated_logits(self.logits, stated["logits"])]
-        pieces.append(
-            ("mean of their sizes", relative(float(self.logits.abs().mean()), _of(stated, "logits_abs_mean")))
-        )
+        size = float(self.logits.abs().mean())
+        pieces.append(("mean of their sizes", relative(size, _of(stated, "logits_abs_mean"))))
         pieces.append(("sum", relative(float(self.logits.double().sum()), _of(stated, "logits_sum"))))
         pieces.append(("cross-entropy", relative(self.cross_entropy, _of(stated, "cross_entropy"))))
         if exact:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod, sqrt
 from pathlib import Path
 
@@ -101,17 +102,31 @@ def imported(state: Mapping[str, Tensor], classes: int) -> PSMT:
         return read_official(path).bundle([f"class_{index}" for index in range(classes)])
 
 
-def check_weights(report: Report, state: Mapping[str, Tensor], stated: Node) -> bool:
-    """Compares some tensors of a rebuilt state with the file; returns whether they are the same."""
-    wrong, total = [], 0
-    for key, numbers in stated.items():
-        total += 1
-        values = state.get(key)
-        if values is None:
-            wrong.append(key)
-            continue
-        first = values.flatten()[:5].double().tolist()
-        far = relative(float(values.double().norm()), numbers["l2"].number()) > 1e-9
-        if far or first != numbers["first5"].numbers():
-            wrong.append(key)
-    return report.inputs("weights", wrong, total)
+@dataclass(frozen=True, kw_only=True)
+class Authors:
+    """The authors' three networks, imported."""
+
+    weights: Mapping[str, Mapping[str, Tensor]]
+    """Role -> our state."""
+    numbers: Mapping[str, tuple[float, list[float]]]
+    """Their key -> L2 norm and first five values."""
+
+    def check(self, report: Report, stated: Node) -> bool:
+        """Compares some tensors with a file's; returns whether they are the same."""
+        wrong = []
+        for key, values in stated.items():
+            size, first = self.numbers.get(key, (0.0, []))
+            if relative(size, values["l2"].number()) > 1e-9 or first != values["first5"].numbers():
+                wrong.append(key)
+        return report.inputs("weights", wrong, len(list(stated.items())))
+
+
+@lru_cache(maxsize=1)
+def authors(rule: WeightRule, beside: Path) -> Authors:
+    """Returns the networks with weights by a rule; the last ones are kept."""
+    state = filled(rule, beside)
+    numbers = {
+        key: (float(values.double().norm()), values.flatten()[:5].double().tolist()) for key, values in state.items()
+    }
+    networks = imported(state, rule.classes).networks()
+    return Authors(weights={role: network.state_dict() for role, network in networks.items()}, numbers=numbers)
