@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from psmt_viz.cli.training import configured
 from psmt_viz.config import PAPER_EPS, Config, MethodConfig
+from psmt_viz.errors import UserError
 
 ARMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -143,8 +145,17 @@ def _flag(name: str, value: str | None) -> list[str]:
 
 
 def flip_epochs(method: MethodConfig) -> list[int]:
-    """Returns the epochs after which perturbations are measured, from the end of the warm-up to the last."""
-    return sorted({method.warmup_epochs + round(share * method.epochs) for share in LOOKED_AT})
+    """Returns the epochs after which perturbations are measured, from the end of the warm-up to the last.
+
+    Raises:
+        UserError: if the lengths are not settled before the data are seen.
+    """
+    if method.warmup_steps is None or method.steps_per_epoch is None:
+        got = f"--warmup-steps {method.warmup_steps}, --steps-per-epoch {method.steps_per_epoch}"
+        fix = "give both in steps"
+        raise UserError("settled lengths of a run whose perturbations are measured through training", got, fix)
+    warmup = math.ceil(method.warmup_steps / method.steps_per_epoch)
+    return sorted({warmup + round(share * method.epochs) for share in LOOKED_AT})
 
 
 def labeled_folder(run: Path) -> Path:

@@ -21,7 +21,7 @@ from psmt_viz.runs import Run
 MACHINE = "machine.json"
 """In a run folder: on what it was trained, in the order in which it went from one to the next."""
 _RUN = "run"
-_ALIKE = ("parts", "images")
+_ALIKE = ("method_version", "parts", "images")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,8 @@ class Tables:
             without: Runs whose rows are taken out.
 
         Raises:
-            UserError: if runs of one data set and labelled share have seen other images, or a batch in other parts.
+            UserError: if runs of one data set and labelled share were trained with other versions of the method, have
+                seen other images, or a batch in other parts.
         """
         found = list(new)
         names = {name for run in found for name in run["runs"][_RUN]} | set(without)
@@ -73,7 +74,7 @@ class Tables:
         for (dataset, split), of in tables["runs"].groupby(["dataset", "split"]):
             kinds = [" and ".join(same[_RUN]) for _, same in of.reindex(columns=[_RUN, *_ALIKE]).groupby(list(_ALIKE))]
             if len(kinds) > 1:
-                wanted = f"the same images, and parts of a batch, in all runs of {dataset} {split}"
+                wanted = f"the same method, images and parts of a batch in all runs of {dataset} {split}"
                 raise UserError(wanted, " against ".join(kinds), "keep them apart with --tables or --variant")
         return Tables(**tables)
 
@@ -148,6 +149,7 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
         "arm": cell.arm,
         "seed": cell.seed,
         "method": config.method.method,
+        "method_version": run.method_version,
         "recipe": config.recipe,
         "perturbation": config.method.perturbation if config.method.method == "psmt" else "none",
         "backbone": config.model.backbone,

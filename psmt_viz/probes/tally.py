@@ -38,7 +38,7 @@ class Clean:
     @classmethod
     def of(cls, logits: Tensor, labels: Tensor, distance: Tensor) -> Clean:
         """Takes a judge's logits (1, K, H, W), the labels and the bins of distance, both (1, H, W)."""
-        log_p = F.log_softmax(logits, dim=1)
+        log_p = F.log_softmax(precise(logits), dim=1)
         # Of the logits, as after a perturbation: log-softmax can round two of them to one value.
         prediction = logits.max(dim=1).indices
         best = log_p.amax(dim=1)
@@ -49,6 +49,11 @@ class Clean:
             correct=(prediction == labels) & (labels != IGNORE),
             strata={"class": labels, "distance": distance, "confidence": confidence_bins(best.exp())},
         )
+
+
+def precise(logits: Tensor) -> Tensor:
+    """Returns logits in float64, where the device has it: in float32 the KL of a tiny change is lost to rounding."""
+    return logits if logits.device.type == "mps" else logits.double()
 
 
 def bins(classes: int) -> dict[str, int]:
@@ -109,7 +114,7 @@ class Tally:
         after = moved.max(dim=1).indices  # on a CPU several times as fast as argmax
         self.norm.append(norm)
         self.relative_norm.append(relative_norm)
-        kl = float(kl_of_log_softmax(clean.log_p, F.log_softmax(moved, dim=1)))
+        kl = float(kl_of_log_softmax(clean.log_p, F.log_softmax(precise(moved), dim=1)))
         if not math.isfinite(kl):
             fix = "check the weights and the precision, or choose a smaller --eps"
             raise UserError("finite logits before and after a perturbation", "NaN or infinity", fix)

@@ -32,8 +32,8 @@ from psmt_viz.train.losses import (
     pseudo_label,
 )
 from psmt_viz.train.optim import make_optimizer
+from psmt_viz.train.parts import Parts
 from psmt_viz.train.plan import Plan, learning_rate, resolve, unsup_weight
-from psmt_viz.train.shares import Shares
 from psmt_viz.train.streams import open_streams
 
 
@@ -109,7 +109,7 @@ class Trainer:
                 network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
 
         self.streams = open_streams(config, self.plan, data, split, rank=engine.rank, world=engine.world)
-        self._shares = Shares(config, self.plan, engine)
+        self._parts = Parts(config, self.plan, engine)
 
     def steps(self, first: int, last: int) -> Generator[StepLog, None, None]:
         """Takes the steps first, ..., last - 1, which lie on one side of the end of the warm-up."""
@@ -141,14 +141,14 @@ class Trainer:
         method, learner = self.config.method, self.learners["student"]
         lr, weight = learning_rate(self.config, self.plan, step), unsup_weight(self.config, self.plan, step)
         updated = self._updated_teacher(step)
-        known = self._shares.parts(labeled, method.batch_labeled)
-        mixed = self._shares.parts(unlabeled, method.batch_unlabeled)
+        known = self._parts.cut(labeled, method.batch_labeled)
+        mixed = self._parts.cut(unlabeled, method.batch_unlabeled)
         # All targets come first: a pixel's share of the loss depends on how many pass in the whole batch.
         targets = self._targets(step, mixed, updated)
         counts = [labeled_pixels(part.label) for part in known.values()]
-        shares, _ = self._shares.of(counts, known, method.batch_labeled)
+        shares, _ = self._parts.weights(counts, known, method.batch_labeled)
         passed = [target.pseudo.passing.flatten(1).sum(dim=1) for target in targets]
-        unsup_shares, passing = self._shares.of(passed, mixed, method.batch_unlabeled)
+        unsup_shares, passing = self._parts.weights(passed, mixed, method.batch_unlabeled)
         losses = torch.zeros(2, device=self.device, dtype=self.engine.dtype)
 
         def logits(images: Tensor, branch: str, numbers: range) -> Tensor:
@@ -186,9 +186,9 @@ class Trainer:
 
     def _labeled_step(self, role: str, batch: Batch, view: Literal["weak", "strong"], lr: float) -> Tensor:
         learner, total = self.learners[role], torch.zeros((), device=self.device, dtype=self.engine.dtype)
-        parts = self._shares.parts(batch, self.config.method.batch_labeled)
+        parts = self._parts.cut(batch, self.config.method.batch_labeled)
         counts = [labeled_pixels(part.label) for part in parts.values()]
-        shares, _ = self._shares.of(counts, parts, self.config.method.batch_labeled)
+        shares, _ = self._parts.weights(counts, parts, self.config.method.batch_labeled)
 
         def loss(part: Batch, share: Tensor) -> Tensor:
             value = self._labeled_loss(learner(self._unit(getattr(part, view))), part.label, share)

@@ -106,15 +106,47 @@ def test_exact_cosine_sees_a_sound_search_and_a_ruined_one(norm, objective, iter
     assert (exact_cosine(reference, z.double(), random, settings=how, labels=labels).abs() < 0.9).all()
 
 
-def test_the_published_search_loses_its_norm_where_gradients_are_small() -> None:
-    # The KL of a step of 1e-6 has a gradient of the order of the floor, 1e-8, or below.
-    flat = lambda v: 0.01 * small_decoder()(v)  # noqa: E731
-    z = features()
-    official = make("tvat-official", flat, z, generator=generators())
-    assert (official.health.norm < 0.5 * 2).all()
-    again = adversarial_perturbation(flat, z, xi=1e-6, floor=1e-8, noise="uniform", generator=generators())
+def published(predict, z, start, *, xi, batch, eps=2.0):
+    """The published search written out in its own units: the gradient with respect to the unit direction."""
+    unit = (start / (start.flatten(1).norm(dim=1)[:, None, None, None] + 1e-8)).requires_grad_()
+    p = predict(z).softmax(1).detach()
+    log_q = predict(z + xi * unit).log_softmax(1)
+    ((p * (p.log() - log_q)).sum() / batch).backward()
+    return eps * unit.grad / (unit.grad.flatten(1).norm(dim=1)[:, None, None, None] + 1e-8)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize("xi", [1e-6, 1e-4, 1e-2, 1.0])
+def test_the_floor_has_the_units_of_the_published_code(xi: float, batch: int) -> None:
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
+    start = torch.rand(z.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64) - 0.5
+    expected = published(predict, z, start, xi=xi, batch=batch)
+    found = adversarial_perturbation(predict, z, xi=xi, floor=1e-8, batch=batch, start=start).delta
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9 * float(expected.abs().max()))
+    # The floor matters at the published step and not at a large one.
+    norm = float(expected.flatten(1).norm(dim=1).max())
+    assert norm < 0.01 if xi == 1e-6 else norm > 1.5 if xi == 1.0 else True
+
+
+def test_the_floor_knows_how_many_images_a_call_has() -> None:
+    predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
+    given = {"xi": 1e-6, "floor": 1e-8, "start": torch.ones_like(z)}
+    by_default = adversarial_perturbation(predict, z, **given).delta
+    assert torch.equal(by_default, adversarial_perturbation(predict, z, batch=len(z), **given).delta)
+    # Far above the gradient the noise falls with the images, in inverse proportion.
+    norms = [adversarial_perturbation(predict, z, batch=batch, **given).health.norm for batch in (1, 8)]
+    torch.testing.assert_close(norms[0] / norms[1], torch.full_like(norms[0], 8.0), rtol=1e-2, atol=0)
+
+
+def test_the_published_search_is_next_to_nothing() -> None:
+    predict, z = small_decoder(), features()
+    official = make("tvat-official", predict, z, generator=generators())
+    assert (official.health.norm < 0.01 * 2).all()
+    again = adversarial_perturbation(predict, z, xi=1e-6, floor=1e-8, batch=8, noise="uniform", generator=generators())
     assert torch.equal(official.delta, again.delta)
-    torch.testing.assert_close(make("tvat", flat, z, generator=generators()).health.norm, torch.full((3,), 2.0))
+    alone = make("tvat-official", predict, z, settings=Settings(official_batch=1), generator=generators())
+    torch.testing.assert_close(alone.health.norm / official.health.norm, torch.full((3,), 8.0), rtol=1e-2, atol=0)
+    torch.testing.assert_close(make("tvat", predict, z, generator=generators()).health.norm, torch.full((3,), 2.0))
 
 
 def test_bf16_autocast_keeps_the_direction_and_a_central_difference_is_nearer() -> None:
@@ -137,7 +169,11 @@ def test_a_central_difference_is_that_of_kl_alone() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(UserError, match="kinds among vat, tvat"):
         made("vta")
-    for name, flag in (("iterations", "--iterations"), ("ascent_steps", "--ascent-steps")):
+    for name, flag in (
+        ("iterations", "--iterations"),
+        ("ascent_steps", "--ascent-steps"),
+        ("official_batch", "--official-batch"),
+    ):
         with pytest.raises(UserError, match=f"{flag} of at least 1, got 0"):
             Settings(**{name: 0})
     for kind in KINDS:

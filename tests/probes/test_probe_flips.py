@@ -91,9 +91,9 @@ def test_the_health_of_every_search_is_told(result: Flips) -> None:
     assert ascent["gain"]["images"] == 6 * len(EPS)  # it depends on eps
     official = result.health["tvat-official"]
     assert official["cosine"]["max"] < 0.5
-    assert official["norm_over_eps"]["max"] < 1 - 1e-3
+    assert 0 < official["norm_over_eps"]["max"] < 0.01
     assert official["unchanged"]["min"] > 0.2
-    assert len(official["warnings"]) == 2
+    assert len(official["warnings"]) == 3  # its size, its step and its direction
 
 
 def assert_equal(first: Flips, second: Flips) -> None:

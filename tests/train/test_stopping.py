@@ -128,7 +128,7 @@ def test_checkpoints_by_steps_and_by_minutes(tiny, scenes, folder, monkeypatch):
         honest(self)
 
     monkeypatch.setattr(session.History, "commit", spy)
-    values = {"steps_per_epoch": 5, "epochs": 1, "method": "supervised"}
+    values = {"warmup_steps": 5, "steps_per_epoch": 5, "epochs": 1, "method": "supervised"}
     train(tiny(**values, checkpoint_steps=2), scenes, folder)
     assert steps == [2, 4, 5, 6, 8, 10, 10]
     steps.clear()

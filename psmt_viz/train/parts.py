@@ -13,7 +13,7 @@ from psmt_viz.train.engine import Engine
 from psmt_viz.train.plan import Plan
 
 
-class Shares:
+class Parts:
     """Knows which images of a step's batch are computed here, and counts pixels over all of it.
 
     Args:
@@ -25,7 +25,7 @@ class Shares:
     def __init__(self, config: Config, plan: Plan, engine: Engine) -> None:
         self._config, self._plan, self._engine = config, plan, engine
 
-    def parts(self, batch: Batch, whole: int) -> dict[range, Batch]:
+    def cut(self, batch: Batch, whole: int) -> dict[range, Batch]:
         """Cuts this process's share of a batch: numbers of images in the whole batch -> those images.
 
         Args:
@@ -36,7 +36,7 @@ class Shares:
         first = range(self._engine.rank * count * size, whole, size)
         return {range(at, at + len(part.label)): part for at, part in zip(first, batch.parts(count), strict=False)}
 
-    def of(self, counts: Sequence[Tensor], parts: Iterable[range], whole: int) -> tuple[list[Tensor], Tensor]:
+    def weights(self, counts: Sequence[Tensor], parts: Iterable[range], whole: int) -> tuple[list[Tensor], Tensor]:
         """Returns what a pixel of each image weighs in a mean over the whole batch, and how many pixels count.
 
         The mean is over all pixels that count or, with `loss_mean="gpu"`, the mean of each group's own.
