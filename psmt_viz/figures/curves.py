@@ -146,7 +146,7 @@ def draw_miou(runs: Sequence[Curves], *, ax: Axes | None = None) -> Axes:
         _label_images(axes, runs)
         if len(runs) == 1 and (fall := fall_after_warmup(runs[0])) is not None:
             note = "teachers leave\ntheir warm-up"
-            axes.annotate(note, (fall.epoch, 100 * fall.lowest), xytext=(5, 0), textcoords="offset points", fontsize=6,
+            axes.annotate(note, (fall.epoch, 100 * fall.lowest), xytext=(22, 0), textcoords="offset points", fontsize=6,
                           color=shade(0.4), va="center")  # fmt: skip
         axes.set_ylabel("validation mIoU (%)")
         axes.grid(axis="y")
