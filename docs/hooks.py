@@ -22,7 +22,21 @@ from mkdocs.structure.pages import Page
 
 from psmt_viz.cli import app
 from psmt_viz.config import FIELDS, GROUPS, Config
-from psmt_viz.presets import PRESETS, RECIPES, SPLIT_SETTINGS
+from psmt_viz.presets import PRESETS, RECIPE_SETTINGS, RECIPES, SPLIT_SETTINGS
+
+_SAID = {
+    "labeled_stream": ("nothing", "draws the views of a labelled image once an epoch and replays them"),
+    "loss_mean": ("nothing", "each GPU takes the mean of its own images, and the gradients' mean is taken over GPUs"),
+    "teacher_start": ("nothing", "loads ImageNet weights into the student alone"),
+    "teacher_heads": ("nothing", "redraws the teachers' heads on several GPUs; on one they are torch's"),
+    "pseudo_labels": ("nothing", "leaves the teachers in training mode, so that their running statistics drift"),
+    "count_padding": ("nothing", "has no mask: padding teaches like any pixel"),
+    "ramp": ("Gaussian, exp(-5 (1 - t)^2)", "cosine, (1 - cos(pi t)) / 2"),
+    "noise": ("r is Gaussian", "uniform on [-0.5, 0.5)"),
+    "xi": ("a small random r, no number", "1e-6"),
+    "norm_floor": ("nothing", "1e-8, of a gradient that contains xi and one over the images of a call"),
+}
+"""Switch of the recipes -> what the supplement says of it, and what the published code does."""
 
 ROOT = Path(__file__).parent.parent
 COPIES = "repository"
@@ -179,12 +193,21 @@ def _preset_table(names: Sequence[str]) -> str:
 
 
 def recipes() -> str:
-    """Returns a table of every switch that a recipe sets, a column a recipe."""
+    """Returns tables of every switch that a recipe sets: what is said of it, what is done, what each recipe takes."""
     names = [field.name for group in GROUPS.values() for field in fields(group) if field.name in RECIPES["supplement"]]
+    if missing := set(names) ^ set(_SAID):
+        raise PluginError(f"what the supplement and the code say of {', '.join(sorted(missing))}")
     rows = [
-        (code(flag_of(name)), *(shown(recipe[name]) or "left out" for recipe in RECIPES.values())) for name in names
+        (code(flag_of(name)), *_SAID[name], *(shown(recipe[name]) or "left out" for recipe in RECIPES.values()))
+        for name in names
     ]
-    return table(("switch", *map(code, RECIPES)), rows)
+    headings = ("switch", "the supplement says", "the published code", *(f"recipe {code(name)}" for name in RECIPES))
+    own = [
+        (code(recipe), code(preset), ", ".join(f"{code(flag_of(name))} {shown(value)}" for name, value in more.items()))
+        for recipe, presets_of in RECIPE_SETTINGS.items()
+        for preset, more in presets_of.items()
+    ]
+    return f"{table(headings, rows)}\n\n{table(('recipe', 'with preset', 'sets as well'), own)}"
 
 
 def flag_of(setting: str) -> str:

@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from psmt_viz.figures.curves_words import fall_after_warmup
 from psmt_viz.figures.epochs import (
     by_name,
     draw_over,
+    images_seen,
     label_epochs,
     legend_below,
     legend_height,
@@ -107,7 +109,8 @@ def draw_miou(runs: Sequence[Curves], *, ax: Axes | None = None) -> Axes:
     runs stands where some are shorter. One name: each role has its colour, and the single teachers are thin lines
     without a band. Several names: each name has its colour, the roles keep their line styles, and the single teachers
     are left out. The axis of images counts every step as a whole one, those of the warm-up too; it is left out where
-    the images of a step are not known or runs differ in them.
+    the images of a step are not known or runs differ in them. A fall of a single run's ensemble after the warm-up is
+    named where it is (see `psmt_viz.figures.curves_words`).
 
     Args:
         runs: One or several runs; a role whose column is empty or missing is left out.
@@ -141,6 +144,10 @@ def draw_miou(runs: Sequence[Curves], *, ax: Axes | None = None) -> Axes:
         require(bool(axes.lines), "runs with scores", "none", "train for at least one epoch, or choose another run")
         label_epochs(axes)
         _label_images(axes, runs)
+        if len(runs) == 1 and (fall := fall_after_warmup(runs[0])) is not None:
+            note = "teachers leave\ntheir warm-up"
+            axes.annotate(note, (fall.epoch, 100 * fall.lowest), xytext=(5, 0), textcoords="offset points", fontsize=6,
+                          color=shade(0.4), va="center")  # fmt: skip
         axes.set_ylabel("validation mIoU (%)")
         axes.grid(axis="y")
         if alone:
@@ -160,21 +167,26 @@ def _add_roles_legend(ax: Axes, runs: int) -> None:
 
 def _label_images(ax: Axes, runs: Sequence[Curves]) -> None:
     """Adds the axis of images above, if epochs and steps have as many of them in all runs."""
-    sizes = {_images(run) for run in runs if len(run.metrics)}
-    of_step, of_epoch = sizes.pop()
-    if sizes or of_epoch == 0:
+    seen = images_seen(runs)
+    if seen.empty:
         return
-    thousands = bool(of_epoch * ax.get_xlim()[1] >= 2000)
-    scale = of_epoch / 1000 if thousands else of_epoch
-    above = ax.secondary_xaxis("top", functions=(partial(np.multiply, scale), partial(np.multiply, 1 / scale)))
+    of_step = next(run.images_per_step for run in runs if len(run.metrics))
+    epochs, images = np.r_[0, seen.index], np.r_[0, seen]
+    thousands = bool(_bent(ax.get_xlim()[1], epochs, images) >= 2000)
+    images = images / 1000 if thousands else images
+    # Epochs of a warm-up may be shorter than the others, so the two scales are not in one proportion.
+    above = ax.secondary_xaxis(
+        "top", functions=(partial(_bent, x=epochs, y=images), partial(_bent, x=images, y=epochs))
+    )
     above.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    above.set_xlabel(f"images seen{' (thousands)' * thousands}, {of_step} a step")
+    above.set_xlabel(f"images seen{' (thousands)' if thousands else ''}, {of_step} a step")
 
 
-def _images(run: Curves) -> tuple[int, float]:
-    """Images of a step and of an epoch; 0 where they are not known."""
-    steps = run.metrics["step"].iloc[-1] / run.metrics["epoch"].iloc[-1] if "step" in run.metrics else 0
-    return run.images_per_step, float(steps) * run.images_per_step
+def _bent(values: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Interpolates linearly between points, and goes on beyond the first and the last as beside them."""
+    slopes = np.diff(y) / np.diff(x)
+    place = np.clip(np.searchsorted(x, values, side="right") - 1, 0, len(slopes) - 1)
+    return y[place] + (np.asarray(values) - x[place]) * slopes[place]
 
 
 def draw_training(curves: Curves) -> Figure:

@@ -51,6 +51,25 @@ def over_seeds(runs: Sequence[Curves], column: str, *, scale: float = 1) -> pd.D
     return found.agg(["mean", "min", "max", "count"])
 
 
+def images_seen(runs: Sequence[Curves]) -> pd.Series:
+    """Returns the images seen by the end of each epoch, each step a whole one, those of the warm-up too.
+
+    Empty where they are not known, or runs differ in an epoch or in the images of a step.
+    """
+    nothing, found = pd.Series(dtype=float), dict[float, float]()
+    measured = [run for run in runs if len(run.metrics)]
+    if len({run.images_per_step for run in measured}) != 1:
+        return nothing
+    for run in measured:
+        if not run.images_per_step or "step" not in run.metrics:
+            return nothing
+        for epoch, step in zip(run.metrics["epoch"], run.metrics["step"], strict=True):
+            images = float(step) * run.images_per_step
+            if found.setdefault(float(epoch), images) != images:
+                return nothing
+    return pd.Series(found).sort_index()
+
+
 def draw_over(ax: Axes, found: pd.DataFrame, *, label: str, look: dict[str, Any], band: bool = True) -> None:
     """Draws what `over_seeds` returned: the mean, and where there are several runs a band from lowest to highest."""
     if found.empty:

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from psmt_viz.config import PAPER_EPS
 from psmt_viz.figures.kinds import OWN, add_warnings, judge_of, judged_by, look, ordered, ordered_judges
-from psmt_viz.figures.logzero import floor_of, label_axis, lifted
+from psmt_viz.figures.logzero import draw_upper_bounds, floor_of, label_axis, lifted, upper_bound_handle
 from psmt_viz.figures.style import DOUBLE, drawing_on, new_figure, percent, plain, require, shade, style
 from psmt_viz.results import Flips
 
@@ -44,7 +44,8 @@ def draw_flips(flips: Flips, *, judge: str = "student", ax: Axes | None = None) 
     """Draws the share of correct pixels that are flipped against eps, both on logarithmic axes, a line a kind.
 
     Bands are the interval of the table (flip_rate_low, flip_rate_high). A logarithmic axis has no zero: rates of 0
-    are drawn as hollow markers on a line of their own, labelled 0, at the bottom. A feature perturbation of its
+    are drawn as hollow markers on a line of their own, labelled 0, at the bottom, below a bar that ends at their upper
+    bound. A feature perturbation of its
     authors' own size is one large hollow marker, joined to nothing. A thin line marks the paper's eps = 2. Where eps
     and relative norm are proportional a second axis on top shows the relative norm.
 
@@ -158,6 +159,7 @@ def _draw_line(ax: Axes, rows: pd.DataFrame, measure: _Measure, floor: float, *,
     eps, values = rows["eps"].to_numpy(float), measure.of(rows)
     low, high, shown = (lifted(each, floor) for each in (measure.of(rows, "_low"), measure.of(rows, "_high"), values))
     gid = f"{kind}/{norm}"
+    draw_upper_bounds(ax, eps, values, measure.of(rows, "_high"), floor=floor, color=color, across=True)
     if norm == OWN:
         ax.vlines(eps, low, high, color=color, linewidth=0.8, gid=f"interval {gid}")
         ax.plot(eps, shown, color=color, marker=marker, markersize=_OWN_SIZE, gid=gid, **_hollow())
@@ -185,6 +187,8 @@ def _handles(table: pd.DataFrame) -> list[Line2D]:
         handles.append(
             Line2D([], [], color=shade(0.3), marker="o", markersize=_OWN_SIZE, label="authors' own size", **_hollow())
         )
+    if ((table["flip_rate"] <= 0) & (table["flip_rate_high"] > 0)).any():
+        handles.append(upper_bound_handle())
     return handles
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
@@ -16,7 +18,7 @@ def floor_of(values: Any) -> float:
     """Returns where zero is drawn: the decade below every finite value above zero."""
     array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     positive = array[np.isfinite(array) & (array > 0)]
-    # Without any, the interval's upper ends are zero as well only for resampled ones; any decade will do then.
+    # Without any, not even an upper bound is known; any decade will do then.
     return float(10.0 ** (np.floor(np.log10(positive.min())) - 1)) if len(positive) else 1e-3
 
 
@@ -24,6 +26,37 @@ def lifted(values: Any, floor: float) -> NDArray[np.float64]:
     """Returns the values as they are drawn: zero and less at the floor, what is not known (NaN) nowhere."""
     array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     return np.where(np.isnan(array), np.nan, np.where(array > 0, array, floor))
+
+
+def draw_upper_bounds(ax: Axes, place: Any, rate: Any, high: Any, *, floor: float, color: Any, across: bool) -> None:
+    """Draws how large each rate of 0 may be: a bar with a cap, from where zero is drawn up to its upper bound.
+
+    Args:
+        ax: Axes whose rates are on a logarithmic axis.
+        place: (N,) places on the other axis.
+        rate: (N,) rates; those above 0 are left out.
+        high: (N,) upper bounds; where there is none above 0, nothing is drawn.
+        floor: Where zero is drawn.
+        color: Colour of bar and cap.
+        across: Are rates on the y axis? Else on the x axis.
+    """
+    place, rate, high = (np.asarray(values, dtype=np.float64) for values in (place, rate, high))
+    zero = (rate <= 0) & (high > 0)
+    if not zero.any():
+        return
+    place, high = place[zero], high[zero]
+    (ax.vlines if across else ax.hlines)(place, floor, high, color=color, linewidth=0.9, gid="bar of a zero")
+    ends = (place, high) if across else (high, place)
+    ax.plot(*ends, color=color, **_cap("_" if across else "|"), gid="upper bound of a zero")
+
+
+def upper_bound_handle(*, across: bool = True) -> Line2D:
+    """Returns an entry for the legend of a figure with upper bounds of zeros."""
+    return Line2D([], [], color=shade(0.3), label="upper bound of 0", **_cap("_" if across else "|"))
+
+
+def _cap(marker: str) -> dict[str, Any]:
+    return {"linestyle": "", "marker": marker, "markersize": 6, "markeredgewidth": 1.2}
 
 
 def label_axis(axis: Axis, floor: float, *, zero: bool) -> None:

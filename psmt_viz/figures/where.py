@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from psmt_viz.figures.kinds import judge_of, judged_by, look, ordered, rows_at
-from psmt_viz.figures.logzero import floor_of, label_axis, lifted
+from psmt_viz.figures.logzero import draw_upper_bounds, floor_of, label_axis, lifted, upper_bound_handle
 from psmt_viz.figures.pictures import shares_colormap, write_shares
 from psmt_viz.figures.style import DOUBLE, keep_margin, new_figure, plain, require, shade, style
 from psmt_viz.results import Flips
@@ -28,7 +28,8 @@ _RATES = ["flip_rate", "flip_rate_low", "flip_rate_high"]
 def draw_where(flips: Flips, *, eps: float = 2.0, judge: str = "student", kinds: Sequence[str] = WHERE_KINDS) -> Figure:
     """Draws the flip rate by class, by distance to the nearest other class and by confidence, and what flips become.
 
-    Rates are on logarithmic axes with 0 on a line of its own; bars are 95 % intervals. Bins and classes without
+    Rates are on logarithmic axes with 0 on a line of its own; bars are 95 % intervals, that of a zero with a cap at its
+    upper bound. Bins and classes without
     correct pixels are left out. The confusion is T-VAT's, or VAT's where there is no T-VAT, in % of all its flips.
 
     Args:
@@ -51,7 +52,8 @@ def draw_where(flips: Flips, *, eps: float = 2.0, judge: str = "student", kinds:
     by_class, by_distance, by_confidence = (
         _chosen(table, eps, judge, kinds) for table in (flips.by_class, flips.by_distance, flips.by_confidence)
     )
-    floor = floor_of(100 * pd.concat([by_class, by_distance, by_confidence])[_RATES])
+    drawn = pd.concat([by_class, by_distance, by_confidence])
+    floor = floor_of(100 * drawn[_RATES])
     names = list(
         dict.fromkeys(pd.concat([flips.by_class["class"], *(flips.confusion[end] for end in _ENDS)]).astype(str))
     )
@@ -70,6 +72,8 @@ def draw_where(flips: Flips, *, eps: float = 2.0, judge: str = "student", kinds:
             Line2D([], [], color=look(kind).color, marker=look(kind).marker, label=look(kind).title)
             for kind in ordered(by_class["kind"])
         ]
+        if ((drawn["flip_rate"] <= 0) & (drawn["flip_rate_high"] > 0)).any():
+            handles.append(upper_bound_handle())
         figure.legend(handles=handles, loc="outside upper center", ncols=6, title=f"eps = {eps:g}, {judged_by(judge)}")
     return figure
 
@@ -100,6 +104,8 @@ def _draw_rates(ax: Axes, table: pd.DataFrame, floor: float, *, across: bool = T
         _, color, marker, _ = look(kind)
         hollow = [shade(1) if value else color for value in rows["flip_rate"] == 0]
         (ax.vlines if across else ax.hlines)(place, low, high, color=color, linewidth=0.9, gid=f"interval {kind}")
+        bounds = (100 * rows[column] for column in ("flip_rate", "flip_rate_high"))
+        draw_upper_bounds(ax, place, *bounds, floor=floor, color=color, across=across)
         ax.scatter(*((place, rate) if across else (rate, place)), marker=marker, s=14, facecolors=hollow,
                    edgecolors=color, linewidths=0.8, zorder=3, gid=kind)  # fmt: skip
     zero = bool((table[_RATES] <= 0).any(axis=None))

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
 from psmt_viz.models.roles import Roles
-from psmt_viz.probes.bootstrap import Bootstrap, share
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import PANELS, Layer, PixelSample, sample_pixels
+from psmt_viz.probes.shares import share
 from psmt_viz.probes.thumbnails import thumbnails
 from psmt_viz.probes.tsne_map import Layout, Neighbors, extent, lay_out
 from psmt_viz.results import PixelEmbedding, overlap
@@ -106,7 +106,7 @@ def embed_pixels(
         "margin": margin,
         "neighbors": neighbors,
         "seed": seed,
-        **_flips(sample, seed),
+        **_flips(sample),
         "perplexity_asked": perplexity,
         **used,
         **({} if layout == "separate" else {"median_move": _moves(coordinates)}),
@@ -131,16 +131,15 @@ def _table(sample: PixelSample, coordinates: Mapping[str, NDArray[np.float64]]) 
     )
 
 
-def _flips(sample: PixelSample, seed: int) -> dict[str, Any]:
-    """Counts the flips of each panel, those of both and of one alone; intervals resample the pixels' images.
+def _flips(sample: PixelSample) -> dict[str, Any]:
+    """Counts the flips of each panel, those of both and of one alone; intervals are over the pixels' images.
 
     Before a perturbation nothing is flipped, by choice of the pixels, so that there is no interval.
     """
     _, image = np.unique(sample.image, return_inverse=True)
     wrong = {panel: sample.prediction[panel] != sample.label for panel in PANELS}
     pixels = np.bincount(image)
-    bootstrap = Bootstrap(len(pixels), seed=seed)
-    found = {panel: share(bootstrap, np.bincount(image, weights=wrong[panel]), pixels) for panel in PANELS[1:]}
+    found = {panel: share(np.bincount(image, weights=wrong[panel]), pixels) for panel in PANELS[1:]}
     return {
         "flipped": {panel: int(values.sum()) for panel, values in wrong.items()},
         "flipped_by": {by: int(values.sum()) for by, values in overlap(wrong["vat"], wrong["tvat"]).items()},

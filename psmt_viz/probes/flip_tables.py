@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from psmt_viz.config import Norm
 from psmt_viz.errors import UserError
 from psmt_viz.metrics import mean_iou
-from psmt_viz.probes.bootstrap import Bootstrap, share
+from psmt_viz.probes.bootstrap import Bootstrap
+from psmt_viz.probes.shares import paired_difference, share
 from psmt_viz.probes.strata import CONFIDENCE_EDGES, DISTANCE_EDGES, bins_of
 from psmt_viz.probes.tally import Counts, Tally
 from psmt_viz.results import Flips
@@ -30,14 +31,14 @@ _CONFUSION = (*_KEY, "truth", "prediction", "pixels")
 
 
 class FlipTables:
-    """Tables of what was tallied, all with intervals over the same resamples of images.
+    """Tables of what was tallied, all with intervals over images.
 
     Args:
         tallies: Kind, size and judge -> what was counted.
         clean: Judge -> confusion matrix before any perturbation.
         classes: Names in the order of their ids.
         norm: What eps bounds.
-        seed: Seed of the resampling.
+        seed: Seed of the resampling behind the intervals of KL.
     """
 
     def __init__(
@@ -83,12 +84,12 @@ class FlipTables:
         if not correct.sum():
             fix = "train the run for longer, or check the data"
             raise UserError(f"pixels that {judge} predicts correctly", "none", fix)
-        kl = self._bootstrap.ratio(np.array(tally.kl), np.ones(len(tally.kl)))
+        kl = self._bootstrap.mean(np.array(tally.kl))
         return {
             "relative_norm": float(np.mean(tally.relative_norm)),
-            **_shares(self._bootstrap, flipped, correct),
+            **_shares(flipped, correct),
             "kl": float(kl.value),
-            "kl_low": max(0.0, float(kl.low)),
+            "kl_low": float(np.maximum(kl.low, 0)),
             "kl_high": float(kl.high),
             "kl_per_pixel": float(np.sum(tally.kl) / np.sum(tally.pixels)),
             "miou": mean_iou(np.asarray(tally.matrix)),
@@ -107,7 +108,7 @@ class FlipTables:
                 if other is None or kind == against or size is None:
                     continue
                 correct, flipped = _totals(tally)
-                found = self._bootstrap.ratio(flipped - _totals(other)[1], correct)
+                found = paired_difference(flipped, _totals(other)[1], correct)
                 difference = {
                     "against": against,
                     "difference": float(found.value),
@@ -122,7 +123,7 @@ class FlipTables:
         rows = []
         for cell, tally in self._tallies.items():
             correct, flipped = _stack(tally.correct, stratum), _stack(tally.flipped, stratum)
-            shares = _shares(self._bootstrap, flipped, correct)
+            shares = _shares(flipped, correct)
             counts = {"correct_pixels": correct.sum(axis=0), "flipped_pixels": flipped.sum(axis=0)}
             rows.append(pd.DataFrame(labels).assign(**counts, **shares).assign(**self._key(cell)))
         table = pd.concat(rows, ignore_index=True)
@@ -146,6 +147,6 @@ def _totals(tally: Tally) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return _stack(tally.correct, "class").sum(axis=1), _stack(tally.flipped, "class").sum(axis=1)
 
 
-def _shares(bootstrap: Bootstrap, flipped: NDArray[np.int64], correct: NDArray[np.int64]) -> dict[str, Any]:
-    rate = share(bootstrap, flipped, correct)
+def _shares(flipped: NDArray[np.int64], correct: NDArray[np.int64]) -> dict[str, Any]:
+    rate = share(flipped, correct)
     return {"flip_rate": rate.value[()], "flip_rate_low": rate.low[()], "flip_rate_high": rate.high[()]}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 
 import pandas as pd
 
 from psmt_viz.figures.curves import FORMS, ramp_lines
-from psmt_viz.figures.epochs import by_name, over_seeds
+from psmt_viz.figures.epochs import by_name, images_seen, over_seeds
 from psmt_viz.figures.style import ROLE_LABELS, line_colors, role_color
 from psmt_viz.report.themes import both, greys
 from psmt_viz.results import ROLES, Curves, Training
@@ -32,8 +32,8 @@ class Series:
     width: float
     table: pd.DataFrame
     """mean, min, max and count, by epoch or iteration."""
-    images_per_epoch: float = 0
-    """0 where it is not known."""
+    images: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
+    """Images seen by epoch; empty where they are not known."""
 
     @property
     def band(self) -> bool:
@@ -139,17 +139,8 @@ def _series(runs: Sequence[Curves], lines: Sequence[_Line], *, scale: float) -> 
                 dash=line.dash,
                 width=line.width,
                 table=table,
-                images_per_epoch=_images_per_epoch(group),
+                images=images_seen(group),
             )
-
-
-def _images_per_epoch(runs: Sequence[Curves]) -> float:
-    """Returns the images of an epoch, each step a whole one; 0 where they are not known or seeds differ in them."""
-    found = set()
-    for run in runs:
-        steps = run.metrics["step"].iloc[-1] / run.metrics["epoch"].iloc[-1] if len(run.metrics) else 0
-        found.add(float(steps) * run.images_per_step)
-    return found.pop() if len(found) == 1 else 0.0
 
 
 def _ramp_chart(run: Curves) -> Chart:

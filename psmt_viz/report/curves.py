@@ -21,6 +21,7 @@ from bokeh.models import (
 )
 from bokeh.models.annotations.geometry import Span
 
+from psmt_viz.figures.curves_words import fall_after_warmup
 from psmt_viz.figures.epochs import by_name
 from psmt_viz.report.charts import Chart, Series, make_charts
 from psmt_viz.report.documents import Paint, document_json, new_plot
@@ -41,14 +42,14 @@ def curves_section(saved: Saved) -> Section | None:
     over_epochs = [series for chart in charts if chart.over == "epoch" for series in chart.series]
     facts = {
         "charts": charts,
-        "by_images": all(series.images_per_epoch > 0 for series in over_epochs),
+        "by_images": all(len(series.images) for series in over_epochs),
         "plots_json": json_text(_plots_json(charts)),
         "facts_json": json_text([_chart_facts(chart) for chart in charts]),
     }
     return Section(
         id="curves",
         title="Training curves",
-        paragraphs=(_words(saved.training.runs),),
+        paragraphs=(_words(saved.training.runs), *_falls(saved.training.runs)),
         tables=tuple(_epoch_tables(saved.training.runs)),
         part="curves.html",
         facts=facts,
@@ -61,6 +62,13 @@ def _words(runs: Sequence[Curves]) -> str:
     if len({run.name for run in runs}) < len(runs):
         words += " Of several seeds the line is the mean, and the band reaches from the lowest to the highest."
     return words
+
+
+def _falls(runs: Sequence[Curves]) -> Iterator[str]:
+    """Yields a sentence for each run whose ensemble falls after the warm-up."""
+    for run in runs:
+        if (fall := fall_after_warmup(run)) is not None:
+            yield fall.words() if len(runs) == 1 else f"{run.name}: {fall.words()}"
 
 
 def _plots_json(charts: Sequence[Chart]) -> dict[str, Any]:
@@ -103,8 +111,8 @@ def _add_series(plot: Plot, series: Series, name: str, over: str) -> list[Paint]
     table = series.table
     columns: dict[str, Any] = {over: table.index.to_numpy(np.float64), "mean": table["mean"].to_numpy(np.float64)}
     columns |= {end: table[end].to_numpy(np.float64) for end in ("min", "max")}
-    if series.images_per_epoch > 0:
-        columns["images"] = columns["epoch"] * series.images_per_epoch
+    if len(series.images):
+        columns["images"] = series.images.reindex(table.index).to_numpy(np.float64)
     source = ColumnDataSource(columns, name=name)
     paints = []
     if series.band:

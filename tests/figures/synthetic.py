@@ -153,7 +153,8 @@ def _counted(rate, correct, wide=0.25):
     wrong = int(min(rate, 0.6) * correct)
     share = wrong / correct if correct else np.nan
     row = {"correct_pixels": correct, "flipped_pixels": wrong, "flip_rate": share}
-    return row | {"flip_rate_low": (1 - wide) * share, "flip_rate_high": (1 + wide) * share}
+    high = (1 + wide) * share if wrong or not correct else 11 / correct
+    return row | {"flip_rate_low": (1 - wide) * share, "flip_rate_high": high}
 
 
 def flips(

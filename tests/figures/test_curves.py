@@ -12,6 +12,7 @@ from matplotlib.text import Text
 
 from psmt_viz.errors import UserError
 from psmt_viz.figures import draw_miou, draw_ramp_up, draw_training
+from psmt_viz.figures.curves_words import Fall, fall_after_warmup
 from psmt_viz.figures.style import DARK_PAPER, ROLE_COLORS, ROLE_LINES, style
 from psmt_viz.results import ROLES
 
@@ -229,3 +230,55 @@ def test_training_before_the_first_epoch_and_without_columns_draws():
 
 def test_roles_differ_in_colour_and_line():
     assert len(set(ROLE_COLORS.values())) == len({str(line) for line in ROLE_LINES.values()}) == 4
+
+
+def test_images_follow_epochs_of_other_lengths():
+    """A warm-up of 20 steps, then epochs of 40: 320 images by the first epoch, 960 by the second."""
+    metrics = synthetic.curves(4).metrics.assign(step=[20, 60, 100, 140])
+    ax = draw_miou([replace(synthetic.curves(4), metrics=metrics)])
+    ax.figure.draw_without_rendering()
+    (above,) = ax.child_axes
+    places = [above.transData.transform((images / 1000, 0))[0] for images in (160, 320, 640, 960, 2240)]
+    epochs = [ax.transData.inverted().transform((place, 0))[0] for place in places]
+    assert epochs == pytest.approx([0.5, 1, 1.5, 2, 4])
+
+
+def falling(scores, warmup=2):
+    metrics = synthetic.curves(len(scores)).metrics.assign(miou_ensemble=scores)
+    metrics.loc[: warmup - 1, "loss_unsup"] = np.nan
+    return replace(synthetic.curves(len(scores)), metrics=metrics)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.3, 0.5, 0.4, 0.2, 0.4, 0.5, 0.6], (4, 0.5, 0.2, 6)),
+        ([0.3, 0.5, 0.4, 0.2, 0.4, 0.45], (4, 0.5, 0.2, None)),
+        ([0.3, 0.5, 0.41, 0.45, 0.6], None),  # less than a fifth
+        ([0.6, 0.5, 0.45, 0.6], None),
+    ],
+)
+def test_a_fall_after_the_warm_up_is_found(scores, expected):
+    found = fall_after_warmup(falling(scores))
+    assert found == (
+        None if expected is None else Fall(**dict(zip(("epoch", "before", "lowest", "back"), expected, strict=True)))
+    )
+    if found is not None:
+        assert "falls from 50.0 to 20.0 % in epoch 4" in found.words()
+        assert ("is back in epoch 6" if expected[3] else "does not come back") in found.words()
+
+
+def test_without_teachers_or_a_warm_up_nothing_falls():
+    assert fall_after_warmup(falling([0.5, 0.2, 0.5], warmup=0)) is None
+    assert fall_after_warmup(falling([0.5, 0.2, 0.5], warmup=3)) is None
+    assert fall_after_warmup(synthetic.curves(5, supervised=True)) is None
+
+
+def test_a_fall_is_named_where_it_is():
+    def notes(*runs):
+        return [text for text in draw_miou(runs).texts if "warm-up" in text.get_text()]
+
+    (note,) = notes(falling([0.3, 0.5, 0.4, 0.2, 0.4, 0.5, 0.6]))
+    assert note.xy == (4, pytest.approx(20))
+    assert notes(falling([0.3, 0.5, 0.45, 0.6])) == []
+    assert notes(*[falling([0.3, 0.5, 0.2, 0.6])] * 2) == []

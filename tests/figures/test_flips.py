@@ -51,6 +51,31 @@ def test_zero_is_hollow_on_a_line_that_is_labelled_zero():
     assert ax.get_ylim()[0] < floor
 
 
+def test_no_flip_has_a_bar_from_zero_to_its_upper_bound():
+    flips = synthetic.flips(("vat", "tvat-official"))
+    ax = draw_flips(flips)
+    rows = flips.flips.query("kind == 'tvat-official' and flip_rate == 0")
+    assert len(rows) == 2
+    caps = line(ax, "upper bound of a zero")
+    np.testing.assert_allclose(caps.get_xdata(), rows["eps"])
+    np.testing.assert_allclose(caps.get_ydata(), 100 * rows["flip_rate_high"])
+    (bars,) = [item for item in ax.collections if item.get_gid() == "bar of a zero"]
+    floor = line(ax, "zero").get_ydata()[0]
+    for bar, eps, high in zip(bars.get_segments(), rows["eps"], rows["flip_rate_high"], strict=True):
+        np.testing.assert_allclose(bar, [[eps, floor], [eps, 100 * high]])
+    assert ax.get_legend().get_texts()[-1].get_text() == "upper bound of 0"
+    without = draw_flips(synthetic.flips(("vat",)))
+    assert "upper bound of 0" not in [text.get_text() for text in without.get_legend().get_texts()]
+    assert not [item for item in without.lines if item.get_gid() == "upper bound of a zero"]
+
+
+def test_an_upper_bound_that_is_not_known_is_not_drawn():
+    flips = synthetic.flips(("vat", "tvat-official"))
+    ax = draw_flips(replace(flips, flips=flips.flips.assign(flip_rate_low=np.nan, flip_rate_high=np.nan)))
+    assert not [item for item in ax.lines if item.get_gid() == "upper bound of a zero"]
+    assert len(line(ax, "zero").get_xdata()) == 2
+
+
 def test_a_sweep_without_any_flip_draws():
     flips = synthetic.flips(("vat",))
     table = flips.flips.assign(flip_rate=0.0, flip_rate_low=0.0, flip_rate_high=0.0)
@@ -117,7 +142,7 @@ def test_the_authors_own_size_is_a_large_hollow_marker_joined_to_nothing():
 
 def test_kinds_have_their_own_look_and_one_order():
     ax = draw_flips(synthetic.flips(reversed(synthetic.KINDS)))
-    handles = ax.get_legend().legend_handles[:-1]
+    handles = ax.get_legend().legend_handles[: len(synthetic.KINDS)]
     drawn = [line(ax, f"{kind}/image") for kind in synthetic.KINDS]
     assert [item.get_color() for item in handles] == [item.get_color() for item in drawn]
     for part in ("get_color", "get_marker"):
@@ -135,7 +160,8 @@ def test_the_sweep_has_flips_and_divergence_and_one_legend():
     assert band.get_paths()[0].vertices[:, 1].max() == pytest.approx(rows["kl_high"].max())
     assert "nats" in divergence.get_ylabel()
     assert len(figure.legends) == 1 and rates.get_legend() is None
-    assert len(figure.legends[0].get_texts()) == 12
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(texts) == 13 and texts[-2:] == ["authors' own size", "upper bound of 0"]
     assert figure.get_size_inches()[0] == pytest.approx(174 / 25.4)
 
 

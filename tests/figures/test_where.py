@@ -39,7 +39,7 @@ def test_rates_and_intervals_are_those_of_the_table(panel, name):
         assert to_hex(points.get_edgecolor()[0]).upper() == look(kind).color
         # Each kind beside its label: place i is that of label i.
         np.testing.assert_array_equal(np.round(points.get_offsets()[:, 1 - value]), np.arange(len(rows)))
-    assert {item.get_gid() for item in ax.collections} == {
+    assert {item.get_gid() for item in ax.collections} - {"bar of a zero"} == {
         text for kind in ("vat", "tvat", "random") for text in (kind, f"interval {kind}")
     }
 
@@ -69,6 +69,21 @@ def test_no_flip_is_hollow_on_the_line_of_zero():
     assert to_hex(vat.get_facecolor()[0]).upper() == look("vat").color
     texts = dict(zip(ax.get_yticks(), labels(ax.yaxis), strict=True))
     assert [text for value, text in texts.items() if np.isclose(value, level)] == ["0"]
+
+
+@pytest.mark.parametrize(("table", "panel"), [("by_distance", 2), ("by_confidence", 3), ("by_class", 0)])
+def test_no_flip_has_a_bar_that_ends_at_its_upper_bound(table, panel):
+    flips = synthetic.flips(("vat", "random"))
+    rows = getattr(flips, table).copy()
+    rows.loc[rows["kind"] == "random", ["flip_rate", "flip_rate_low"]] = 0.0
+    figure = draw_where(replace(flips, **{table: rows}))
+    ax = figure.axes[panel]
+    (caps,) = [item for item in ax.lines if item.get_gid() == "upper bound of a zero"]
+    drawn = rows.query("kind == 'random' and eps == 2 and norm == 'image' and correct_pixels > 0")
+    ends = caps.get_xdata() if table == "by_class" else caps.get_ydata()
+    np.testing.assert_allclose(ends, 100 * drawn["flip_rate_high"])
+    assert (np.asarray(ends) > 0).all()
+    assert figure.legends[0].get_texts()[-1].get_text() == "upper bound of 0"
 
 
 @pytest.mark.parametrize(("kinds", "drawn"), [(("vat", "tvat"), "tvat"), (("vat", "random"), "vat"), (("pgd",), "pgd")])

@@ -21,6 +21,7 @@ from psmt_viz.probes.embedding import embed_pixels
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import sample_pixels
+from psmt_viz.probes.shares import share
 from psmt_viz.probes.tsne_map import lay_out
 from psmt_viz.results import PixelEmbedding
 
@@ -90,27 +91,12 @@ def test_what_was_asked_and_what_was_used(bundle: PSMT, result: PixelEmbedding) 
 
 
 def test_flips_have_the_interval_over_images(result: PixelEmbedding) -> None:
-    """By a plain studentised bootstrap with a loop over resamples; the draws differ, so to a third of the width."""
     pixels, facts = result.pixels, result.parameters
     for panel in ("vat", "tvat"):
         wrong = (pixels[f"pred_{panel}"] != pixels["label"]).groupby(pixels["image"]).sum().to_numpy(float)
-        total = pixels.groupby("image").size().to_numpy(float)
-        rate = wrong.sum() / total.sum()
-
-        def error(above: np.ndarray, below: np.ndarray) -> float:
-            own = above.sum() / below.sum()
-            return float(np.sqrt(((above - own * below) ** 2).sum()) / below.sum())
-
-        rng, scores = np.random.default_rng(1), []
-        for _ in range(4000):
-            drawn = rng.integers(0, len(total), len(total))
-            spread = error(wrong[drawn], total[drawn])
-            if spread > 0.1 * error(wrong, total):
-                scores.append((wrong[drawn].sum() / total[drawn].sum() - rate) / spread)
-        low, high = (rate - np.quantile(scores, level) * error(wrong, total) for level in (0.975, 0.025))
-        width = high - low
-        assert facts["flip_rate_low"][panel] == pytest.approx(max(low, 0), abs=width / 3)
-        assert facts["flip_rate_high"][panel] == pytest.approx(min(high, 1), abs=width / 3)
+        rate, low, high = share(wrong, pixels.groupby("image").size().to_numpy(float))
+        assert facts["flip_rate_low"][panel] == pytest.approx(float(low), rel=1e-9)
+        assert facts["flip_rate_high"][panel] == pytest.approx(float(high), rel=1e-9)
         assert facts["flip_rate_low"][panel] < rate < facts["flip_rate_high"][panel]
 
 

@@ -13,6 +13,7 @@ from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import FEATURE_KINDS, KINDS
 from psmt_viz.probes.bootstrap import Bootstrap
 from psmt_viz.probes.flips import flips
+from psmt_viz.probes.shares import paired_difference, share
 from psmt_viz.results import Flips
 
 REFERENCED = ("vat", "tvat", "teacher2", "pgd", "random", "dropout", "feature-noise")
@@ -37,14 +38,13 @@ def test_each_row_equals_a_direct_computation(
     assert (found["correct_pixels"], found["flipped_pixels"]) == (correct.sum(), flipped.sum())
     assert found["flip_rate"] == pytest.approx(flipped.sum() / correct.sum(), rel=1e-12)
     assert found["images"] == 6
-    boot = Bootstrap(6, seed=SEED)
-    value, low, high = boot.ratio(flipped, correct)
-    assert found["flip_rate_low"] == pytest.approx(max(0, low), rel=1e-9)
-    assert found["flip_rate_high"] == pytest.approx(min(1, high), rel=1e-9)
+    value, low, high = share(flipped, correct)
+    assert found["flip_rate_low"] == pytest.approx(float(low), rel=1e-9)
+    assert found["flip_rate_high"] == pytest.approx(float(high), rel=1e-9)
     # In float64, from softmax; the probe has float32.
     kl = np.array([row["kl"] for row in rows])
     assert found["kl"] == pytest.approx(kl.mean(), rel=1e-3, abs=1e-4)
-    value, low, high = boot.ratio(kl, np.ones(6))
+    value, low, high = Bootstrap(6, seed=SEED).mean(kl)
     assert found["kl_low"] == pytest.approx(max(0, low), rel=1e-2, abs=1e-2 * float(value))
     assert found["kl_high"] == pytest.approx(high, rel=1e-2)
     assert found["kl_per_pixel"] == pytest.approx(kl.sum() / sum(row["label"].size for row in rows), rel=1e-3)
@@ -76,7 +76,6 @@ def test_each_stratum_equals_a_direct_count(
     # A confidence within rounding of an edge may lie on either side of it.
     edges = np.array(CONFIDENCES[1:-1])
     doubtful = sum((abs(row["confidence"][..., None] - edges) < 1e-6).sum() for row in rows)
-    boot = Bootstrap(6, seed=SEED)
     for name, masks in strata.items():
         found = pick(getattr(result, name), kind, judge, eps)
         assert len(found) == len(masks)
@@ -89,17 +88,17 @@ def test_each_stratum_equals_a_direct_count(
             if not correct.sum():
                 assert all(math.isnan(row[f"flip_rate{end}"]) for end in ("", "_low", "_high"))
                 continue
-            value, low, high = boot.ratio(flipped, correct)
-            assert row["flip_rate"] == pytest.approx(float(value), rel=1e-12)
-            assert row["flip_rate_low"] == pytest.approx(max(0, low), rel=1e-9, abs=1e-15)
-            assert row["flip_rate_high"] == pytest.approx(min(1, high), rel=1e-9, abs=1e-15)
-    expected: dict[tuple[str, str], int] = {}
+            ends = share(flipped, correct)
+            assert row["flip_rate"] == pytest.approx(flipped.sum() / correct.sum(), rel=1e-12)
+            expected = pytest.approx([float(ends.low), float(ends.high)], rel=1e-9, abs=1e-15, nan_ok=True)
+            assert [row["flip_rate_low"], row["flip_rate_high"]] == expected
+    pairs: dict[tuple[str, str], int] = {}
     for row in rows:
         for truth, after in zip(row["label"][row["flipped"]], row["now"][row["flipped"]], strict=True):
             pair = classes[truth], classes[after]
-            expected[pair] = expected.get(pair, 0) + 1
+            pairs[pair] = pairs.get(pair, 0) + 1
     found = pick(result.confusion, kind, judge, eps)
-    assert dict(zip(zip(found["truth"], found["prediction"], strict=True), found["pixels"], strict=True)) == expected
+    assert dict(zip(zip(found["truth"], found["prediction"], strict=True), found["pixels"], strict=True)) == pairs
 
 
 @pytest.mark.parametrize("judge", JUDGES)
@@ -107,15 +106,13 @@ def test_each_stratum_equals_a_direct_count(
 def test_differences_are_of_the_same_images_and_pixels(
     reference: Reference, result: Flips, eps: float, judge: str
 ) -> None:
-    boot = Bootstrap(6, seed=SEED)
     for kind in REFERENCED:
         for against in ("vat", "random"):
             if kind == against:
                 continue
             (found,) = pick(result.paired, kind, judge, eps).query("against == @against").to_dict("records")
             one, other = (reference.measured(each, eps, judge) for each in (kind, against))
-            difference = counts(one, "flipped") - counts(other, "flipped")
-            value, low, high = boot.ratio(difference, counts(one, "right"))
+            value, low, high = paired_difference(counts(one, "flipped"), counts(other, "flipped"), counts(one, "right"))
             expected = pytest.approx([float(value), float(low), float(high)], rel=1e-9, abs=1e-15)
             assert [found["difference"], found["difference_low"], found["difference_high"]] == expected
             assert found["images"] == 6

@@ -67,6 +67,10 @@ def test_rates_lie_in_their_intervals(result: Flips) -> None:
         table = getattr(result, name).dropna(subset="flip_rate")
         assert (table["flip_rate_low"] <= table["flip_rate"] + 1e-12).all()
         assert (table["flip_rate"] <= table["flip_rate_high"] + 1e-12).all()
+        none = table[table["flipped_pixels"] == 0]
+        assert (none["flip_rate_low"] == 0).all() and (none["flip_rate_high"] > 1 / none["correct_pixels"]).all()
+    assert (result.by_confidence["flipped_pixels"] == 0).any()
+    assert (result.paired["difference_low"] < result.paired["difference_high"]).all()
     assert (result.flips["kl_low"] <= result.flips["kl"]).all()
     assert (result.flips["kl"] <= result.flips["kl_high"]).all()
 
