@@ -19,6 +19,8 @@ from published.report import Report
 BATCHES = 20_000
 _FINE = 1 << 40
 """Side of an image so large that a box in it shows its share of the side."""
+_UNIONS = 20_000
+"""Images at most whose boxes are laid on a grid."""
 
 Numbers = NDArray[np.float64]
 
@@ -107,7 +109,9 @@ def _compare_one(report: Report, drawn: Drawn, crop: int, batch: int, stated: No
         compare_values(report, f"voc boxes: centre {name}", centre[..., axis].ravel() / crop, summary)
     ends = zip((centre.min() / crop, centre.max() / crop), stated["smallest_and_largest_centre"].numbers(), strict=True)
     off = [(name, abs(a - b)) for name, (a, b) in zip(("smallest", "largest"), ends, strict=True)]
-    report.worst("voc boxes: smallest and largest centre", off, 0)
+    # Few draws need not meet the ends of the range; all of 10 expected ones miss an end once in 22,000 times.
+    missed = 10 * (crop - crop // 8) // stated["centre_row_over_crop"]["n"].integer(1)
+    report.worst("voc boxes: smallest and largest centre", off, missed / crop)
     cut = ((centre - half < 0) | (centre + half > crop)).any(axis=-1)
     others = stated["lambda"]["n"].integer(1)
     alike = (corners == corners[:, :1]).all(axis=(1, 2)) if batch > 1 else np.zeros(1, bool)
@@ -135,7 +139,7 @@ def _compare_three(report: Report, drawn: Drawn, crop: int, batch: int, stated: 
     compare_values(report, f"{piece}: area", area.ravel(), stated["box_area"])
     compare_values(report, f"{piece}: sum of the areas", area.sum(axis=1).ravel(), stated["sum_of_three_areas"])
     union = stated["union_of_three_(100x100_grid)"]
-    covered = _union(drawn.corners[: union["n"].integer(1) // batch + 1], crop)
+    covered = _union(drawn.corners[: min(union["n"].integer(1), _UNIONS) // batch + 1], crop)
     compare_values(report, f"{piece}: area of their union", covered, union)
     ratio = sides.max(axis=-1) / sides.min(axis=-1).clip(min=1)
     compare_values(report, f"{piece}: long over short side", ratio.ravel(), stated["long_over_short_side"])

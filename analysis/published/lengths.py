@@ -29,6 +29,8 @@ def check_lengths(document: Node, report: Report) -> None:
             for key in found
             if row.get(key) is not None and found[key] != row[key].number()
         ]
+        if resolve(config.replace({"drop_last": None}), split) != plan:
+            wrong.append("other lengths where drop_last is left to the product")
         report.judge(f"{name}: lengths", len(wrong), 0, "; ".join(wrong))
         rates = [(key, relative(value, row[key].number())) for key, value in _rates(config, plan, row) if row.get(key)]
         report.worst(f"{name}: learning rates", rates, _RATE)

@@ -11,8 +11,8 @@ from published.report import Report, relative
 from published.validation import stated_logits
 from published.weights import WeightRule, filled, imported
 
-_FLOAT32 = 1e-4
-"""Beyond float32's rounding in a network of this depth; no tolerance is stated with these files."""
+_FLOAT32 = 1e-5
+"""Ten times float32's rounding in networks of this depth; these files state no tolerance."""
 
 
 @torch.no_grad()
