@@ -113,7 +113,8 @@ class Run:
             raise UserError(f"a run's facts in {path}", f"{error!r}", "restore the file or train again") from None
         if run.method_version != METHOD_VERSION and not run.imported:
             words = f"{folder} was trained with version {run.method_version} of the method, not {METHOD_VERSION}"
-            warnings.warn(f"{words}; the manual's page on training says what changed", stacklevel=2)
+            # Of one place, so that a command that opens the run several times says it once.
+            warnings.warn(f"{words}; the manual's page on training says what changed", stacklevel=1)
         return run
 
     def weights(self, which: str = "last") -> Path:

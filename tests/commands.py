@@ -20,7 +20,7 @@ QUICK = {
     "split": "1_2",
     "crop": "48",
     "long-side": "48 64",
-    "warmup-epochs": "1",
+    "warmup-steps": "2",
     "epochs": "2",
     "steps-per-epoch": "2",
     "batch-labeled": "2",

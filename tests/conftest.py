@@ -116,7 +116,7 @@ def psmt_run(blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def supervised_run(blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run without teachers, of 12 steps."""
-    short = {"method": "supervised", "warmup_epochs": 0, "epochs": 1, "steps_per_epoch": 12}
+    short = {"method": "supervised", "warmup_steps": 0, "epochs": 1, "steps_per_epoch": 12}
     return _trained(blocks_folder, tmp_path_factory.mktemp("runs") / "supervised", SETTINGS | short)
 
 

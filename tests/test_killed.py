@@ -33,7 +33,7 @@ KILLS, WRITES = 20, 8
 STEPS, EPOCH, EVERY = 40, 10, 3
 COMMAND = [
     *("train", "--preset", "scenes", "--device", "cpu", "--split", "1_16", "--crop", "48", "--long-side", "48", "64"),
-    *("--steps-per-epoch", str(EPOCH), "--warmup-epochs", "1", "--epochs", "3", "--ramp-epochs", "2"),
+    *("--steps-per-epoch", str(EPOCH), "--warmup-steps", str(EPOCH), "--epochs", "3", "--ramp-epochs", "2"),
     *("--batch-labeled", "2", "--batch-unlabeled", "2", "--confidence", "0", "--val-every", "2", "--lr", "0.02"),
     *("--aspp-channels", "8", "--aspp-rates", "1", "2", "--low-channels", "4", "--decoder-channels", "8"),
     *("--checkpoint-steps", str(EVERY), "--keep-last", "2"),

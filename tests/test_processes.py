@@ -30,7 +30,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 STEPS, CHECKPOINT = 60, 4
 SETTINGS = [
     *("--device", "cpu", "--split", "1_2", "--crop", "48", "--long-side", "48", "64", "--confidence", "0"),
-    *("--steps-per-epoch", "20", "--warmup-epochs", "1", "--epochs", "2", "--ramp-epochs", "1", "--val-every", "3"),
+    *("--steps-per-epoch", "20", "--warmup-steps", "20", "--epochs", "2", "--ramp-epochs", "1", "--val-every", "3"),
     *("--batch-labeled", "2", "--batch-unlabeled", "2", "--lr", "0.02", "--checkpoint-steps", str(CHECKPOINT)),
     *("--aspp-channels", "8", "--low-channels", "8", "--decoder-channels", "8"),
 ]

@@ -9,7 +9,7 @@ import pytest
 from evidence_grid import ALL, ARMS, BOTH, GRID, LABELS, Cell, cells, flip_epochs
 
 from psmt_viz.config import decisive
-from psmt_viz.presets import configure
+from psmt_viz.presets import RECIPES, configure
 
 EVERY = [cell for preset in GRID for cell in cells(preset)]
 
@@ -37,8 +37,8 @@ def test_arms_differ_in_nothing_but_the_method(preset):
         alike = []
         for cell in cells(preset, splits=[split], seeds=[1]):
             settings = decisive(cell.config())
-            recipe = ("ramp", "noise", "xi", "norm_floor", "teacher_start", "pseudo_labels", "count_padding")
-            for name in ("method", "perturbation", "labeled_stream", *recipe):
+            recipe = RECIPES["supplement"]
+            for name in ("method", "perturbation", *recipe):
                 del settings["method"][name]
             alike.append({name: value for name, value in settings.items() if name != "recipe"})
         assert len(alike) == 1 if split == ALL else len(alike) >= 2

@@ -176,7 +176,7 @@ def test_bad_requests_to_a_run(
 
 
 def test_fewer_than_five_classes(run: Run, blocks_folder: Path, tmp_path: Path) -> None:
-    small = flags(epochs="1", warmup_epochs="0", steps_per_epoch="1")
+    small = flags(epochs="1", warmup_steps="0", steps_per_epoch="1")
     chosen = ["--classes", "background", "red", "green", "blue"]
     assert run("train", "--data", blocks_folder, *chosen, *small, "--out", "four").status == 0
     refused(run("tsne", "four", "--n-pixels", "10", "--out", "out"), "5 classes with correct", "name fewer --classes")
