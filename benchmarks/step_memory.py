@@ -47,7 +47,7 @@ class Case:
             "batch_labeled": self.images,
             "batch_unlabeled": self.images,
             "accumulate": self.parts,
-            "warmup_epochs": 1,
+            "warmup_steps": 1,
             "steps_per_epoch": 1,
             "epochs": 1,
         }

@@ -255,10 +255,11 @@ class _Session:
 
 
 def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
-    if (run.folder / "config.json").exists() and not resume:
+    started = (run.folder / "config.json").exists()
+    if started and not resume:
         fix = "give --resume to go on with it, or another --out"
         raise UserError(f"no run in {run.folder}", "one that was started before", fix)
-    if resume and (run.folder / "config.json").exists() and Run.open(run.folder).imported:
+    if started and _before(run.folder).imported:
         raise UserError(f"a run that was trained here in {run.folder}", "imported weights", "give another --out")
     state = load_state(run.folder)
     if state is None:
@@ -268,7 +269,7 @@ def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
             DeepLabV3Plus(replace(run.config.model, pretrained=False), len(run.classes))
         run.write()
         return None
-    before = Run.open(run.folder)
+    before = _before(run.folder)
     if before.method_version != run.method_version:
         got, fix = f"version {before.method_version}", "give another --out and train it anew"
         raise UserError(f"a run of version {run.method_version} of the method in {run.folder}", got, fix)
@@ -277,6 +278,13 @@ def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
         fix = "repeat the first command with --resume, or give another --out"
         raise UserError(f"the settings and data that {run.folder} was started with", "others", fix)
     return state
+
+
+def _before(folder: Path) -> Run:
+    """Reads the run that is to go on; an earlier version of the method is refused, so the warning is not needed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Run.open(folder)
 
 
 def _tidy(folder: Path) -> None:
