@@ -1,10 +1,10 @@
 """Measures what one PS-MT step needs at crop 512, beside what `psmt-viz train --dry-run` foretells.
 
 Claim:    working through a batch in parts (`--accumulate`) lowers what a step needs, by less than the number of parts,
-          because weights, momentum and views remain; the estimate is 0.7 to 1.0 of what the process grows by.
+          because weights, momentum and views remain; the estimate is 0.7 to 0.9 of what the process grows by.
 Command:  python benchmarks/step_memory.py
           python benchmarks/step_memory.py --cases lite0-4 lite0-8 --device cuda
-Cost:     each case has its own process; half a minute to several minutes each on a CPU, and 12 GiB for lite0-1.
+Cost:     each case has its own process; half a minute to several minutes each on a CPU, and 7 GiB for lite0-1.
 Expected: a row a case, as in benchmarks/README.md.
 """
 

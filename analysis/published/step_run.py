@@ -17,7 +17,8 @@ from psmt_viz.perturb import frozen
 from psmt_viz.perturb.objectives import kl_of_logits
 from psmt_viz.presets import configure
 from psmt_viz.train.engine import Engine
-from psmt_viz.train.loop import StepLog, Target, Trainer
+from psmt_viz.train.loop import StepLog, Trainer
+from psmt_viz.train.losses import Target
 from published.document import Node
 from published.step_inputs import NoImages, StatedDraws, StepFile, StepInputs
 

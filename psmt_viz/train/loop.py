@@ -23,7 +23,7 @@ from psmt_viz.seeds import derived_seed
 from psmt_viz.train.draws import Draws
 from psmt_viz.train.engine import Engine, Learner
 from psmt_viz.train.losses import (
-    PseudoLabel,
+    Target,
     assisted_mean,
     confident_cross_entropy,
     labeled_cross_entropy,
@@ -49,19 +49,6 @@ class StepLog:
 
 MEASURED = ("loss_sup", "loss_unsup", "confident_fraction", "teacher_disagreement")
 """Losses; shares of the unlabelled pixels whose pseudo-label counts, and on which the two teachers disagree."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """The strong view of some unlabelled images after CutMix, with its pseudo-labels."""
-
-    images: Tensor
-    """(B, 3, H, W) in [0, 1]."""
-    pseudo: PseudoLabel
-    differing: Tensor
-    """Valid pixels on which the teachers disagree, before CutMix, ()."""
-    seen: Tensor
-    """Valid pixels before CutMix, ()."""
 
 
 class Trainer:

@@ -76,6 +76,19 @@ class PseudoLabel:
     """(B, H, W) truth values; false in the padding, where that does not count."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The strong view of some unlabelled images after CutMix, with its pseudo-labels."""
+
+    images: Tensor
+    """(B, 3, H, W) in [0, 1]."""
+    pseudo: PseudoLabel
+    differing: Tensor
+    """Valid pixels on which the teachers disagree, before CutMix, ()."""
+    seen: Tensor
+    """Valid pixels before CutMix, ()."""
+
+
 def pseudo_label(teacher_logits: Tensor, valid: Tensor, *, threshold: float) -> PseudoLabel:
     """Returns the pseudo-labels of pixels.
 
