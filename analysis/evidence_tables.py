@@ -72,7 +72,9 @@ class Tables:
             table = pd.concat(parts, ignore_index=True) if parts else before.iloc[:0]
             tables[name] = table.sort_values(_RUN, kind="stable", ignore_index=True)
         for (dataset, split), of in tables["runs"].groupby(["dataset", "split"]):
-            kinds = [" and ".join(same[_RUN]) for _, same in of.reindex(columns=[_RUN, *_ALIKE]).groupby(list(_ALIKE))]
+            # Tables from before versions were noted hold runs of the first.
+            alike = of.reindex(columns=[_RUN, *_ALIKE]).fillna({"method_version": 1})
+            kinds = [" and ".join(same[_RUN]) for _, same in alike.groupby(list(_ALIKE), dropna=False)]
             if len(kinds) > 1:
                 wanted = f"the same method, images and parts of a batch in all runs of {dataset} {split}"
                 raise UserError(wanted, " against ".join(kinds), "keep them apart with --tables or --variant")

@@ -173,17 +173,17 @@ class MethodConfig(_Group):
     drop_last: bool | None = None
     """Leave out the last, incomplete batch of a pass. Left out, it is dropped where a batch is cut into parts or groups
     and kept where it is not, as the published code does on several GPUs and on one."""
-    loss_mean: Literal["batch", "gpu"] = "batch"
-    """Mean of the losses: over the pixels of the whole `batch`, or the mean of each group's own (`gpu`, see
-    --images-per-gpu)."""
+    loss_mean: Literal["batch", "gpu"] = "gpu"
+    """Mean of the losses: the mean of each group's own (`gpu`, see --images-per-gpu), or over the pixels of the whole
+    `batch`."""
     labeled_stream: Literal["fresh", "replay"] = "fresh"
     """`fresh` draws new views of a labelled image each time; `replay` repeats the same views within an epoch."""
     teacher_start: Literal["student", "random"] = "student"
     """Where the teachers' backbones start: from the `student`'s weights, or from `random` ones of their own, as torch
     draws them by default."""
-    teacher_heads: Literal["torch", "kaiming"] = "torch"
-    """How the rest of the teachers is drawn: as `torch` draws layers by default, or `kaiming` normal, as the published
-    code does on several GPUs."""
+    teacher_heads: Literal["auto", "torch", "kaiming"] = "auto"
+    """How the rest of the teachers is drawn: as `torch` draws layers by default, or `kaiming` normal; `auto` is the
+    latter where a batch is cut into groups, as the published code does on several GPUs and not on one."""
     pseudo_labels: Literal["eval", "train"] = "eval"
     """Mode of the teachers while they make pseudo-labels; `train` uses batch statistics, and running ones drift."""
     count_padding: bool = False
@@ -318,6 +318,14 @@ class Config:
         """GPUs of the published training that a step's batch stands for."""
         per_gpu = self.method.images_per_gpu
         return 1 if per_gpu is None else max(1, self.method.batch_labeled // per_gpu)
+
+    @property
+    def teacher_heads(self) -> Literal["torch", "kaiming"]:
+        """How the teachers' heads are drawn."""
+        asked = self.method.teacher_heads
+        if asked != "auto":
+            return asked
+        return "kaiming" if self.groups > 1 else "torch"
 
     @property
     def learning_rate(self) -> float:

@@ -102,11 +102,9 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "xi": None,
             "norm_floor": 0.0,
             "teacher_start": "student",
-            "teacher_heads": "torch",
             "pseudo_labels": "eval",
             "count_padding": False,
             "labeled_stream": "fresh",
-            "loss_mean": "batch",
         },
         # What the published code does, for comparison with published results.
         "official-code": {
@@ -115,11 +113,9 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "xi": 1e-6,
             "norm_floor": 1e-8,
             "teacher_start": "random",
-            "teacher_heads": "kaiming",
             "pseudo_labels": "train",
             "count_padding": True,
             "labeled_stream": "replay",
-            "loss_mean": "gpu",
         },
     }
 )
@@ -151,9 +147,15 @@ def configure(preset: str, values: Mapping[str, Any], *, recipe: str = "suppleme
         raise UserError(f"the folder that holds {preset}'s images", "none", "give it with --data DIR")
     by_split = SPLIT_SETTINGS.get(preset, {}).get(chosen.get("split", DataConfig.split), {})
     values = lengths_as_given(values)
-    by_preset = RECIPE_SETTINGS.get(recipe, {}).get(preset, {})
-    resolved = {**PRESETS[preset], **by_split, **RECIPES[recipe], **by_preset, **values}
+    resolved = {**PRESETS[preset], **by_split, **switches(preset, recipe), **values}
     return Config(preset=preset, recipe=recipe).replace(resolved)
+
+
+def switches(preset: str, recipe: str) -> Mapping[str, Any]:
+    """Returns every switch that a recipe sets with a preset, also those that another recipe would set otherwise."""
+    others = {name for of in RECIPE_SETTINGS.values() for name in of.get(preset, {})}
+    plain = {name: PRESETS.get(preset, {}).get(name, Config().flat()[name]) for name in others}
+    return {**plain, **RECIPES[recipe], **RECIPE_SETTINGS.get(recipe, {}).get(preset, {})}
 
 
 def lengths_as_given(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -185,6 +185,15 @@ def test_the_published_code_of_cityscapes_has_two_switches_more():
     assert configure("cityscapes", {"data": ".", "sup_loss": "ohem"}, recipe="official-code").method.sup_loss == "ohem"
 
 
+@pytest.mark.parametrize(("batch", "per_gpu", "asked", "heads"), [
+    (32, 8, "auto", "kaiming"), (8, 8, "auto", "torch"), (8, None, "auto", "torch"), (32, 8, "torch", "torch"),
+    (8, None, "kaiming", "kaiming"),
+])  # fmt: skip
+def test_teachers_heads_are_kaiming_as_on_several_gpus(batch, per_gpu, asked, heads):
+    values = {"batch_labeled": batch, "batch_unlabeled": batch, "images_per_gpu": per_gpu, "teacher_heads": asked}
+    assert configure("scenes", values).teacher_heads == heads
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [({}, (5, 300)), ({"warmup_epochs": 2}, (2, None)), ({"warmup_epochs": 2, "warmup_steps": 7}, (2, 7))],
@@ -225,7 +234,7 @@ OTHERS = {
     **{"aspp_channels": 7, "aspp_rates": (1,), "low_channels": 7, "decoder_channels": 7, "crop": 64},
     **{"long_side": (50, 60), "base_size": (60, 50), "warmup_steps": 3, "images_per_gpu": 3, "drop_last": True},
     **{
-        "loss_mean": "gpu",
+        "loss_mean": "batch",
         "best_by": "teacher1",
         "jitter": (0, 0, 0, 0),
         "window": 64,

@@ -15,7 +15,7 @@ from psmt_viz.config import Config
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, read_json
 from psmt_viz.flags import Device, RunFolder, Settings, Weights, several, whole_number
-from psmt_viz.presets import PRESETS, RECIPES, configure, lengths_as_given
+from psmt_viz.presets import PRESETS, RECIPES, configure, lengths_as_given, switches
 
 
 @app.command
@@ -152,10 +152,13 @@ def _from_file(path: Path, recipe: str | None, given: Mapping[str, Any]) -> Conf
     if not isinstance(facts, dict) or "config" not in facts:
         raise UserError(f"a run's config.json in {path}", "something else", "give the config.json of a run folder")
     start = Config.from_dict(facts["config"])
-    if facts.get("method_version", 1) == 1 and start.method.warmup_steps is None:
-        # Its warm-up epochs were as long as the others, no passes over the labelled images.
+    if facts.get("method_version", 1) == 1:
+        # Its warm-up epochs were as long as the others, no passes over the labelled images; a last batch that was not
+        # full was dropped.
         steps = (facts.get("plan") or {}).get("warmup_steps")
-        start = start.replace({"warmup_steps": steps} if steps else {})
+        start = start.replace({"warmup_steps": steps, "drop_last": True} if steps is not None else {"drop_last": True})
     if recipe is None:
         return start.replace(given)
-    return configure(start.preset, {**start.flat(), **RECIPES.get(recipe, {}), **given}, recipe=recipe)
+    if recipe not in RECIPES:
+        return configure(start.preset, given, recipe=recipe)  # which refuses it
+    return configure(start.preset, {**start.flat(), **switches(start.preset, recipe), **given}, recipe=recipe)

@@ -144,10 +144,8 @@ def draw_miou(runs: Sequence[Curves], *, ax: Axes | None = None) -> Axes:
         require(bool(axes.lines), "runs with scores", "none", "train for at least one epoch, or choose another run")
         label_epochs(axes)
         _label_images(axes, runs)
-        if len(runs) == 1 and (fall := fall_after_warmup(runs[0])) is not None:
-            note = "teachers leave\ntheir warm-up"
-            axes.annotate(note, (fall.epoch, 100 * fall.lowest), xytext=(22, 0), textcoords="offset points", fontsize=6,
-                          color=shade(0.4), va="center")  # fmt: skip
+        if len(runs) == 1:
+            _note_fall(axes, runs[0])
         axes.set_ylabel("validation mIoU (%)")
         axes.grid(axis="y")
         if alone:
@@ -155,6 +153,23 @@ def draw_miou(runs: Sequence[Curves], *, ax: Axes | None = None) -> Axes:
         else:
             legend_below(axes)
     return axes
+
+
+def _note_fall(ax: Axes, run: Curves) -> None:
+    """Says why the ensemble falls after the warm-up, where it does, beside its lowest point."""
+    if (fall := fall_after_warmup(run)) is None:
+        return
+    right = fall.epoch > sum(ax.get_xlim()) / 2
+    ax.annotate(
+        "teachers leave\ntheir warm-up",
+        (fall.epoch, 100 * fall.lowest),
+        xytext=(-22 if right else 22, 0),
+        textcoords="offset points",
+        fontsize=6,
+        color=shade(0.4),
+        va="center",
+        ha="right" if right else "left",
+    )
 
 
 def _add_roles_legend(ax: Axes, runs: int) -> None:

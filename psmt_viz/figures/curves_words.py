@@ -1,4 +1,4 @@
-"""What a curve of scores says in words, the same in figure, page and command."""
+"""What a curve of scores says in words, the same in figure and page."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ class Fall:
     lowest: float
     """mIoU in that epoch."""
     back: int | None
-    """The first epoch after it that scores no less than the warm-up did; None if there is none."""
+    """The first epoch after it that scores no less than the warm-up did; None if there is none yet."""
+    last: int
+    """The last epoch that is known."""
 
     def words(self) -> str:
         """Says what is seen and why."""
-        back = f"is back in epoch {self.back}" if self.back is not None else "does not come back"
+        back = f"is back in epoch {self.back}" if self.back is not None else f"is not back by epoch {self.last}"
         return (
             f"The ensemble falls from {100 * self.before:.1f} to {100 * self.lowest:.1f} % in epoch {self.epoch} and "
             f"{back}: the networks warmed up apart, and a teacher that is averaged towards the student first passes "
@@ -34,16 +36,22 @@ class Fall:
 
 
 def fall_after_warmup(curves: Curves) -> Fall | None:
-    """Returns the fall of a run's ensemble after the warm-up, if it falls by a fifth or more."""
-    metrics = curves.metrics
-    if not {"miou_ensemble", "loss_unsup", "epoch"} <= set(metrics):
+    """Returns the fall of a run's ensemble between the warm-up and the end of the ramp-up, if it is a fifth or more.
+
+    A fall that comes later has other causes.
+    """
+    metrics, length = curves.metrics, curves.ramp.get("length", 0)
+    if not {"miou_ensemble", "loss_unsup", "epoch", "step"} <= set(metrics):
         return None
     scored = metrics.dropna(subset=["miou_ensemble"])
     warmup, after = scored[scored["loss_unsup"].isna()], scored[scored["loss_unsup"].notna()]
-    if not len(warmup) or not len(after):
+    if not len(warmup):
+        return None
+    ramping = after[after["step"] <= warmup["step"].iloc[-1] + length]
+    if not len(ramping):
         return None
     before = float(warmup["miou_ensemble"].iloc[-1])
-    lowest = after.iloc[int(after["miou_ensemble"].argmin())]
+    lowest = ramping.iloc[int(ramping["miou_ensemble"].argmin())]
     if lowest["miou_ensemble"] > (1 - _FALL) * before:
         return None
     later = after[(after["epoch"] > lowest["epoch"]) & (after["miou_ensemble"] >= before)]
@@ -52,4 +60,5 @@ def fall_after_warmup(curves: Curves) -> Fall | None:
         before=before,
         lowest=float(lowest["miou_ensemble"]),
         back=int(later["epoch"].iloc[0]) if len(later) else None,
+        last=int(scored["epoch"].iloc[-1]),
     )

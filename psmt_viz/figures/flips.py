@@ -198,7 +198,7 @@ def _add_legend(figure: Figure, table: pd.DataFrame, title: str | None = None) -
 
 
 def _label_eps(ax: Axes, table: pd.DataFrame) -> None:
-    ax.set_xlabel("eps (norm of the perturbation)")
+    ax.set_xlabel("eps (norm asked for)")
     ax.xaxis.grid(which="major")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     eps = table["eps"].to_numpy(float)

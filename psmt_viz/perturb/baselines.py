@@ -2,7 +2,7 @@
 
 The feature perturbations are those of Semi-Supervised Semantic Segmentation with Cross-Consistency Training (Ouali et
 al., 2020), section 3.2. They change z by a size of their own (`Perturbed.own_norm`), far above eps; here only their
-direction counts, and all kinds have norm eps.
+direction counts, and they have norm eps.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from psmt_viz.probes.estimate import Floats
 
 UNSEEN_DISPERSION = 3.0
 """Variance over mean of an image's events that is assumed before any event is seen. Flipped pixels touch each other:
-where the shipped run has 2 to 20 flips in a cell it is 2 on average, and 4 in one cell of ten."""
+where a run of `scenes` had 2 to 20 flips in a cell it was 2 on average, and 4 in one cell of ten."""
 _UPPER_WEIGHT = 0.5
 """Events that this assumption weighs in the upper limit."""
 _LOWER_WEIGHT = 8.0

@@ -165,26 +165,54 @@ class Learner:
         """Maps images (B, 3, H, W) in [0, 1] to logits (B, K, H, W), through z + perturb(z) where that is given."""
         return self._module(images, perturb)
 
-    def descend(self, passes: Sequence[Sequence[Callable[[], Tensor]]], lr: float) -> None:
+    def descend(self, parts: Sequence[Sequence[Callable[[], Tensor]]], lr: float) -> None:
         """Takes one step down the sum of some losses, over all processes.
 
         Args:
-            passes: Of each pass through the network, with batch statistics of its own, the losses of the parts of its
-                images. Each is computed when its turn comes; its graph is gone before the next begins.
+            parts: Of each part of the batch, the losses of its passes through the network, in order; each pass has
+                batch statistics of its own. A loss is computed when its turn comes; its graph is gone before the next.
             lr: The learning rate.
         """
         self.network.train()
         set_lr(self.optimizer, lr)
         self.optimizer.zero_grad(set_to_none=True)
-        for losses in passes:
-            statistics = self._engine.statistics(self.network, len(losses))
-            for loss in losses:
-                last = losses is passes[-1] and loss is losses[-1]
-                with statistics.part(), self._fabric.no_backward_sync(self._module, enabled=not last):
-                    # The engine averages gradients over processes; these losses are shares of a sum.
-                    self._fabric.backward(loss() * self._engine.world)
-            statistics.settle()
+        statistics = self._engine.statistics(self.network, len(parts))
+        before = _Gradients(self.network)
+        for losses in parts:
+            with statistics.part():
+                for loss in losses:
+                    last = losses is parts[-1] and loss is losses[-1]
+                    with self._fabric.no_backward_sync(self._module, enabled=not last):
+                        # The engine averages gradients over processes; these losses are shares of a sum.
+                        self._fabric.backward(loss() * self._engine.world)
+            # In one process each part is summed up alone first, as where it has a process of its own: to the same bits.
+            if self._engine.world == 1 and len(parts) > 1:
+                before.put_aside()
+        before.put_back()
         self._wrapped.step()
+        statistics.settle()
+
+
+class _Gradients:
+    """The sum of the gradients of parts that are done, beside those that autograd adds to."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._parameters = list(network.parameters())
+        self._sums: list[Tensor | None] = [None] * len(self._parameters)
+
+    def put_aside(self) -> None:
+        """Adds the parameters' gradients to the sum and takes them away."""
+        for index, parameter in enumerate(self._parameters):
+            if parameter.grad is not None:
+                known = self._sums[index]
+                self._sums[index] = parameter.grad if known is None else known.add_(parameter.grad)
+                parameter.grad = None
+
+    def put_back(self) -> None:
+        """Makes the sum the parameters' gradients, where there is one."""
+        for parameter, total in zip(self._parameters, self._sums, strict=True):
+            if total is not None:
+                parameter.grad = total
 
 
 class _Pass(nn.Module):

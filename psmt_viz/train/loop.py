@@ -83,7 +83,7 @@ class Trainer:
             data.classes,
             teachers=self._psmt,
             teacher_start=config.method.teacher_start,
-            teacher_heads=config.method.teacher_heads,
+            teacher_heads=config.teacher_heads,
             seed=config.system.seed,
         ).to(self.device)
         if config.system.channels_last:
@@ -155,7 +155,7 @@ class Trainer:
         # Two passes, each with batch statistics of its own, as in the published code.
         first = [partial(sup, *each) for each in zip(known, known.values(), shares, strict=True)]
         second = [partial(unsup, *each) for each in zip(mixed, targets, unsup_shares, strict=True)]
-        learner.descend([first, second], lr)
+        learner.descend(list(zip(first, second, strict=True)), lr)
         self.bundle.update_teacher(updated, method.ema)
         counts = [torch.stack([each.pseudo.valid.sum(), each.differing, each.seen]) for each in targets]
         valid, differing, seen = self.engine.sum(torch.stack(counts).sum(dim=0))
@@ -182,7 +182,7 @@ class Trainer:
             total.add_(value.detach())
             return value
 
-        learner.descend([[partial(loss, *each) for each in zip(parts.values(), shares, strict=True)]], lr)
+        learner.descend([[partial(loss, *each)] for each in zip(parts.values(), shares, strict=True)], lr)
         return self.engine.sum(total)
 
     def _labeled_loss(self, logits: Tensor, label: Tensor, share: Tensor) -> Tensor:

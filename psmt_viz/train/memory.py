@@ -47,7 +47,8 @@ class MemoryEstimate:
     weights: int
     """Parameters and buffers of all networks."""
     gradients: int
-    """Of all networks that learn; the teachers keep those of the warm-up."""
+    """Of all networks that learn; the teachers keep those of the warm-up. With several parts, once more of one network:
+    those of the parts that are done."""
     momentum: int
     """The optimisers' running means of the gradients."""
     batch: int
@@ -135,7 +136,7 @@ def estimate_memory(config: Config, classes: int, *, labeled: int, unlabeled: in
     activations, search = (max(each) for each in zip(*passes, strict=True))
     return MemoryEstimate(
         weights=roles * _size(network.state_dict().values()),
-        gradients=parameters,
+        gradients=parameters + (_size(network.parameters()) if parts > 1 else 0),
         momentum=parameters if config.optim.momentum else 0,
         batch=pixels * parts * (_VIEWS * (labeled + unlabeled) + _TARGET * unlabeled),
         pseudo_labels=_TEACHER_LOGITS * unlabeled * classes * pixels * _FLOAT,

@@ -124,10 +124,10 @@ def unsup_weight(config: Config, plan: Plan, step: int) -> float:
 
 def _check_shares(config: Config, parts: int, devices: int) -> None:
     method, what = config.method, f"{devices} devices x --accumulate {config.system.accumulate}"
-    psmt = method.method == "psmt"
     # Groups and parts cut a batch at places of their own, and CutMix stays within both.
     cuts = math.lcm(parts, config.groups)
-    for name in ("batch_labeled", *(["batch_unlabeled"] if psmt else [])):
+    # The control has the steps of PS-MT, and so its batch of unlabelled images too.
+    for name in ("batch_labeled", "batch_unlabeled"):
         size = getattr(method, name)
         if size % parts:
             fix = f"choose a multiple of {parts}"

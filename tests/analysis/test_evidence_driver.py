@@ -148,7 +148,9 @@ def first_line(command: list[str], path: Path) -> str:
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs to find a driver's trainings in /proc")
 def test_stopped_at_random_no_run_is_lost_and_none_trained_twice(tmp_path):
     """Three stops in the middle of trainings: asked to end, and killed twice; then trainings go on without a driver."""
-    longer = words({name: value for name, value in QUICK.items() if name != "split"} | {"steps-per-epoch": 12})
+    longer = words(
+        {name: value for name, value in QUICK.items() if name != "split"} | {"warmup-steps": 12, "steps-per-epoch": 12}
+    )
     runs, tables = tmp_path / "runs", tmp_path / "tables"
     command = [sys.executable, str(ROOT / "analysis" / "evidence.py"), "scenes", "--splits", "1_2", "--seeds", "1", "2"]
     command += ["--variant", "tiny", "--runs", str(runs), "--tables", str(tables), "--device", "cpu"]

@@ -131,3 +131,15 @@ def test_a_run_made_by_hand_has_no_machine(trained):
     cell, folder = trained
     (folder / MACHINE).unlink()
     assert measured(cell, folder)["runs"]["machine"].item() == "not noted"
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_versions_of_the_method_are_not_mixed(noted):
+    """Tables from before versions were noted are of the first."""
+    tables = small(seeds=(1,))
+    old = replace(tables, runs=tables.runs.assign(method_version=1) if noted else tables.runs)
+    new = {"runs": small(seeds=(2,)).runs.assign(method_version=2)}
+    with pytest.raises(UserError, match="the same method, images and parts of a batch in all runs of scenes 1_8"):
+        old.updated([new])
+    again = old.updated([{"runs": small(seeds=(2,)).runs.assign(method_version=1)}])
+    assert len(again.runs) == 4

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from commands import Run, refused
 
+from psmt_viz.cli.training import configured
+from psmt_viz.presets import configure
+
 NEW = ("warmup_steps", "images_per_gpu", "drop_last", "loss_mean", "teacher_heads", "best_by")
 """Settings of the method that version 1 did not have."""
 
@@ -40,8 +43,28 @@ def test_its_settings_train_a_run_of_the_same_lengths(run: Run, old: Path) -> No
     assert told.status == 0
     assert re.search(r"^steps: 40 of warm-up, then 2 epochs of 20: 80 in all", told.out, re.MULTILINE)
     passes = run("train", "--config", old / "config.json", "--warmup-epochs", "3", "--dry-run")
-    # 8 labelled images are 3 batches of at most 3.
-    assert "9 of warm-up (3 passes over the labelled images)" in passes.out
+    # 8 labelled images are 2 batches of 3, and 2 images that were left out then.
+    assert "6 of warm-up (3 passes over the labelled images)" in passes.out
+
+
+def test_its_last_batch_is_dropped_as_it_was_then(run: Run, old: Path) -> None:
+    path = old / "config.json"
+    facts = json.loads(path.read_text())
+    facts["config"]["method"]["steps_per_epoch"] = None  # 8 unlabelled images at batch 3: two batches and two images
+    path.write_text(json.dumps(facts))
+    assert "then 2 epochs of 2:" in run("train", "--config", path, "--dry-run").out
+    assert "then 2 epochs of 3:" in run("train", "--config", path, "--no-drop-last", "--dry-run").out
+
+
+@pytest.mark.parametrize(("first", "second"), [("supplement", "official-code"), ("official-code", "supplement")])
+def test_another_recipe_over_a_config_sets_all_of_its_switches(tmp_path: Path, first: str, second: str) -> None:
+    before = configure("cityscapes", {"data": "."}, recipe=first)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"config": before.as_dict(), "method_version": 2}))
+    found = configured(["--config", str(path), "--recipe", second])
+    assert found == configure("cityscapes", {"data": "."}, recipe=second)
+    kept = configured(["--config", str(path), "--recipe", second, "--sup-loss", before.method.sup_loss])
+    assert kept.method.sup_loss == before.method.sup_loss
 
 
 def test_it_cannot_be_gone_on_with(run: Run, old: Path) -> None:

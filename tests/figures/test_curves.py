@@ -246,14 +246,18 @@ def test_images_follow_epochs_of_other_lengths():
 def falling(scores, warmup=2):
     metrics = synthetic.curves(len(scores)).metrics.assign(miou_ensemble=scores)
     metrics.loc[: warmup - 1, "loss_unsup"] = np.nan
-    return replace(synthetic.curves(len(scores)), metrics=metrics)
+    curves = synthetic.curves(len(scores))
+    # Three epochs of ramp-up.
+    return replace(curves, metrics=metrics, ramp=curves.ramp | {"length": 3 * 40})
 
 
 @pytest.mark.parametrize(
     ("scores", "expected"),
     [
-        ([0.3, 0.5, 0.4, 0.2, 0.4, 0.5, 0.6], (4, 0.5, 0.2, 6)),
-        ([0.3, 0.5, 0.4, 0.2, 0.4, 0.45], (4, 0.5, 0.2, None)),
+        ([0.3, 0.5, 0.4, 0.2, 0.4, 0.5, 0.6], (4, 0.5, 0.2, 6, 7)),
+        ([0.3, 0.5, 0.4, 0.2, 0.4, 0.45], (4, 0.5, 0.2, None, 6)),
+        ([0.3, 0.5, 0.45, 0.5, 0.5, 0.2], None),  # after the ramp-up: it has another cause
+        ([0.3, 0.5, 0.35, 0.5, 0.5, 0.2], (3, 0.5, 0.35, 4, 6)),
         ([0.3, 0.5, 0.41, 0.45, 0.6], None),  # less than a fifth
         ([0.6, 0.5, 0.45, 0.6], None),
     ],
@@ -261,11 +265,13 @@ def falling(scores, warmup=2):
 def test_a_fall_after_the_warm_up_is_found(scores, expected):
     found = fall_after_warmup(falling(scores))
     assert found == (
-        None if expected is None else Fall(**dict(zip(("epoch", "before", "lowest", "back"), expected, strict=True)))
+        None
+        if expected is None
+        else Fall(**dict(zip(("epoch", "before", "lowest", "back", "last"), expected, strict=True)))
     )
     if found is not None:
-        assert "falls from 50.0 to 20.0 % in epoch 4" in found.words()
-        assert ("is back in epoch 6" if expected[3] else "does not come back") in found.words()
+        assert f"falls from 50.0 to {100 * expected[2]:.1f} % in epoch {expected[0]}" in found.words()
+        assert (f"is back in epoch {expected[3]}" if expected[3] else "is not back by epoch 6") in found.words()
 
 
 def test_without_teachers_or_a_warm_up_nothing_falls():
@@ -278,7 +284,9 @@ def test_a_fall_is_named_where_it_is():
     def notes(*runs):
         return [text for text in draw_miou(runs).texts if "warm-up" in text.get_text()]
 
-    (note,) = notes(falling([0.3, 0.5, 0.4, 0.2, 0.4, 0.5, 0.6]))
-    assert note.xy == (4, pytest.approx(20))
+    (note,) = notes(falling([0.3, 0.5, 0.4, 0.2, 0.4, 0.5, 0.6, 0.6, 0.6]))
+    assert note.xy == (4, pytest.approx(20)) and note.get_ha() == "left"
+    (note,) = notes(falling([0.3, 0.5, 0.4, 0.4, 0.2]))
+    assert note.xy == (5, pytest.approx(20)) and note.get_ha() == "right"
     assert notes(falling([0.3, 0.5, 0.45, 0.6])) == []
     assert notes(*[falling([0.3, 0.5, 0.2, 0.6])] * 2) == []

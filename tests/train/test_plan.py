@@ -144,3 +144,12 @@ def test_rate_and_weight_start_after_the_warm_up():
     assert [unsup_weight(settings, lengths, step) for step in (0, 5, 6, 11, 16, 40)] == pytest.approx(
         [0, 0, 0, 1, 2, 2]
     )
+
+
+@pytest.mark.parametrize("batch", [2, 30])
+def test_the_controls_length_is_that_of_psmt_or_refused(batch):
+    """Its epoch is a pass over the unlabelled images, so their batch must be one that PS-MT could have."""
+    values = {"batch_labeled": 32, "batch_unlabeled": batch, "images_per_gpu": 8}
+    for method in ("psmt", "supervised"):
+        with pytest.raises(UserError, match=rf"--batch-unlabeled that parts and groups can share equally, got {batch}"):
+            resolve(config(**values, method=method), split(64, 128))
