@@ -25,6 +25,55 @@ def test_covers_the_true_difference(images: int, differing: float, dispersion: f
     assert covered <= 0.99 or differing < 10
 
 
+def slow(net: list[float], size: float) -> tuple[float, float]:
+    """The interval of differences `net` of images with `size` pixels each, from its definition, step by step."""
+    images = len(net)
+    total, mean = images * size, sum(net) / images
+    squares = [(each - mean) ** 2 for each in net]
+    more, fewer = sum(max(each, 0) for each in net), sum(max(-each, 0) for each in net)
+    both = more + fewer
+    balance = 1 - abs(more - fewer) / both
+    few = min(2 + (0.35 + balance) * sum(squares) ** 2 / sum(each**2 for each in squares), images - 1)
+    variance = sum(squares) * images / (images - 1)
+    normal = stats.norm.ppf(0.975)
+    upper, lower = (variance * (stats.t.ppf(0.975, degrees) / normal) ** 2 for degrees in (few, images - 1))
+    unseen = min(3, max(1, (0.5 * 3 + lower / (1 - both / (2 * total))) / (0.5 + both)))
+
+    def limits(count: float) -> tuple[float, float]:
+        part, others = count / both, 1 - count / total
+        dispersion = max(1, (0.5 * unseen + part * upper / others) / (0.5 + count))
+        many = (both / dispersion) ** 2
+        extra = 1 - balance * many / (1 + many)
+        high = stats.beta.ppf(0.975, count / dispersion + extra, (total - count) / dispersion + 1 - extra)
+        if not count:
+            return 0, high
+        dispersion = max(0.5, (8 + part * lower / others) / (8 + count))
+        shift = 0.5 / (1 + (dispersion / count) ** 2)
+        return stats.beta.ppf(0.025, count / dispersion + shift, (total - count) / dispersion + 1 - shift), high
+
+    first, second = more / total, fewer / total
+    (low, high), (low2, high2) = limits(more), limits(fewer)
+    return (
+        first - second - ((first - low) ** 2 + (high2 - second) ** 2) ** 0.5,
+        first - second + ((high - first) ** 2 + (second - low2) ** 2) ** 0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        [1, 0, 1, 0, 1, 1, 0, 1, 1, 1, 0, 0],  # all in one direction, and not clustered
+        [1, 0, 1, 0, 1, 1, 0, -1, 1, 1, 0, 0],
+        [5, 0, -3, 0, 0, 2, 0, -4, 1, 0, 0, 0],
+        [0, 0, 0, -9, 0, 0, 1, 0],
+    ],
+)
+def test_equals_its_definition_step_by_step(net: list[float]) -> None:
+    values = np.array(net, float)
+    found = paired_difference(np.maximum(values, 0), np.maximum(-values, 0), np.full(len(net), 60))
+    np.testing.assert_allclose([found.low, found.high], slow(net, 60), rtol=1e-9)
+
+
 def test_what_is_common_cancels() -> None:
     rng = np.random.default_rng(2)
     pixels = pixels_of(rng, 15, 40)

@@ -181,6 +181,13 @@ def test_images_that_agree_are_no_certainty() -> None:
     assert found.low < 0.06 and found.high >= clopper_pearson(7, 70)[1] - 1e-9
 
 
+def test_many_pixels_in_images_that_agree_are_no_certainty_either() -> None:
+    found, (low, high) = share(np.full(3, 1000), np.full(3, 10_000)), clopper_pearson(3000, 30_000)
+    assert found.high - 0.1 == pytest.approx(high - 0.1, rel=1e-6)
+    # Half the variance of independent pixels is assumed at least.
+    assert 0.1 - found.low == pytest.approx((0.1 - low) / 2**0.5, rel=0.02)
+
+
 @pytest.mark.parametrize("scale", [1e3, 1e6])
 def test_large_counts_keep_their_digits(scale: float) -> None:
     rng = np.random.default_rng(7)
