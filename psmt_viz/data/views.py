@@ -5,7 +5,6 @@ What is drawn (`Geometry`, `Colors`) stands apart from what is done to pixels, s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -168,7 +167,7 @@ def _nearest(old: int, new: int) -> Tensor:
     """Returns the source index of each of `new` pixels, floor(i / scale) as the published code's libraries round it."""
     # The reciprocal first: where i / scale is a whole number, the order of the two divisions decides.
     step = 1 / (new / old)
-    return torch.tensor([min(math.floor(i * step), old - 1) for i in range(new)])
+    return (torch.arange(new, dtype=torch.float64) * step).long().clamp(max=old - 1)
 
 
 def _chance(probability: float, generator: torch.Generator) -> bool:

@@ -45,9 +45,9 @@ def draw_flips(flips: Flips, *, judge: str = "student", ax: Axes | None = None) 
 
     Bands are the interval of the table (flip_rate_low, flip_rate_high). A logarithmic axis has no zero: rates of 0
     are drawn as hollow markers on a line of their own, labelled 0, at the bottom, below a bar that ends at their upper
-    bound. A feature perturbation of its
-    authors' own size is one large hollow marker, joined to nothing. A thin line marks the paper's eps = 2. Where eps
-    and relative norm are proportional a second axis on top shows the relative norm.
+    bound. A feature perturbation of its authors' own size is one large hollow marker, joined to nothing. A thin line
+    marks the paper's eps = 2. Where eps and relative norm are proportional a second axis on top shows the relative
+    norm.
 
     Args:
         flips: The sweep.

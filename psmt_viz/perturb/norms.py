@@ -12,7 +12,11 @@ _DIMENSIONS = {"image": (1, 2, 3), "pixel": (1,)}
 
 def widened(values: Tensor) -> Tensor:
     """Returns values in float32, or in float64 if they are."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+    return values.to(_wide(values))
+
+
+def _wide(values: Tensor) -> torch.dtype:
+    return torch.promote_types(values.dtype, torch.float32)
 
 
 def norm_per_image(values: Tensor) -> Tensor:
@@ -27,8 +31,7 @@ def norms(values: Tensor, norm: Norm) -> Tensor:
         values: (B, C, H, W).
         norm: Over what.
     """
-    exact = values.dtype if values.dtype == torch.float64 else torch.float32
-    return torch.linalg.vector_norm(values, dim=_DIMENSIONS[norm], keepdim=True, dtype=exact)
+    return torch.linalg.vector_norm(values, dim=_DIMENSIONS[norm], keepdim=True, dtype=_wide(values))
 
 
 def scaled(values: Tensor, *, norm: Norm = "image", floor: float | Tensor = 0.0) -> Tensor:

@@ -177,7 +177,7 @@ class Learner:
         set_lr(self.optimizer, lr)
         self.optimizer.zero_grad(set_to_none=True)
         statistics = self._engine.statistics(self.network, len(parts))
-        before = _Gradients(self.network)
+        done = _Gradients(self.network)
         for losses in parts:
             with statistics.part():
                 for loss in losses:
@@ -187,8 +187,8 @@ class Learner:
                         self._fabric.backward(loss() * self._engine.world)
             # In one process each part is summed up alone first, as where it has a process of its own: to the same bits.
             if self._engine.world == 1 and len(parts) > 1:
-                before.put_aside()
-        before.put_back()
+                done.put_aside()
+        done.put_back()
         self._wrapped.step()
         statistics.settle()
 

@@ -8,6 +8,7 @@ import sys
 
 import against_published
 import pytest
+import torch
 from published.document import read
 from published.report import BEYOND
 from trimmed_files import FOLDER, stated
@@ -27,6 +28,20 @@ def test_all_within_their_tolerances_is_status_0(monkeypatch, capsys):
     heads = [line.split() for line in out.splitlines() if line.startswith("piece")]
     assert heads == [["piece", "difference", "tolerance", "verdict"]] * 2
     assert BEYOND not in out
+
+
+def test_it_computes_in_one_thread_whatever_is_set(monkeypatch, capsys):
+    """The stated numbers were summed by one; several would be beyond the tolerances of float32."""
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.setattr(
+        against_published, "checks_of", lambda document: (lambda *_: seen.append(torch.get_num_threads()),)
+    )
+    torch.set_num_threads(2)
+    try:
+        run(monkeypatch, capsys, FOLDER / "lengths.json")
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("order", [1, -1])
