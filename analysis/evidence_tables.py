@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 import pandas as pd
 from evidence_grid import Cell, flip_epochs, flips_folder, labeled_folder
 
-from psmt_viz.config import Config, decisive
+from psmt_viz.config import Config, fixed_settings
 from psmt_viz.errors import UserError
 from psmt_viz.files import read_json
 from psmt_viz.results import ROLES, Curves, Evaluation, Flips, Scores, read_csv, write_csv
@@ -119,7 +119,7 @@ def finished(folder: Path) -> bool:
 
 def compared(config: Config) -> dict[str, Any]:
     """Returns the settings that must be alike in runs that are compared; where the images lie may differ."""
-    settings = decisive(config)
+    settings = fixed_settings(config)
     del settings["data"]["data"]
     return settings
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 from subject import subject
 
 from psmt_viz.figures import tsne_findings, write_tsne
-from psmt_viz.probes.embedding import embed_pixels
+from psmt_viz.probes.tsne import embed_pixels
 
 
 def main() -> None:
     """Lays 25,000 pixels out, writes the numbers, then the figure from them."""
     opened, out = subject(__doc__, "fig2")
     embedding, _ = embed_pixels(
-        opened.bundle, opened.data, n_pixels=25_000, eps=2.0, seed=0, jobs=-1, parameters=opened.facts
+        opened.networks, opened.data, n_pixels=25_000, eps=2.0, seed=0, jobs=-1, parameters=opened.facts
     )
     embedding.save(out)
     write_tsne(embedding, out)

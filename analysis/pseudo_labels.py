@@ -29,11 +29,11 @@ from psmt_viz.train.losses import pseudo_label
 
 
 @torch.no_grad()
-def pseudo_labels(bundle: PSMT, batches: Iterable[LabeledImages], threshold: float) -> pd.DataFrame:
+def pseudo_labels(networks: PSMT, batches: Iterable[LabeledImages], threshold: float) -> pd.DataFrame:
     """Returns what pseudo-labels are worth, a row a class.
 
     Args:
-        bundle: Networks; each is put in eval mode.
+        networks: Networks; each is put in eval mode.
         batches: Images with their labels.
         threshold: Least probability of a pixel that has a pseudo-label.
 
@@ -42,20 +42,20 @@ def pseudo_labels(bundle: PSMT, batches: Iterable[LabeledImages], threshold: flo
         `labels`, that of the pseudo-labels; `passing`, the share of its pixels that have one; `recall`, the share of
         those that have the right one; `precision`, the share of its pseudo-labels that are right.
     """
-    bundle.eval()
-    classes = len(bundle.classes)
-    role = "ensemble" if "ensemble" in bundle.roles else "student"
+    networks.eval()
+    classes = len(networks.classes)
+    role = "ensemble" if "ensemble" in networks.roles else "student"
     every, sure = (np.zeros((classes, classes), np.int64) for _ in range(2))
     for batch in batches:
         known = batch.labels != IGNORE
-        pseudo = pseudo_label(whole_logits(bundle, batch.images)[role], known, threshold=threshold)
+        pseudo = pseudo_label(whole_logits(networks, batch.images)[role], known, threshold=threshold)
         prediction = pseudo.target.long()
         every += confusion(batch.labels, prediction, classes).cpu().numpy()
         sure += confusion(batch.labels.where(pseudo.passing, IGNORE), prediction, classes).cpu().numpy()
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(
             {
-                "class": bundle.classes,
+                "class": networks.classes,
                 "pixels": every.sum(axis=1) / every.sum(),
                 "labels": sure.sum(axis=0) / sure.sum(),
                 "passing": sure.sum(axis=1) / every.sum(axis=1),
@@ -84,7 +84,7 @@ def main() -> None:
     except UserError as error:
         parser.error(str(error))
     batches = labeled_images(subject.data, ids, device=subject.device)
-    table = pseudo_labels(subject.bundle, batches, threshold).set_index("class")
+    table = pseudo_labels(subject.networks, batches, threshold).set_index("class")
     print(f"{subject.name}, {flags.weights}: {len(ids)} unlabelled images, confidence {threshold:g}, all in %")
     print((100 * table).round(1).to_string())
 

@@ -38,14 +38,14 @@ SIZE = (256, 256)
 def settled(images: torch.Tensor, seed: int) -> PSMT:
     """Returns the authors' networks with random weights and BatchNorm statistics that fit some images."""
     config = ModelConfig(arch="psmt-deeplabv3plus", backbone="resnet50s", pretrained=False)
-    bundle = PSMT(config, [f"class {index}" for index in range(21)], seed=seed)
-    for module in bundle.modules():
+    networks = PSMT(config, [f"class {index}" for index in range(21)], seed=seed)
+    for module in networks.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0  # one pass gives the statistics of these images
     with torch.no_grad():
-        for network in bundle.networks().values():
+        for network in networks.by_role().values():
             network.train()(images)
-    return bundle.eval()
+    return networks.eval()
 
 
 def main() -> None:
@@ -54,17 +54,17 @@ def main() -> None:
     images = F.interpolate(as_images([data.image(id) for id in data.ids("val")[:4]]), size=SIZE, mode="bilinear")
     print("seed classifier search               norm      KL        flips     unchanged  cosine")
     for seed, size in product(range(2), (1.0, 1e-2, 1e-4)):
-        bundle = settled(images, seed)
-        for network in bundle.networks().values():
+        networks = settled(images, seed)
+        for network in networks.by_role().values():
             network.classifier.weight.data *= size
         with torch.no_grad():
-            z = encode_whole(bundle.student, images[:1])
-        before = judged(bundle, ["student"], z, SIZE)["student"]
+            z = encode_whole(networks.student, images[:1])
+        before = judged(networks, ["student"], z, SIZE)["student"]
         for name, (kind, settings) in SEARCHES.items():
-            record = HealthRecord(bundle, [kind], settings)
-            found = perturb(bundle, kind, z, SIZE, image_id="one", seed=seed, settings=settings)
+            record = HealthRecord(networks, [kind], settings)
+            found = perturb(networks, kind, z, SIZE, image_id="one", seed=seed, settings=settings)
             record.add(kind, found, z, SIZE, before.argmax(dim=1), eps=2.0)
-            after = judged(bundle, ["student"], z + found.delta, SIZE)["student"]
+            after = judged(networks, ["student"], z + found.delta, SIZE)["student"]
             flips = 100 * float((after.argmax(1) != before.argmax(1)).float().mean())
             kl = float(kl_of_logits(before.double(), after.double()))
             (health,) = record.summary().values()

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from psmt_viz.config import Search
 from psmt_viz.exhibits import RunSubject
 from psmt_viz.models.inference import encode_whole
-from psmt_viz.models.roles import Roles
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Predict, adversarial_perturbation, exact_cosine, frozen
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.kinds import predictor
@@ -49,18 +49,20 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measured(subject: RunSubject, reference: Roles[Any], role: str, search: Search, options: Any) -> tuple[list, list]:
+def measured(
+    subject: RunSubject, reference: Networks[Any], role: str, search: Search, options: Any
+) -> tuple[list, list]:
     """Returns the cost ratios and the cosines of one search, over images, in the arithmetic of autocast."""
     ratios, cosines = [], []
     for image in labeled_images(
         subject.data, subject.data.ids("val")[: options.images], batch=1, device=subject.device
     ):
         with torch.no_grad():
-            z = encode_whole(subject.bundle.student, image.images).float()  # as training does
-        predict, exact = (predictor(of, role, image.size) for of in (subject.bundle, reference))
+            z = encode_whole(subject.networks.student, image.images).float()  # as training does
+        predict, exact = (predictor(of, role, image.size) for of in (subject.networks, reference))
         once = partial(forward_backward, predict, z)
         searched = partial(adversarial_perturbation, predict, z, search=search)
-        with frozen(subject.bundle, reference):
+        with frozen(subject.networks, reference):
             ratios += [seconds(searched) / seconds(once) for _ in range(options.repeats)]
             found = searched()
             with torch.autocast(z.device.type, enabled=False):
@@ -78,7 +80,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     subject = RunSubject.open(options.run, data=options.data, weights="last", device=options.device)
-    reference = copy.deepcopy(subject.bundle).cpu().double()
+    reference = copy.deepcopy(subject.networks).cpu().double()
     print("| kind | search | arithmetic | cost over forward + backward, median (range) | lowest cosine to exact |")
     print("| --- | --- | --- | --- | --- |")
     for (role, title), search, bf16 in product(ROLES.items(), get_args(Search), (False, True)):

@@ -37,7 +37,7 @@ def main() -> None:
     flags = parser.parse_args()
     subject = RunSubject.open(flags.run, data=flags.data, weights="last", device="cpu")
     start = time.perf_counter()
-    sample = sample_pixels(subject.bundle, subject.data, pixels=flags.n_pixels, seed=flags.seed)
+    sample = sample_pixels(subject.networks, subject.data, pixels=flags.n_pixels, seed=flags.seed)
     clean = sample.features["clean"]
     print(f"{subject.name}: {len(clean):,} pixels x {clean.shape[1]}, sampled in {time.perf_counter() - start:.0f} s")
     ways: dict[str, Any] = {

@@ -408,7 +408,7 @@ _NEUTRAL = (
 )
 
 
-def decisive(config: Config) -> dict[str, Any]:
+def fixed_settings(config: Config) -> dict[str, Any]:
     """Returns the settings on which a run's numbers depend; the others may change when it is resumed.
 
     The number of parts of a batch, which `accumulate` and the devices decide together, is in a run's plan.

@@ -15,15 +15,15 @@ from psmt_viz.config import PAPER_EPS, DataConfig
 from psmt_viz.data import SegmentationData, open_data
 from psmt_viz.errors import UserError
 from psmt_viz.files import sha256
+from psmt_viz.models.networks import Networks, load_model
 from psmt_viz.models.psmt import PSMT, load_run
-from psmt_viz.models.roles import Roles, load_model
 from psmt_viz.perturb import Settings
 from psmt_viz.probes.closeup import closeup
-from psmt_viz.probes.embedding import embed_pixels
 from psmt_viz.probes.evaluate import evaluate
-from psmt_viz.probes.flips import flips
 from psmt_viz.probes.gradcam import gradcam
 from psmt_viz.probes.kinds import kinds_of
+from psmt_viz.probes.perturb import flips
+from psmt_viz.probes.tsne import embed_pixels
 from psmt_viz.redraw import publish
 from psmt_viz.results import TABLE, Cams, Curves, Evaluation, Flips, PixelEmbedding, Saved, Training, read_csv
 from psmt_viz.runs import Run, versions
@@ -59,7 +59,7 @@ class Subject:
     """Networks and the data on which they are looked at."""
 
     name: str
-    bundle: Roles
+    networks: Networks
     data: SegmentationData
     device: str
     facts: dict[str, Any]
@@ -81,9 +81,9 @@ class Subject:
         if data is None:
             raise UserError("--data with --model", "no --data", "name the data set to look at the model with")
         device, opened = resolve_device(device), open_data(data, classes=classes)
-        bundle = load_model(model, opened.classes).to(device)
+        networks = load_model(model, opened.classes).to(device)
         facts = {"model": model, "dataset": opened.name, "device": device}
-        return cls(name=model.replace(":", "-"), bundle=bundle, data=opened, device=device, facts=facts)
+        return cls(name=model.replace(":", "-"), networks=networks, data=opened, device=device, facts=facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class RunSubject(Subject):
     """A run with its networks."""
 
     run: Run
-    bundle: PSMT
+    networks: PSMT
     weights: str
     """`last`, `best` or `epoch-NNNN`."""
     elsewhere: bool = False
@@ -111,7 +111,7 @@ class RunSubject(Subject):
             UserError: if run, weights, data set or device are not there, or the data set has other classes.
         """
         device, run = resolve_device(device), Run.open(folder)
-        bundle = load_run(run.folder, weights=weights, device=device)
+        networks = load_run(run.folder, weights=weights, device=device)
         config = run.config.data
         if data is None:
             opened = open_config_data(config)
@@ -124,7 +124,7 @@ class RunSubject(Subject):
         return cls(
             name=run.name,
             run=run,
-            bundle=bundle,
+            networks=networks,
             data=opened,
             elsewhere=data is not None,
             weights=weights,
@@ -151,7 +151,7 @@ class RunSubject(Subject):
         """Scores every role on a part, as `ids` takes it, in the way of the run's own validation."""
         views = self.run.config.views
         return evaluate(
-            self.bundle,
+            self.networks,
             self.data,
             part=part,
             ids=self.ids(part),
@@ -186,7 +186,7 @@ def make_perturbation(
     if images is not None and images < 1:
         raise UserError("--images of at least 1", f"{images}", "raise it")
     result = flips(
-        subject.bundle,
+        subject.networks,
         subject.data,
         eps=sorted({*eps, PAPER_EPS}),
         kinds=kinds,
@@ -203,7 +203,7 @@ def make_perturbation(
 def make_closeup(subject: Subject, out: Path, image_id: str, **settings: Any) -> list[Path]:
     """Shows one image under every kind; writes closeup.npz, closeup.json and closeup.*."""
     result = closeup(
-        subject.bundle, subject.data, image_id, device=subject.device, parameters=subject.facts, **settings
+        subject.networks, subject.data, image_id, device=subject.device, parameters=subject.facts, **settings
     )
     return result.save(out) + figures.write_closeup(result, out)
 
@@ -214,14 +214,14 @@ def make_tsne(
     """Lays pixels out; writes pixels.parquet, tsne.json and fig2_tsne.*; returns seconds by part of the work too."""
     facts = {"arrows": arrows, **subject.facts}
     result, seconds = embed_pixels(
-        subject.bundle, subject.data, jobs=jobs, device=subject.device, parameters=facts, **settings
+        subject.networks, subject.data, jobs=jobs, device=subject.device, parameters=facts, **settings
     )
     return result, seconds, result.save(out) + figures.write_tsne(result, out)
 
 
 def make_gradcam(subject: Subject, out: Path, **settings: Any) -> tuple[Cams, list[Path]]:
     """Maps a class's evidence; writes cams.npz, gradcam.csv, gradcam.json and fig1_gradcam.*."""
-    result = gradcam(subject.bundle, subject.data, device=subject.device, parameters=subject.facts, **settings)
+    result = gradcam(subject.networks, subject.data, device=subject.device, parameters=subject.facts, **settings)
     return result, result.save(out) + figures.write_gradcam(result, out)
 
 
@@ -265,7 +265,7 @@ def make_all(
     else:
         remarks.append("curves left out: an imported run has no metrics.csv")
     found["table"], made["table"] = make_table([(subject.run.name, found["evaluation"])], out)
-    if "tvat" in kinds_of(subject.bundle):
+    if "tvat" in kinds_of(subject.networks):
         found["cams"], made["gradcam"] = make_gradcam(subject, out, images=images, eps=eps, seed=seed)
         found["embedding"], seconds, made["tsne"] = make_tsne(
             subject, out, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs

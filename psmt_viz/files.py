@@ -15,7 +15,7 @@ from psmt_viz.errors import UserError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` that becomes `path` in one step when the block succeeds.
 
     A reader sees the old file or the new one, never half of either; a failed block leaves nothing behind.
@@ -42,7 +42,7 @@ def _umask() -> int:
 
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text whole."""
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from psmt_viz.config import Config, decisive
+from psmt_viz.config import Config, fixed_settings
 from psmt_viz.errors import UserError
 from psmt_viz.files import read_json, write_json
 from psmt_viz.results import Curves, read_csv
@@ -196,7 +196,7 @@ def experiments(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
 
 def _settings(run: Run) -> str:
     """Everything on which the numbers depend but the seed; the same as decides whether a run can be resumed."""
-    settings = decisive(run.config)
+    settings = fixed_settings(run.config)
     del settings["system"]["seed"]
     return json.dumps([settings, run.plan, run.data_fingerprint, run.method_version], sort_keys=True)
 

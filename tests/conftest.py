@@ -121,7 +121,7 @@ def supervised_run(blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def bundle(psmt_run: Path) -> Any:
+def networks(psmt_run: Path) -> Any:
     """The networks of `psmt_run`; tests that change them load their own."""
     from psmt_viz import load_run
 
@@ -141,6 +141,6 @@ def _trained(data: Path, folder: Path, settings: dict[str, Any]) -> Path:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs verbs in a folder of the test's own (a `commands.Run`)."""
-    from commands import runner
+    from tests.commands import runner
 
     return runner(monkeypatch, tmp_path, capsys)

@@ -35,8 +35,8 @@ def test_the_shipped_run_is_found_and_is_the_preset_as_it_is(entry: dict) -> Non
 
 
 def test_it_scores_what_the_manifest_says(entry: dict) -> None:
-    bundle, data = psmt_viz.load_run(), open_data("scenes")
+    networks, data = psmt_viz.load_run(), open_data("scenes")
     ids = data.ids("val")
-    scores = evaluate(bundle, data, ids=ids).table().set_index("role")["miou"]
+    scores = evaluate(networks, data, ids=ids).table().set_index("role")["miou"]
     # Sums of another machine's threads may turn single pixels.
     assert scores.to_dict() == pytest.approx(entry["val_miou"], abs=1e-3)

@@ -5,7 +5,7 @@ import math
 import docstring_parser
 import pytest
 
-from psmt_viz.config import FIELDS, GROUPS, Config, decisive
+from psmt_viz.config import FIELDS, GROUPS, Config, fixed_settings
 from psmt_viz.errors import UserError
 from psmt_viz.presets import PRESETS, RECIPE_SETTINGS, RECIPES, SPLIT_SETTINGS, configure
 
@@ -266,7 +266,7 @@ def test_a_run_may_go_on_with_other_neutral_settings_alone(name, value):
     before = Config()
     after = before.replace({name: value})
     assert after != before
-    assert (decisive(after) != decisive(before)) == (name in OTHERS)
+    assert (fixed_settings(after) != fixed_settings(before)) == (name in OTHERS)
     assert after.as_dict()["system"].keys() == before.as_dict()["system"].keys()  # nothing is taken from the record
 
 

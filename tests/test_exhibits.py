@@ -15,8 +15,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from commands import coarse_figures
-from figures import synthetic
 from PIL import Image
 
 from psmt_viz import exhibits
@@ -36,6 +34,8 @@ from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.redraw import redraw
 from psmt_viz.results import Evaluation, Flips, TrainingBatch
 from psmt_viz.runs import Run
+from tests.commands import coarse_figures
+from tests.figures import synthetic
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,7 +65,7 @@ def test_the_parts_of_a_split_are_scored_apart(psmt_run: Path) -> None:
         "labeled": ("labeled", len(split.labeled)),
         "unlabeled": ("unlabeled", len(split.unlabeled)),
     }
-    together = evaluate(subject.bundle, subject.data, part="train").confusion
+    together = evaluate(subject.networks, subject.data, part="train").confusion
     for role, matrix in together.items():
         np.testing.assert_array_equal(sum(each.confusion[role] for each in found.values()), matrix)
     assert found["labeled"].miou != found["unlabeled"].miou
@@ -203,12 +203,12 @@ def test_classes_that_the_run_kept_are_kept_in_other_data_too(
 
 def test_best_and_last_weights(psmt_run: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(psmt_run, tmp_path / "run"))
-    last = opened(folder).bundle
-    changed = opened(folder).bundle
+    last = opened(folder).networks
+    changed = opened(folder).networks
     with torch.no_grad():
         changed.student.classifier.bias += 1
     changed.save(folder / "best.safetensors")
-    best = opened(folder, weights="best").bundle
+    best = opened(folder, weights="best").networks
     assert torch.equal(best.student.classifier.bias, last.student.classifier.bias + 1)
     assert not any(module.training for module in best.modules())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import output_folder, read_json, sha256, whole, write_json, write_text
+from psmt_viz.files import atomic_write, output_folder, read_json, sha256, write_json, write_text
 
 
 def names(folder):
@@ -15,7 +15,7 @@ def names(folder):
 
 def test_a_file_appears_at_the_end_of_the_block(tmp_path):
     path = tmp_path / "table.csv"
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         assert temporary.parent == tmp_path
         assert temporary.suffix == ".csv"
         temporary.write_text("new")
@@ -30,7 +30,7 @@ def test_a_failing_writer_changes_nothing(tmp_path, error, old):
     path = tmp_path / "table.csv"
     if old is not None:
         path.write_text(old)
-    with pytest.raises(error), whole(path) as temporary:
+    with pytest.raises(error), atomic_write(path) as temporary:
         temporary.write_text("half")
         raise error
     assert names(tmp_path) == ([] if old is None else ["table.csv"])
@@ -40,7 +40,7 @@ def test_a_failing_writer_changes_nothing(tmp_path, error, old):
 def test_a_writer_that_removes_its_file_is_an_error_and_the_old_one_stays(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(FileNotFoundError), whole(path) as temporary:
+    with pytest.raises(FileNotFoundError), atomic_write(path) as temporary:
         temporary.unlink()
     assert path.read_text() == "old"
 

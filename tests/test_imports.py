@@ -53,7 +53,7 @@ def test_figures_need_no_torch() -> None:
 def test_computing_loads_none_of_our_drawing() -> None:
     code = (
         "import sys, psmt_viz\npsmt_viz.load_run\n"
-        "import psmt_viz.probes.gradcam, psmt_viz.probes.embedding, psmt_viz.train.session\n"
+        "import psmt_viz.probes.gradcam, psmt_viz.probes.tsne, psmt_viz.train.session\n"
         "print(*[name for name in sys.modules if name.startswith('psmt_viz') or name == 'torch'])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)

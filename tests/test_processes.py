@@ -296,8 +296,8 @@ def test_asked_to_stop_and_resumed(
     assert CHECKPOINT <= taken(training.folder) < STEPS
     # What numbers do not depend on may change; what they depend on may not.
     before = {path.name: path.read_bytes() for path in training.folder.iterdir()}
-    for decisive in (["--lr", "0.03"], ["--seed", "1"], ["--eps", "3"], ["--epochs", "3"], ["--accumulate", "1"]):
-        assert here(blocks_folder, *ONE, *decisive, "--resume", out=training.folder) == 2
+    for fixed_settings in (["--lr", "0.03"], ["--seed", "1"], ["--eps", "3"], ["--epochs", "3"], ["--accumulate", "1"]):
+        assert here(blocks_folder, *ONE, *fixed_settings, "--resume", out=training.folder) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: expected the settings and data that")
     assert {path.name: path.read_bytes() for path in training.folder.iterdir()} == before

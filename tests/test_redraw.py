@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import coarse_figures, files
-from figures import synthetic
 
 from psmt_viz.errors import UserError
 from psmt_viz.figures import score_table, write_table
 from psmt_viz.files import sha256
 from psmt_viz.redraw import gather, redraw
 from psmt_viz.results import Saved, Training
+from tests.commands import coarse_figures, files
+from tests.figures import synthetic
 
 WITHOUT = ("torch", "torchvision", "timm", "sklearn", "openTSNE", "pytorch_grad_cam", "lightning_fabric")
 FIGURES = {

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from figures import synthetic
 
 from psmt_viz.errors import UserError
 from psmt_viz.results import Cam, Cams, CloseUp, Evaluation, Flips, PixelEmbedding, read_csv, write_csv
+from tests.figures import synthetic
 
 RESULTS = {
     "evaluation": synthetic.evaluation,

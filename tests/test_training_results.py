@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from figures import synthetic
 
 from psmt_viz.errors import UserError
 from psmt_viz.results import Training
+from tests.figures import synthetic
 
 
 def training():

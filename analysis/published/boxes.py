@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from psmt_viz.data.cutmix import draw_mix
 from psmt_viz.presets import configure
+from psmt_viz.train.cutmix import draw_mix
 from published.distributions import compare_shares, compare_values
 from published.document import Node
 from published.inputs import generator

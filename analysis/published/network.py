@@ -30,13 +30,13 @@ def check_network(document: Node, report: Report) -> None:
     if not pixels:
         raise document["outputs"].refuse("with logits_pixels")
     classes = len(pixels[0].numbers())
-    bundle = imported(filled(WeightRule(depth=depth, base=base, classes=classes), document.file.parent), classes)
+    networks = imported(filled(WeightRule(depth=depth, base=base, classes=classes), document.file.parent), classes)
     raw = torch.randn(1, 3, int(shape[1]), int(shape[2]), generator=generator(base + int(offset[1])))
     raw = F.interpolate(raw, size=(int(size[1]), int(size[2])), mode="bilinear", align_corners=True)
     for role, stated in outputs.items():
-        network = bundle.networks().get(role)
+        network = networks.by_role().get(role)
         if network is None:
-            raise stated.refuse(f"under one of {', '.join(bundle.networks())}")
+            raise stated.refuse(f"under one of {', '.join(networks.by_role())}")
         # Their input is normalised already; ours is in [0, 1].
         z = network.encode(raw * network.backbone.std + network.backbone.mean)
         logits = network.decode(z, raw.shape[-2:])

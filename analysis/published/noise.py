@@ -126,17 +126,17 @@ class NoiseFile:
         rule = WeightRule(
             depth=depth_of(words), base=int(base[1]), classes=int(classes[1]), classifier_scale=float(scale[1])
         )
-        bundle: PSMT = imported(filled(rule, self.document.file.parent), rule.classes)
+        networks: PSMT = imported(filled(rule, self.document.file.parent), rule.classes)
 
         def made(dtype: torch.dtype) -> Predict:
-            bundle.to(dtype)
-            return lambda z: bundle.decode("ensemble", z, (int(size[1]), int(size[2])))
+            networks.to(dtype)
+            return lambda z: networks.decode("ensemble", z, (int(size[1]), int(size[2])))
 
         def guarded(dtype: torch.dtype) -> Predict:
             predict = made(dtype)
 
             def call(z: Tensor) -> Tensor:
-                with frozen(bundle):
+                with frozen(networks):
                     return predict(z)
 
             return call

@@ -76,7 +76,7 @@ def compare(report: Report, name: str, variant: Variant, taken: Taken, stated: N
     _compare_losses(report, name, allowed, taken, stated)
     if variant.noise:
         _compare_noise(report, name, variant, taken, stated["noise"])
-    _compare_networks(report, name, allowed, taken.bundle, stated)
+    _compare_networks(report, name, allowed, taken.networks, stated)
 
 
 def _compare_losses(report: Report, name: str, allowed: Tolerances, taken: Taken, stated: Node) -> None:
@@ -134,11 +134,11 @@ def _compare_noise(report: Report, name: str, variant: Variant, taken: Taken, st
         report.show(f"{piece}: KL", kl, f"{flips} flips more or fewer")
 
 
-def _compare_networks(report: Report, name: str, allowed: Tolerances, bundle: PSMT, stated: Node) -> None:
-    layout, networks = official_layout(bundle.student.state_dict()), bundle.networks()
+def _compare_networks(report: Report, name: str, allowed: Tolerances, networks: PSMT, stated: Node) -> None:
+    layout, roles = official_layout(networks.student.state_dict()), networks.by_role()
     gradients = {
         key: torch.zeros_like(values) if values.grad is None else values.grad
-        for key, values in bundle.student.named_parameters()
+        for key, values in networks.student.named_parameters()
     }
     total = sqrt(sum(float(values.double().square().sum()) for values in gradients.values()))
     differences = [("of all", relative(total, stated["student_grad_l2_total"].number()))]
@@ -147,7 +147,7 @@ def _compare_networks(report: Report, name: str, allowed: Tolerances, bundle: PS
         differences.append((key, relative(float(gradients[ours].double().norm()), numbers["l2"].number())))
     report.worst(f"{name}: gradient", differences, allowed.gradient)
     after = stated["after"]
-    for role, network in networks.items():
+    for role, network in roles.items():
         values = network.state_dict()
         statistics = {key for key in values if key.endswith(("running_mean", "running_var"))}
         parameters = {key for key, _ in network.named_parameters()}

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from psmt_viz.data.cutmix import Box, Mix
 from psmt_viz.data.dataset import Split
 from psmt_viz.data.stream import Batch
 from psmt_viz.metrics import IGNORE
+from psmt_viz.train.cutmix import Box, Mix
 from psmt_viz.train.draws import Draws
 from published.document import Node
 from published.inputs import generator, picture, sha256, spread

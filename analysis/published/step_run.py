@@ -94,8 +94,8 @@ class RecordingTrainer(Trainer):
     def noise(self, step: int, branch: str, numbers: range, size: torch.Size, z: Tensor) -> Tensor:
         """Returns the noise and measures it."""
         delta = super().noise(step, branch, numbers, size, z)
-        with torch.no_grad(), frozen(self.bundle):
-            clean, moved = (self.bundle.decode("ensemble", features, size) for features in (z, z + delta))
+        with torch.no_grad(), frozen(self.networks):
+            clean, moved = (self.networks.decode("ensemble", features, size) for features in (z, z + delta))
             flips = (clean.argmax(dim=1) != moved.argmax(dim=1)).flatten(1).sum(dim=1)
             found = Noise(
                 branch=branch,
@@ -126,7 +126,7 @@ class Taken:
     k: int
     log: StepLog
     record: Recorded
-    bundle: PSMT
+    networks: PSMT
     """The networks after the step; the student's parameters hold their gradients."""
 
 
@@ -177,7 +177,7 @@ def trainer_of(file: StepFile, variant: Variant, *, depth: int, weights: Mapping
         engine=Engine(system=config.system, precision=precision),
         draws=StatedDraws(variant.boxes, partner),
     )
-    for role, network in trainer.bundle.networks().items():
+    for role, network in trainer.networks.by_role().items():
         network.load_state_dict(weights[role])
     return trainer
 
@@ -194,4 +194,4 @@ def taken_steps(trainer: RecordingTrainer, variant: Variant, inputs: Mapping[int
     for k in sorted(inputs):
         trainer.stated.inputs[first + k] = inputs[k]
         log = trainer.take(first + k, inputs[k].batches)
-        yield Taken(k=k, log=log, record=trainer.record, bundle=trainer.bundle)
+        yield Taken(k=k, log=log, record=trainer.record, networks=trainer.networks)

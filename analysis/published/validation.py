@@ -70,13 +70,13 @@ def picture_of_size(seed: int, size: tuple[int, int], classes: int) -> tuple[Ten
     return (coarse + fine).clamp(0, 255).to(torch.uint8)[0], label.to(torch.uint8)
 
 
-def shifted(bundle: PSMT, minus: Sequence[float]) -> PSMT:
+def shifted(networks: PSMT, minus: Sequence[float]) -> PSMT:
     """Subtracts a value from each bias of both teachers' classifiers."""
     for role in ("teacher1", "teacher2"):
-        bias = bundle.networks()[role].classifier.bias
+        bias = networks.by_role()[role].classifier.bias
         assert bias is not None
         bias.data -= torch.tensor(minus, dtype=torch.float32)
-    return bundle
+    return networks
 
 
 def check_whole_images(document: Node, report: Report) -> None:
@@ -87,32 +87,32 @@ def check_whole_images(document: Node, report: Report) -> None:
     weights = WeightRule.of(rule)
     seeds = rule["inputs"].find(r"s = (\d+)\+(\d+)\+(\d+)\*j", "s = base+number+number*j")
     first, step = int(seeds[1]) + int(seeds[2]), int(seeds[3])
-    bundle = imported(filled(weights, document.file.parent), weights.classes)
+    networks = imported(filled(weights, document.file.parent), weights.classes)
     minus = rule["classifier_bias_minus"].numbers()
     if len(minus) != weights.classes:
         raise rule["classifier_bias_minus"].refuse(f"of {weights.classes} numbers, one a class")
-    shifted(bundle, minus)
+    shifted(networks, minus)
     for name, dtype in _DTYPES.items():  # float32 first: the weights are cast from it
         whole = stated.get(name)
         if whole is None:
             continue
-        bundle.to(dtype)
+        networks.to(dtype)
         sizes = [each["size"].integers(32, 4096, 2) for each in whole["images"].elements()]
         pairs = [picture_of_size(first + step * j, (h, w), weights.classes) for j, (h, w) in enumerate(sizes)]
         matrix = np.zeros((weights.classes, weights.classes), np.int64)
         images = []
         for (image, label), each in zip(pairs, whole["images"].elements(), strict=True):
-            images.append(Seen.by(bundle, image[None], label, dtype))
+            images.append(Seen.by(networks, image[None], label, dtype))
             matrix += images[-1].matrix
             images[-1].compare(report, f"{name}, {each['size'].value}", each)
         _check_scores(report, name, matrix, images, whole["all"])
         if dtype == torch.float32:
             data = Pictures(
-                classes=bundle.classes,
+                classes=networks.classes,
                 images=tuple(image.permute(1, 2, 0).numpy() for image, _ in pairs),
                 labels=tuple(label.numpy() for _, label in pairs),
             )
-            counted = evaluate(bundle, data).confusion["ensemble"]
+            counted = evaluate(networks, data).confusion["ensemble"]
             report.judge(f"{name}, all: pixels that `evaluate` counts otherwise", float(abs(counted - matrix).sum()), 0)
 
 
@@ -127,13 +127,13 @@ class Seen:
 
     @classmethod
     @torch.no_grad()
-    def by(cls, bundle: PSMT, image: Tensor, label: Tensor, dtype: torch.dtype) -> Seen:
+    def by(cls, networks: PSMT, image: Tensor, label: Tensor, dtype: torch.dtype) -> Seen:
         """Sees an image (1, 3, H, W) uint8."""
         images = as_images([image[0].permute(1, 2, 0).numpy()])
         if dtype != torch.float32:
             images = unit(image, dtype)
-        logits = whole_logits(bundle, images)["ensemble"]
-        counts = confusion(label[None].long(), logits.argmax(dim=1), len(bundle.classes)).numpy()
+        logits = whole_logits(networks, images)["ensemble"]
+        counts = confusion(label[None].long(), logits.argmax(dim=1), len(networks.classes)).numpy()
         return cls(logits=logits[0], label=label, matrix=counts)
 
     @cached_property

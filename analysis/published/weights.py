@@ -99,7 +99,7 @@ def imported(state: Mapping[str, Tensor], classes: int) -> PSMT:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pth"
         torch.save({"state_dict": dict(state)}, path)
-        return read_official(path).bundle([f"class_{index}" for index in range(classes)])
+        return read_official(path).networks([f"class_{index}" for index in range(classes)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,5 +128,5 @@ def authors(rule: WeightRule, beside: Path) -> Authors:
     numbers = {
         key: (float(values.double().norm()), values.flatten()[:5].double().tolist()) for key, values in state.items()
     }
-    networks = imported(state, rule.classes).networks()
+    networks = imported(state, rule.classes).by_role()
     return Authors(weights={role: network.state_dict() for role, network in networks.items()}, numbers=numbers)

@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from psmt_viz.cli.app import app, say
+from psmt_viz.cli.flags import Classes, ListFile, Out
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder
-from psmt_viz.flags import Classes, ListFile, Out
 
 
 @app.command

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from psmt_viz.cli.app import app, results_folder, show_classes
-from psmt_viz.config import PAPER_EPS, Norm, Objective, Search
-from psmt_viz.errors import UserError
-from psmt_viz.flags import (
+from psmt_viz.cli.flags import (
     SWEEP,
     Batch,
     Classes,
@@ -35,6 +33,8 @@ from psmt_viz.flags import (
     Weights,
     whole_number,
 )
+from psmt_viz.config import PAPER_EPS, Norm, Objective, Search
+from psmt_viz.errors import UserError
 
 if TYPE_CHECKING:
     from psmt_viz.exhibits import Subject

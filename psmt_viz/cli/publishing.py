@@ -8,8 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from psmt_viz.cli.app import app, results_folder
-from psmt_viz.errors import UserError
-from psmt_viz.flags import (
+from psmt_viz.cli.flags import (
     SWEEP,
     Data,
     Device,
@@ -24,6 +23,7 @@ from psmt_viz.flags import (
     Sweep,
     Weights,
 )
+from psmt_viz.errors import UserError
 
 
 @app.command

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from cyclopts import CycloptsError, Parameter
 
 from psmt_viz.cli.app import app, say, show_classes
+from psmt_viz.cli.flags import Device, RunFolder, Settings, Weights, several, whole_number
 from psmt_viz.config import Config
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, read_json
-from psmt_viz.flags import Device, RunFolder, Settings, Weights, several, whole_number
 from psmt_viz.presets import PRESETS, RECIPES, configure, lengths_as_given, switches
 
 

@@ -29,7 +29,7 @@ from psmt_viz.data.layouts import Layout, VocLayout
 from psmt_viz.data.rasters import read_image, read_mask
 from psmt_viz.data.splits import nested_split
 from psmt_viz.errors import UserError
-from psmt_viz.files import whole, write_text
+from psmt_viz.files import atomic_write, write_text
 from psmt_viz.metrics import IGNORE
 from psmt_viz.progress import progress
 
@@ -246,7 +246,7 @@ def write_voc(
             for name, image in ((IMAGES, Image.fromarray(data.image(id))), (MASKS[0], mask)):
                 path = folder / name / f"{id}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with whole(path) as temporary:
+                with atomic_write(path) as temporary:
                     image.save(temporary)
             advance("")
     write_text(folder / "classes.txt", _lines(data.classes))

@@ -3,7 +3,7 @@
 from psmt_viz.figures.batch import draw_batch
 from psmt_viz.figures.closeup import draw_closeup
 from psmt_viz.figures.curves import draw_miou, draw_ramp_up, draw_training
-from psmt_viz.figures.evaluation import draw_class_iou, draw_confusion
+from psmt_viz.figures.evaluate import draw_class_iou, draw_confusion
 from psmt_viz.figures.exhibits import (
     write_all,
     write_closeup,

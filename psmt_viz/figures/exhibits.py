@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from psmt_viz import __version__
 from psmt_viz.figures.closeup import draw_closeup
 from psmt_viz.figures.curves import draw_miou, draw_ramp_up
-from psmt_viz.figures.evaluation import draw_class_iou, draw_confusion
+from psmt_viz.figures.evaluate import draw_class_iou, draw_confusion
 from psmt_viz.figures.export import export, figure_of
 from psmt_viz.figures.flips import draw_judges, draw_sweep
 from psmt_viz.figures.gradcam import draw_gradcam

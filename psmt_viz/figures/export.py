@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from psmt_viz.figures.style import style
-from psmt_viz.files import sha256, whole, write_json
+from psmt_viz.files import atomic_write, sha256, write_json
 
 DPI = 300
 
@@ -70,7 +70,7 @@ def _save(figure: Figure, path: Path, provenance: dict[str, Any], dpi: int | Non
         if figure.get_layout_engine() is not None:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-        with whole(path) as temporary:
+        with atomic_write(path) as temporary:
             figure.savefig(temporary, format=kind, dpi=dpi or DPI, metadata=metadata[kind])
     return path
 

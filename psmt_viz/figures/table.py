@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import whole, write_text
+from psmt_viz.files import atomic_write, write_text
 from psmt_viz.results import Evaluation, Scores
 
 SCORES = ("ensemble", "single_teacher", "teacher2", "student")
@@ -138,7 +138,7 @@ def write_table(frame: pd.DataFrame, folder: Path) -> list[Path]:
     """
     frame = comparable(_typed(frame))
     paths = [folder / f"table1.{kind}" for kind in ("csv", "md", "tex")]
-    with whole(paths[0]) as temporary:
+    with atomic_write(paths[0]) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.2f", lineterminator="\n")
     write_text(paths[1], _markdown(frame))
     write_text(paths[2], _latex(frame))

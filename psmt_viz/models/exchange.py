@@ -20,7 +20,7 @@ from psmt_viz.data import open_data
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
 from psmt_viz.data.layout import VOC_CLASSES
 from psmt_viz.errors import UserError
-from psmt_viz.files import output_folder, sha256, whole
+from psmt_viz.files import atomic_write, output_folder, sha256
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.psmt import PSMT, load_run
 from psmt_viz.presets import configure
@@ -78,17 +78,17 @@ class OfficialCheckpoint:
     facts: Mapping[str, int | float]
     """`epoch`, `monitor_best` (its mIoU) and `labeled_examples`, where it tells them."""
 
-    def bundle(self, names: Sequence[str]) -> PSMT:
+    def networks(self, names: Sequence[str]) -> PSMT:
         """Returns the networks, in eval mode.
 
         Args:
             names: Class names in the order of their ids.
         """
-        bundle = PSMT(self.config, names)
-        for role, network in bundle.networks().items():
+        networks = PSMT(self.config, names)
+        for role, network in networks.by_role().items():
             # Their files lack the input scale, which is ImageNet's there too.
             network.load_state_dict({**network.state_dict(), **self.weights[role]})
-        return bundle.eval()
+        return networks.eval()
 
 
 def read_official(path: Path) -> OfficialCheckpoint:
@@ -165,9 +165,9 @@ def import_official(
         data_fingerprint={"imported": path.name, "sha256": sha256(path), **official.facts},
         versions=versions(),
     )
-    bundle = official.bundle(names)
+    networks = official.networks(names)
     for which in ("last", "best"):
-        bundle.save(run.folder / f"{which}.safetensors")
+        networks.save(run.folder / f"{which}.safetensors")
     # Last, because it is what makes a folder a run.
     run.write()
     return run, official
@@ -189,11 +189,11 @@ def export_official(run: Run, path: Path, *, weights: str = "last") -> None:
     arch, method = run.config.model.arch, run.config.method.method
     if arch != _ARCH or method != "psmt":
         raise UserError(f"a run of --arch {_ARCH} --method psmt", f"{arch}, {method}", "choose such a run")
-    states = {role: network.state_dict() for role, network in load_run(run.folder, weights=weights).networks().items()}
+    states = {role: network.state_dict() for role, network in load_run(run.folder, weights=weights).by_role().items()}
     state = {key: states[role][ours] for key, (role, ours) in official_layout(states["student"]).items()}
     told = {"epoch": len(run.metrics())} if run.measured else run.data_fingerprint
     saved = {name: told[name] for name in ("epoch", "monitor_best") if name in told}
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save({"arch": _ARCH, "state_dict": state, **saved}, temporary)
 
 

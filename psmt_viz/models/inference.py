@@ -28,7 +28,7 @@ class Encoder(Protocol):
         ...
 
 
-class Seam(Encoder, Protocol):
+class SplitNetwork(Encoder, Protocol):
     """A network with both sides of the seam."""
 
     def decode(self, z: Tensor, size: Sequence[int], /) -> Tensor:
@@ -78,7 +78,9 @@ def decode_whole(
     return resized(decode(z, padded_size(size, multiple)), size)
 
 
-def sliding_logits(network: Seam, images: Tensor, *, window: int, stride: float, fill: Tensor | float = 0.0) -> Tensor:
+def sliding_logits(
+    network: SplitNetwork, images: Tensor, *, window: int, stride: float, fill: Tensor | float = 0.0
+) -> Tensor:
     """Returns logits (B, K, H, W) as the mean over the windows that see a pixel.
 
     Windows lie a step apart; the last of a row or column is moved back to end at the border. An image smaller than the

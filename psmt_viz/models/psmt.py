@@ -1,4 +1,4 @@
-"""The bundle of student and two teachers."""
+"""The networks of student and two teachers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.errors import UserError
-from psmt_viz.files import whole
+from psmt_viz.files import atomic_write
 from psmt_viz.models.deeplab import DeepLabV3Plus
-from psmt_viz.models.roles import Roles
+from psmt_viz.models.networks import Networks
 from psmt_viz.runs import Run
 from psmt_viz.seeds import derived_seed
 
 
-class PSMT(Roles[DeepLabV3Plus]):
+class PSMT(Networks[DeepLabV3Plus]):
     """A student and, unless it was trained without them, two teachers of the same architecture.
 
     Args:
@@ -80,10 +80,10 @@ class PSMT(Roles[DeepLabV3Plus]):
         """Writes the weights of all networks as one safetensors file, whole; keys start with the role."""
         weights = {
             f"{role}.{key}": value.detach().cpu().contiguous()
-            for role, network in self.networks().items()
+            for role, network in self.by_role().items()
             for key, value in network.state_dict().items()
         }
-        with whole(path) as temporary:
+        with atomic_write(path) as temporary:
             save_file(weights, temporary)
 
     def load(self, path: Path) -> None:
@@ -98,7 +98,7 @@ class PSMT(Roles[DeepLabV3Plus]):
             raise UserError(f"a weights file {path}", "nothing there", "train the run, or choose another") from None
         except SafetensorError as error:
             raise UserError(f"whole weights in {path}", str(error), "copy the file again or train again") from None
-        for role, network in self.networks().items():
+        for role, network in self.by_role().items():
             own = {k.removeprefix(f"{role}."): v for k, v in weights.items() if k.startswith(f"{role}.")}
             try:
                 network.load_state_dict(own)
@@ -141,6 +141,6 @@ def load_run(path: Path | str | None = None, *, weights: str = "last", device: s
         UserError: if the folder is not a run or has no such weights.
     """
     run = Run.open(Path(path) if path is not None else None)
-    bundle = PSMT(_untrained(run.config.model), run.classes, teachers=run.config.method.method == "psmt")
-    bundle.load(run.weights(weights))
-    return bundle.to(device).eval()
+    networks = PSMT(_untrained(run.config.model), run.classes, teachers=run.config.method.method == "psmt")
+    networks.load(run.weights(weights))
+    return networks.to(device).eval()

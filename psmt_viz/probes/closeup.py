@@ -10,7 +10,7 @@ import torch
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
 from psmt_viz.models.inference import encode_whole
-from psmt_viz.models.roles import Roles
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Settings
 from psmt_viz.perturb.norms import norms
 from psmt_viz.probes.images import labeled_images
@@ -19,7 +19,7 @@ from psmt_viz.results import CloseUp
 
 
 def closeup(
-    bundle: Roles,
+    networks: Networks,
     data: SegmentationData,
     image_id: str,
     *,
@@ -34,11 +34,11 @@ def closeup(
     """Perturbs one validation image in every way; the same perturbations as `flips` with the same seed makes.
 
     Args:
-        bundle: Networks; put in eval mode.
+        networks: Networks; put in eval mode.
         data: The data set.
         image_id: Which validation image.
         eps: Norm of the perturbations.
-        kinds: Kinds of `kinds_of(bundle)`; all of them if empty.
+        kinds: Kinds of `kinds_of(networks)`; all of them if empty.
         judge: The role whose predictions are shown.
         settings: How perturbations are found; left out, as the paper does.
         seed: Decides the start of each search.
@@ -53,20 +53,20 @@ def closeup(
         some = ", ".join(ids[:3])
         raise UserError(f"a validation image of {data.name}, such as {some}", repr(image_id), "choose one of its ids")
     settings = settings or Settings()
-    kinds = chosen("kinds", kinds, kinds_of(bundle))
-    (judge,) = chosen("judges", [judge], bundle.roles)
-    bundle.eval()
+    kinds = chosen("kinds", kinds, kinds_of(networks))
+    (judge,) = chosen("judges", [judge], networks.roles)
+    networks.eval()
     image = next(labeled_images(data, [image_id], batch=1, device=device))
     with torch.no_grad():
-        z = encode_whole(bundle.student, image.images)
+        z = encode_whole(networks.student, image.images)
 
     def predicted(values: torch.Tensor) -> Any:
-        return judged(bundle, [judge], values, image.size)[judge][0].argmax(dim=0).byte().cpu().numpy()
+        return judged(networks, [judge], values, image.size)[judge][0].argmax(dim=0).byte().cpu().numpy()
 
     moved, magnitude, relative = {}, {}, {}
     for kind in kinds:
         found = perturb(
-            bundle, kind, z, image.size, image_id=image_id, eps=eps, seed=seed, settings=settings, labels=image.labels
+            networks, kind, z, image.size, image_id=image_id, eps=eps, seed=seed, settings=settings, labels=image.labels
         )
         moved[kind] = predicted(z + found.delta)
         magnitude[kind] = norms(found.delta, "pixel")[0, 0].float().cpu().numpy()
@@ -74,7 +74,7 @@ def closeup(
     facts = {"eps": eps, "judge": judge, "relative_norm": relative, **vars(settings), "seed": seed}
     return CloseUp(
         image_id=image_id,
-        classes=tuple(bundle.classes),
+        classes=tuple(networks.classes),
         image=(image.images[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy(),
         truth=image.labels[0].byte().cpu().numpy(),
         prediction=predicted(z),

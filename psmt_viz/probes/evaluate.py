@@ -19,7 +19,7 @@ from psmt_viz.results import Evaluation
 
 @torch.no_grad()
 def evaluate(
-    bundle: PSMT,
+    networks: PSMT,
     data: SegmentationData,
     *,
     part: str = "val",
@@ -34,7 +34,7 @@ def evaluate(
     Each network sees the image through its own encoder; the ensemble is the mean of the two teachers' logits.
 
     Args:
-        bundle: Networks; each is put in eval mode.
+        networks: Networks; each is put in eval mode.
         data: The data set.
         part: `train` or `val`; any name for the images of `ids`.
         ids: The images; left out, all of the part.
@@ -43,27 +43,27 @@ def evaluate(
         device: A torch device, where the networks are.
         parameters: Facts to keep with the result.
     """
-    bundle.eval()
-    classes = len(bundle.classes)
-    matrices = {role: torch.zeros(classes, classes, dtype=torch.int64, device=device) for role in bundle.roles}
+    networks.eval()
+    classes = len(networks.classes)
+    matrices = {role: torch.zeros(classes, classes, dtype=torch.int64, device=device) for role in networks.roles}
     ids = data.ids(part) if ids is None else tuple(ids)
     with progress("evaluate", len(ids)) as advance:
         for batch in labeled_images(data, ids, device=device):
-            logits = whole_logits(bundle, batch.images, window=window, window_stride=window_stride)
+            logits = whole_logits(networks, batch.images, window=window, window_stride=window_stride)
             for role, values in logits.items():
                 matrices[role] += confusion(batch.labels, values.argmax(dim=1), classes)
             for _ in batch.ids:
                 advance("")
     facts = {"part": part, "images": len(ids), **(parameters or {})}
     return Evaluation(
-        classes=bundle.classes,
+        classes=networks.classes,
         confusion={role: matrix.cpu().numpy() for role, matrix in matrices.items()},
         parameters=facts,
     )
 
 
 def whole_logits(
-    bundle: PSMT, images: Tensor, *, window: int | None = None, window_stride: float = 2 / 3
+    networks: PSMT, images: Tensor, *, window: int | None = None, window_stride: float = 2 / 3
 ) -> dict[str, Tensor]:
     """Returns role -> logits (B, K, H, W) of images (B, 3, H, W) in [0, 1], seen whole or through a sliding window."""
     size = images.shape[-2:]
@@ -71,9 +71,9 @@ def whole_logits(
         role: decode_whole(network.decode, encode_whole(network, images), size)
         if window is None
         else sliding_logits(network, images, window=window, stride=window_stride, fill=network.backbone.mean[0])
-        for role, network in bundle.networks().items()
+        for role, network in networks.by_role().items()
     }
-    if "ensemble" in bundle.roles:
+    if "ensemble" in networks.roles:
         logits["ensemble"] = (logits["teacher1"] + logits["teacher2"]) / 2
     return logits
 

@@ -17,7 +17,7 @@ from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
 from psmt_viz.metrics import IGNORE
 from psmt_viz.models.inference import decode_whole, encode_whole
-from psmt_viz.models.roles import Roles
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import frozen
 from psmt_viz.probes.cam_faithfulness import SHARES, faithfulness
 from psmt_viz.probes.cam_layers import Explained, explained
@@ -33,7 +33,7 @@ _LEAST_SHARE = 0.01
 
 
 def gradcam(
-    bundle: Roles,
+    networks: Networks,
     data: SegmentationData,
     *,
     images: int = 4,
@@ -57,7 +57,7 @@ def gradcam(
     map that says nothing, below 0 for a misleading one. After a perturbation it is that of the perturbed network.
 
     Args:
-        bundle: A student and two teachers; left as they were.
+        networks: A student and two teachers; left as they were.
         data: The data set; validation images are used.
         images: How many images.
         target_class: Name of the class to map, in place of each image's largest.
@@ -75,8 +75,8 @@ def gradcam(
     Grad-CAM (Selvaraju et al., 2017), eq. 1-2, and its kin, computed by pytorch-grad-cam; maps are kept without its
     normalisation.
     """
-    if target_class is not None and target_class not in bundle.classes:
-        raise UserError(f"a class among {', '.join(bundle.classes)}", repr(target_class), "choose one of them")
+    if target_class is not None and target_class not in networks.classes:
+        raise UserError(f"a class among {', '.join(networks.classes)}", repr(target_class), "choose one of them")
     if images < 1:
         raise UserError("--images of at least 1", f"{images}", "raise it")
     check_method(method)
@@ -84,11 +84,11 @@ def gradcam(
     order = np.random.default_rng(derived_seed(seed, "gradcam")).permutation(len(ids))
     found: list[_Found] = []
     with (
-        frozen(bundle),
-        explained(bundle.student, layer) as model,
+        frozen(networks),
+        explained(networks.student, layer) as model,
         progress("gradcam", images) as advance,
     ):
-        mapper = _Mapper(bundle=bundle, model=model, method=method, eps=eps, seed=seed)
+        mapper = _Mapper(networks=networks, model=model, method=method, eps=eps, seed=seed)
         for image in labeled_images(data, [ids[i] for i in order], batch=1, device=device):
             if (one := mapper.map(image, target_class)) is not None:
                 found.append(one)
@@ -111,7 +111,7 @@ def gradcam(
         **(parameters or {}),
     }
     table = pd.DataFrame([one.row for one in found])
-    return Cams(cams=tuple(one.cam for one in found), classes=bundle.classes, table=table, parameters=facts)
+    return Cams(cams=tuple(one.cam for one in found), classes=networks.classes, table=table, parameters=facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class _Found:
 class _Mapper:
     """What stays the same from image to image."""
 
-    bundle: Roles
+    networks: Networks
     model: Explained
     method: str
     eps: float
@@ -133,16 +133,16 @@ class _Mapper:
 
     def map(self, image: LabeledImages, target_class: str | None) -> _Found | None:
         """Maps one image, or returns None if it does not qualify."""
-        bundle, id = self.bundle, image.ids[0]
+        networks, id = self.networks, image.ids[0]
         with torch.no_grad():
-            z = encode_whole(bundle, image.images)
-            decode = partial(bundle.decode, "student")
-            prediction = decode_whole(decode, z, image.size, multiple=bundle.multiple).argmax(dim=1)
-        target = _target(image.labels, prediction, bundle.classes, target_class)
+            z = encode_whole(networks, image.images)
+            decode = partial(networks.decode, "student")
+            prediction = decode_whole(decode, z, image.size, multiple=networks.multiple).argmax(dim=1)
+        target = _target(image.labels, prediction, networks.classes, target_class)
         if target is None:
             return None
         made = {
-            kind: perturb(bundle, kind, z, image.size, image_id=id, eps=self.eps, seed=self.seed)
+            kind: perturb(networks, kind, z, image.size, image_id=id, eps=self.eps, seed=self.seed)
             for kind in ("vat", "tvat")
         }
         deltas = {"clean": torch.zeros_like(z), **{kind: one.delta for kind, one in made.items()}}
@@ -153,13 +153,13 @@ class _Mapper:
             maps[name], scores[name] = self._map_and_faithfulness(image, target, mask)
         cam = Cam(
             image_id=id,
-            class_name=bundle.classes[target],
+            class_name=networks.classes[target],
             image=(image.images[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy(),
             truth=image.labels[0].byte().cpu().numpy(),
             prediction=prediction[0].byte().cpu().numpy(),
             **maps,
         )
-        row = _row(cam, bundle.classes) | {f"faithfulness_{name}": scores[name] for name in Cam.MAPS}
+        row = _row(cam, networks.classes) | {f"faithfulness_{name}": scores[name] for name in Cam.MAPS}
         return _Found(cam=cam, row=row, relative_norm=float(made["vat"].health.relative_norm))
 
     def _map_and_faithfulness(

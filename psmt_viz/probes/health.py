@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from psmt_viz.config import PAPER_EPS
-from psmt_viz.models.roles import Roles
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import SEARCHES, Perturbed, Settings, exact_cosine, frozen
 from psmt_viz.probes.kinds import maker
 
@@ -27,15 +27,15 @@ class HealthRecord:
     """Collects the health of perturbations over images.
 
     Args:
-        bundle: Networks; copied in float64 to the CPU, as not every device has float64.
+        networks: Networks; copied in float64 to the CPU, as not every device has float64.
         kinds: The kinds that are made.
         settings: How they are found.
     """
 
-    def __init__(self, bundle: Roles, kinds: Sequence[str], settings: Settings) -> None:
+    def __init__(self, networks: Networks, kinds: Sequence[str], settings: Settings) -> None:
         self._settings = settings
         self._searches = [kind for kind in kinds if kind in SEARCHES]
-        self._reference = copy.deepcopy(bundle).cpu().double() if self._searches else None
+        self._reference = copy.deepcopy(networks).cpu().double() if self._searches else None
         self._values: dict[str, dict[str, list[float]]] = {kind: {} for kind in kinds}
 
     def add(self, kind: str, found: Perturbed, z: Tensor, size: Sequence[int], labels: Tensor, *, eps: float) -> None:

@@ -10,15 +10,15 @@ from torch import Tensor
 
 from psmt_viz.errors import UserError
 from psmt_viz.models.inference import decode_whole, padded_size, resized
-from psmt_viz.models.roles import Roles
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import KINDS, MAKERS, Perturbed, Predict, Settings, frozen, make
 from psmt_viz.results import ROLES
 from psmt_viz.seeds import derived_seed
 
 
-def kinds_of(bundle: Roles) -> tuple[str, ...]:
+def kinds_of(networks: Networks) -> tuple[str, ...]:
     """Returns the kinds that networks can make; without teachers there is no T-VAT."""
-    return tuple(kind for kind in KINDS if MAKERS[kind] is None or MAKERS[kind] in bundle.roles)
+    return tuple(kind for kind in KINDS if MAKERS[kind] is None or MAKERS[kind] in networks.roles)
 
 
 def chosen(what: str, names: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
@@ -34,19 +34,19 @@ def chosen(what: str, names: Sequence[str], there: Sequence[str]) -> tuple[str, 
     return tuple(dict.fromkeys(names)) or tuple(there)
 
 
-def predictor(bundle: Roles, role: str, size: Sequence[int]) -> Predict:
+def predictor(networks: Networks, role: str, size: Sequence[int]) -> Predict:
     """Returns a function from z (B, C, h, w) to a role's logits (B, K, *size)."""
-    return partial(decode_whole, partial(bundle.decode, role), size=size, multiple=bundle.multiple)
+    return partial(decode_whole, partial(networks.decode, role), size=size, multiple=networks.multiple)
 
 
-def maker(bundle: Roles, kind: str, size: Sequence[int]) -> Predict | None:
+def maker(networks: Networks, kind: str, size: Sequence[int]) -> Predict | None:
     """Returns the prediction that makes a kind, or None where nobody's does."""
     role = MAKERS[kind]
-    return None if role is None else predictor(bundle, role, size)
+    return None if role is None else predictor(networks, role, size)
 
 
 def perturb(
-    bundle: Roles,
+    networks: Networks,
     kind: str,
     z: Tensor,
     size: Sequence[int],
@@ -60,7 +60,7 @@ def perturb(
     """Makes one kind of perturbation for the student's z of one image, or of several of one size.
 
     Args:
-        bundle: Networks.
+        networks: Networks.
         kind: One of `KINDS`.
         z: (B, C, h, w), the student's, of whole images.
         size: Height and width of an image; KL is summed over its pixels.
@@ -71,21 +71,21 @@ def perturb(
         labels: (B, H, W) class ids for the objective cross-entropy.
 
     Raises:
-        UserError: if the bundle has no teachers for T-VAT, or the search fails (see `adversarial_perturbation`).
+        UserError: if the networks has no teachers for T-VAT, or the search fails (see `adversarial_perturbation`).
     """
     ids = [image_id] if isinstance(image_id, str) else image_id
     generators = [torch.Generator(z.device).manual_seed(derived_seed(seed, "noise", id)) for id in ids]
-    with frozen(bundle):
-        predict = maker(bundle, kind, size)
+    with frozen(networks):
+        predict = maker(networks, kind, size)
         return make(kind, predict, z, eps=eps, settings=settings, labels=labels, generator=generators)
 
 
 @torch.no_grad()
-def judged(bundle: Roles, roles: Sequence[str], z: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
+def judged(networks: Networks, roles: Sequence[str], z: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
     """Returns role -> logits (B, K, *size), without a graph; each network decodes once, for the ensemble too."""
-    padded = padded_size(size, bundle.multiple)
+    padded = padded_size(size, networks.multiple)
     needed = {*roles, *(("teacher1", "teacher2") if "ensemble" in roles else ())} - {"ensemble"}
-    decoded = {role: bundle.decode(role, z, padded) for role in sorted(needed)}
+    decoded = {role: networks.decode(role, z, padded) for role in sorted(needed)}
     if "ensemble" in roles:
         decoded["ensemble"] = (decoded["teacher1"] + decoded["teacher2"]) / 2
     return {role: resized(decoded[role], size) for role in roles}

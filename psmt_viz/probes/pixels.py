@@ -16,7 +16,7 @@ from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.inference import decode_whole, encode_whole
-from psmt_viz.models.roles import Roles
+from psmt_viz.models.networks import Networks
 from psmt_viz.probes.images import LabeledImages, labeled_images
 from psmt_viz.probes.kinds import perturb
 from psmt_viz.probes.reservoir import Smallest
@@ -51,7 +51,7 @@ class PixelSample:
 
 
 def sample_pixels(
-    bundle: Roles,
+    networks: Networks,
     data: SegmentationData,
     *,
     pixels: int,
@@ -71,7 +71,7 @@ def sample_pixels(
     pixel's feature is the layer's map sampled bilinearly at the pixel, corners aligned.
 
     Args:
-        bundle: A student and two teachers; put in eval mode.
+        networks: A student and two teachers; put in eval mode.
         data: The data set; validation images are used.
         pixels: How many in all; a multiple of the number of classes.
         classes: Names of the classes; left out, the five with most correct pixels.
@@ -86,7 +86,7 @@ def sample_pixels(
         UserError: if there are too few correct pixels or classes, a class is unknown, there are no teachers, the layer
             is not one of the network's, or a number is out of its range.
     """
-    names = bundle.classes
+    names = networks.classes
     for name in classes:
         if name not in names:
             raise UserError(f"classes among {', '.join(names)}", repr(name), "choose some of them")
@@ -97,13 +97,13 @@ def sample_pixels(
         raise UserError("--margin of 0 pixels or more", f"{margin}", "give 0 to keep the boundaries")
     if batch < 1:
         raise UserError("--batch of 1 image or more", f"{batch}", "raise it")
-    if layer != "z" and not isinstance(bundle.student, DeepLabV3Plus):
+    if layer != "z" and not isinstance(networks.student, DeepLabV3Plus):
         raise UserError("--layer z for a network that was not trained here", layer, "leave --layer out")
     ids = data.ids("val")
     quota = pixels // wanted
     kept = {index: Smallest(quota) for index in range(len(names)) if not classes or names[index] in classes}
-    collector = _Collector(bundle, kept, ids, eps=eps, layer=layer, margin=margin, seed=seed)
-    bundle.eval()
+    collector = _Collector(networks, kept, ids, eps=eps, layer=layer, margin=margin, seed=seed)
+    networks.eval()
     with progress("sample pixels", len(ids)) as advance:
         for images in labeled_images(data, ids, batch=batch, device=device):
             collector.add(images)
@@ -134,7 +134,7 @@ class _Collector:
 
     def __init__(
         self,
-        bundle: Roles,
+        networks: Networks,
         kept: dict[int, Smallest],
         ids: Sequence[str],
         *,
@@ -143,24 +143,24 @@ class _Collector:
         margin: float,
         seed: int,
     ) -> None:
-        self._bundle, self.kept, self._eps, self._seed = bundle, kept, eps, seed
+        self._bundle, self.kept, self._eps, self._seed = networks, kept, eps, seed
         self._layer, self._margin = layer, margin
         self._places = {id: place for place, id in enumerate(ids)}
         self.norms: list[float] = []
 
     def add(self, images: LabeledImages) -> None:
         """Takes in images of one size."""
-        bundle, size = self._bundle, images.size
+        networks, size = self._bundle, images.size
         with torch.no_grad():
-            z = {"clean": encode_whole(bundle, images.images)}
+            z = {"clean": encode_whole(networks, images.images)}
         for kind in ("vat", "tvat"):
-            found = perturb(bundle, kind, z["clean"], size, image_id=images.ids, eps=self._eps, seed=self._seed)
+            found = perturb(networks, kind, z["clean"], size, image_id=images.ids, eps=self._eps, seed=self._seed)
             z[kind] = z["clean"] + found.delta
         self.norms += found.health.relative_norm.tolist()
         with torch.no_grad():
             maps = {panel: self._features(values) for panel, values in z.items()}
             predicted = {
-                panel: decode_whole(bundle.student.decode, values, size, multiple=bundle.multiple).argmax(dim=1)
+                panel: decode_whole(networks.student.decode, values, size, multiple=networks.multiple).argmax(dim=1)
                 for panel, values in z.items()
             }
         predictions = {panel: values.cpu().numpy() for panel, values in predicted.items()}

@@ -15,12 +15,12 @@ from psmt_viz.report.curves import curves_section
 from psmt_viz.report.gradcam import gradcam_section
 from psmt_viz.report.headline import headline
 from psmt_viz.report.inline import bokeh_script, content_policy, static
-from psmt_viz.report.laboratory import laboratory_section
 from psmt_viz.report.numbers import numbers_section, provenance_section
+from psmt_viz.report.perturb import laboratory_section
 from psmt_viz.report.scores import evaluation_section, table_section
 from psmt_viz.report.section import Section
 from psmt_viz.report.summary import summary_section
-from psmt_viz.report.tsne_section import tsne_section
+from psmt_viz.report.tsne import tsne_section
 from psmt_viz.results import Saved
 
 _SECTIONS: tuple[Callable[[Saved], Section | None], ...] = (

@@ -20,7 +20,7 @@ from psmt_viz.results import Evaluation, Flips, PixelEmbedding, Saved
 
 _KINDS = ("vat", "tvat", "random")
 _COLUMNS = {"ensemble": "ensemble", "teacher1": "single_teacher"}
-"""Roles of which numbers are published, and where Table 1 has them."""
+"""Networks of which numbers are published, and where Table 1 has them."""
 
 
 def summary_section(saved: Saved) -> Section | None:

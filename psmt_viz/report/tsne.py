@@ -1,174 +1,124 @@
-"""The interactive map: three linked panels of the same pixels."""
+"""The section of the map: titles, filters, words, and the flipped pixels as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from bokeh.models import (
-    BooleanFilter,
-    CDSView,
-    ColumnDataSource,
-    IndexFilter,
-    IntersectionFilter,
-    InversionFilter,
-    LinearColorMapper,
-    Plot,
-    Range1d,
-    Scatter,
-)
-from numpy.typing import NDArray
 
-from psmt_viz.errors import UserError
 from psmt_viz.figures.style import class_colors, class_markers, flip_color
-from psmt_viz.figures.tsne_words import BY
-from psmt_viz.report.documents import Paint, document_json, new_plot
-from psmt_viz.report.inline import data_uri
-from psmt_viz.report.markers import SHAPES
-from psmt_viz.report.themes import both, greys
-from psmt_viz.results import PixelEmbedding
+from psmt_viz.figures.tsne import TITLES
+from psmt_viz.figures.tsne_words import BY, flips_by_both, flips_by_panel, moves
+from psmt_viz.report.inline import json_text
+from psmt_viz.report.markers import SHAPES, STAR
+from psmt_viz.report.section import Section
+from psmt_viz.report.tables import Table, make_table
+from psmt_viz.report.themes import both
+from psmt_viz.report.tsne_map import PANELS, map_facts, map_json
+from psmt_viz.report.words import eps_words
+from psmt_viz.results import PixelEmbedding, Saved
 
-PANELS = PixelEmbedding.PANELS
-_MARGIN = 0.03
-"""Of the panel's side, free around the outermost pixels."""
-
-
-def map_order(embedding: PixelEmbedding) -> NDArray[np.intp]:
-    """Returns the order in which pixels are drawn: the classes in turn, so that none lies on all others."""
-    turn = embedding.pixels.groupby("label").cumcount().to_numpy()
-    return np.argsort(turn, kind="stable")
-
-
-def map_json(embedding: PixelEmbedding) -> dict[str, Any]:
-    """Returns the three panels for the page (see `document_json`), in the elements `panel-<name>`.
-
-    One source holds all pixels: coordinates as float32, everything else in the smallest whole numbers that hold it.
-    """
-    order = map_order(embedding)
-    shared = embedding.flipped_by()["both"][order]
-    source = ColumnDataSource(_columns(embedding, order), name="points")
-    chosen = ColumnDataSource({f"{axis}_{panel}": [] for axis in "xy" for panel in PANELS}, name="chosen")
-    shown = BooleanFilter(booleans=None, name="shown")
-    colors = LinearColorMapper(palette=["black"], low=-0.5, high=len(embedding.classes) - 0.5)
-    paints = [Paint(colors, "palette", *both(lambda: list(class_colors(len(embedding.classes)))))]
-    ranges = _ranges(embedding)
-    plots = {}
-    for panel in PANELS:
-        plot = new_plot(*ranges[panel], min_border=0, lod_threshold=4000)
-        wrong = embedding.flipped(panel)[order]
-        flipped, *parts = (
-            IndexFilter(indices=np.flatnonzero(rows).tolist()) for rows in (wrong, wrong & shared, wrong & ~shared)
-        )
-        places: dict[str, Any] = {"x": f"x_{panel}", "y": f"y_{panel}"}
-        dots = Scatter(
-            **places,
-            size=_dot_size(embedding),
-            marker={"field": "marker"},
-            angle={"field": "angle"},
-            fill_color={"field": "label", "transform": colors},
-            line_color=None,
-        )
-        size, red, paper = _star_size(embedding), both(flip_color), greys(1)
-        full = Scatter(**places, size=size, marker="star", line_width=0.6)
-        hollow = Scatter(**places, size=1.25 * size, marker="star", line_width=1.6)
-        correct = InversionFilter(operand=flipped)
-        plot.add_glyph(source, dots, view=CDSView(filter=IntersectionFilter(operands=[shown, correct])))
-        for stars, part, inside, edge in zip((full, hollow), parts, (red, paper), (paper, red), strict=True):
-            plot.add_glyph(source, stars, view=CDSView(filter=IntersectionFilter(operands=[shown, part])))
-            paints += [Paint(stars, "fill_color", *inside), Paint(stars, "line_color", *edge)]
-        paints += _add_ring(plot, chosen, places)
-        plots[f"panel-{panel}"] = plot
-    return document_json(plots, paints)
+_LAYOUTS = {
+    "frozen": "The map was fitted to the original pixels, and the perturbed ones are placed on it: a pixel that moves "
+    "has moved features.",
+    "joint": "One map was fitted to the pixels of all three panels together.",
+    "separate": "Each panel is a map of its own, so places in different panels do not compare, and the panels zoom "
+    "apart.",
+}
+_MEASURES = {"perplexity": "perplexity", "trustworthiness": "trustworthiness", "knn_recall": "kNN recall"}
+_LISTED = 2000
+"""Flipped pixels of the table; all are in pixels.parquet."""
 
 
-def map_facts(embedding: PixelEmbedding) -> dict[str, Any]:
-    """Returns what the page's script needs besides: classes, markers, pictures and which pixels are flipped.
-
-    Raises:
-        UserError: if there is no picture of a pixel's image.
-    """
-    count = len(embedding.classes)
-    flipped = {panel: embedding.flipped(panel) for panel in PANELS}
-    any_flipped = np.logical_or.reduce(list(flipped.values()))
-    place = np.argsort(map_order(embedding))  # of the table's rows among those drawn
-    light, dark = both(lambda: class_colors(count))
-    return {
-        "panels": list(PANELS),
-        "classes": [
-            {"name": name, "light": light[index], "dark": dark[index]} for index, name in enumerate(embedding.classes)
-        ],
-        "markers": [{"type": SHAPES[sign].bokeh, "angle": SHAPES[sign].angle} for sign in class_markers(count)],
-        "flipped": place[any_flipped].tolist(),
-        "by": ["neither", BY["tvat_alone"], BY["vat_alone"], BY["both"]],
-        "images": [
-            {
-                "id": str(row.image),
-                "height": int(row.height),
-                "width": int(row.width),
-                "picture": data_uri("image/jpeg", row.jpeg),
-            }
-            for row in _pictured(embedding).itertuples()
-        ],
+def tsne_section(saved: Saved) -> Section | None:
+    """Returns the interactive map."""
+    embedding = saved.embedding
+    if embedding is None or not len(embedding.pixels):
+        return None
+    facts = {
+        "panels": _panels(embedding),
+        "classes": _classes(embedding),
+        "star": STAR,
+        "stars": _stars(embedding),
+        "red": both(flip_color),
+        "map_json": json_text(map_json(embedding)),
+        "facts_json": json_text(map_facts(embedding)),
     }
+    return Section(
+        id="tsne",
+        title="Pixels on a t-SNE map",
+        paragraphs=_words(embedding),
+        tables=(_flipped_table(embedding),),
+        part="tsne.html",
+        facts=facts,
+        scripts=("pictures.js", "map.js"),
+    )
 
 
-def _pictured(embedding: PixelEmbedding) -> Any:
-    """Returns the rows of `embedding.images` that pixels lie in."""
-    used = set(embedding.pixels["image"])
-    images = embedding.images[embedding.images["image"].isin(used)]
-    if missing := sorted(map(str, used - set(images["image"]))):
-        raise UserError(f"a picture of image {missing[0]}", "none", "run psmt-viz tsne again")
-    return images.drop_duplicates("image")
+def _panels(embedding: PixelEmbedding) -> list[dict[str, str]]:
+    return [
+        {
+            "name": panel,
+            "title": TITLES[panel],
+            "count": f"{count} flipped",
+            "interval": bounds and f"95 % interval {bounds}",
+        }
+        for panel, (count, bounds) in flips_by_panel(embedding).items()
+    ]
 
 
-def _columns(embedding: PixelEmbedding, order: NDArray[np.intp]) -> dict[str, Any]:
-    pixels = embedding.pixels.iloc[order]
-    number = {image: index for index, image in enumerate(_pictured(embedding)["image"])}
-    columns = {"image": _compact(pixels["image"].map(number).to_numpy())}
-    for name in ("row", "col", "label", *(f"pred_{panel}" for panel in PANELS)):
-        columns[name] = _compact(pixels[name].to_numpy())
-    for name in (f"{axis}_{panel}" for panel in PANELS for axis in "xy"):
-        columns[name] = pixels[name].to_numpy(np.float32)
-    return columns
+def _stars(embedding: PixelEmbedding) -> list[dict[str, Any]]:
+    """Returns the legend of the stars: who flips the pixel, how many there are, and whether the star is hollow."""
+    return [
+        {"words": f"flipped by {BY[by]}", "count": count, "hollow": by != "both"}
+        for by, count in flips_by_both(embedding).items()
+    ]
 
 
-def _compact(values: NDArray[Any]) -> NDArray[Any]:
-    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
+def _classes(embedding: PixelEmbedding) -> list[dict[str, Any]]:
+    count = len(embedding.classes)
+    (light, dark), markers = both(lambda: class_colors(count)), class_markers(count)
+    return [
+        {
+            "id": int(label),
+            "name": embedding.classes[label],
+            "light": light[label],
+            "dark": dark[label],
+            "path": SHAPES[markers[label]].path,
+        }
+        for label in np.unique(embedding.pixels["label"].to_numpy())
+    ]
 
 
-def _ranges(embedding: PixelEmbedding) -> Mapping[str, tuple[Range1d, Range1d]]:
-    """Returns square ranges: one pair for all panels, or one each where the panels are maps of their own."""
-    if embedding.parameters.get("layout") == "separate":
-        return {panel: _square(embedding, (panel,)) for panel in PANELS}
-    return dict.fromkeys(PANELS, _square(embedding, PANELS))
+def _words(embedding: PixelEmbedding) -> tuple[str, ...]:
+    facts = embedding.parameters
+    about = (
+        "Each point is a pixel of a validation image that the student predicts correctly. A red star is a pixel whose "
+        "prediction a perturbation of the features has turned wrong; it is hollow where only one of the two does. "
+        f"{_LAYOUTS.get(facts.get('layout', 'frozen'), '')}"
+    )
+    numbers = [eps_words(facts), *([f"features: {facts['layer']}"] if "layer" in facts else [])]
+    numbers += [
+        f"{name} {facts[key]:.3g}" for key, name in _MEASURES.items() if isinstance(facts.get(key), int | float)
+    ]
+    if isinstance(margin := facts.get("margin"), int | float) and margin > 0:
+        numbers.append(f"pixels nearer than {margin:g} px to another class left out")
+    return about, "; ".join(filter(None, numbers)), moves(facts)
 
 
-def _square(embedding: PixelEmbedding, panels: tuple[str, ...]) -> tuple[Range1d, Range1d]:
-    ends = []
-    for axis in "xy":
-        values = embedding.pixels[[f"{axis}_{panel}" for panel in panels]].to_numpy(float)
-        ends.append((float(values.min()), float(values.max())))
-    half = (0.5 + _MARGIN) * max(*(high - low for low, high in ends), 1e-6)
-    x_range, y_range = (Range1d(start=(low + high) / 2 - half, end=(low + high) / 2 + half) for low, high in ends)
-    return x_range, y_range
-
-
-def _add_ring(plot: Plot, chosen: ColumnDataSource, places: dict[str, Any]) -> list[Paint]:
-    """Adds the ring around the chosen pixel; on a layer of its own, or each choice would redraw all pixels."""
-    paints = []
-    for width, color in ((5.0, greys(1)), (2.0, greys(0))):
-        ring = Scatter(**places, size=17, marker="circle", fill_color=None, line_width=width)
-        plot.add_glyph(chosen, ring, level="overlay")
-        paints.append(Paint(ring, "line_color", *color))
-    return paints
-
-
-def _dot_size(embedding: PixelEmbedding) -> float:
-    """Returns a diameter in CSS pixels, larger where pixels are fewer."""
-    return float(np.clip(2.8 * (25_000 / len(embedding.pixels)) ** 0.3, 2.8, 8))
-
-
-def _star_size(embedding: PixelEmbedding) -> float:
-    most = max(int(embedding.flipped(panel).sum()) for panel in PANELS)
-    return float(np.clip(16 * (100 / max(most, 1)) ** 0.25, 8, 16))
+def _flipped_table(embedding: PixelEmbedding) -> Table:
+    wrong = np.logical_or.reduce([embedding.flipped(panel) for panel in PANELS])
+    listed = embedding.pixels[wrong].head(_LISTED)
+    names = np.asarray(embedding.classes, dtype=object)
+    by = np.select(list(embedding.flipped_by().values()), list(BY.values()), "neither")[wrong]
+    columns = {
+        "image": listed["image"].astype(str),
+        "row": listed["row"].astype(str),
+        "col": listed["col"].astype(str),
+        "class": names[listed["label"]],
+        **{f"predicted, {TITLES[panel]}": names[listed[f"pred_{panel}"]] for panel in PANELS},
+        "flipped by": by[:_LISTED],
+    }
+    total = int(wrong.sum())
+    caption = f"The {total:,} flipped pixels" if total <= _LISTED else f"The first {_LISTED:,} of {total:,} flipped"
+    return make_table(caption, list(columns), zip(*columns.values(), strict=True), folded=True)

@@ -4,14 +4,14 @@ Every result keeps the parameters that were asked for and those that were used, 
 files that open in pandas or NumPy.
 """
 
-from psmt_viz.results.cams import Cam, Cams
 from psmt_viz.results.closeup import CloseUp
-from psmt_viz.results.embedding import PixelEmbedding, overlap
-from psmt_viz.results.evaluation import ROLES, Evaluation, Scores
-from psmt_viz.results.flips import Flips
+from psmt_viz.results.curves import Curves, Training, TrainingBatch
+from psmt_viz.results.evaluate import ROLES, Evaluation, Scores
+from psmt_viz.results.gradcam import Cam, Cams
+from psmt_viz.results.perturb import Flips
 from psmt_viz.results.saved import MANIFEST, TABLE, Saved
 from psmt_viz.results.tables import read_csv, write_csv
-from psmt_viz.results.training import Curves, Training, TrainingBatch
+from psmt_viz.results.tsne import PixelEmbedding, overlap
 
 __all__ = [
     "MANIFEST",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import read_json, whole, write_json
+from psmt_viz.files import atomic_write, read_json, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class CloseUp:
         }
         arrays |= {f"moved_{kind}": values for kind, values in self.moved.items()}
         arrays |= {f"magnitude_{kind}": values for kind, values in self.magnitude.items()}
-        with whole(paths[0]) as temporary:
+        with atomic_write(paths[0]) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
         facts = {"image_id": self.image_id, "classes": list(self.classes), "kinds": list(self.moved)}
         write_json(paths[1], {**facts, "parameters": self.parameters})

@@ -10,13 +10,13 @@ import pandas as pd
 
 from psmt_viz.errors import UserError
 from psmt_viz.files import read_json
-from psmt_viz.results.cams import Cams
 from psmt_viz.results.closeup import CloseUp
-from psmt_viz.results.embedding import PixelEmbedding
-from psmt_viz.results.evaluation import Evaluation
-from psmt_viz.results.flips import Flips
+from psmt_viz.results.curves import Training
+from psmt_viz.results.evaluate import Evaluation
+from psmt_viz.results.gradcam import Cams
+from psmt_viz.results.perturb import Flips
 from psmt_viz.results.tables import read_csv
-from psmt_viz.results.training import Training
+from psmt_viz.results.tsne import PixelEmbedding
 
 TABLE = "table1.csv"
 MANIFEST = "manifest.json"

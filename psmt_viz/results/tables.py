@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import whole
+from psmt_viz.files import atomic_write
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Writes a table as CSV, whole, with enough digits to read the same floats back."""
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
 

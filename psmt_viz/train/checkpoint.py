@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import whole
+from psmt_viz.files import atomic_write
 
 STATE = "state.pt"
 
@@ -20,7 +20,7 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
 
     Everything else in the run folder (weights, tables) can be written again from it.
     """
-    with whole(folder / STATE) as temporary:
+    with atomic_write(folder / STATE) as temporary:
         torch.save(dict(state), temporary)
 
 

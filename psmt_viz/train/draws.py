@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from psmt_viz.config import Config
-from psmt_viz.data.cutmix import Mix, draw_mix, joined
 from psmt_viz.perturb.adversarial import random_like
 from psmt_viz.seeds import derived_seed
+from psmt_viz.train.cutmix import Mix, draw_mix, joined
 
 
 class Draws:

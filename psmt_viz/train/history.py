@@ -44,7 +44,7 @@ class History:
             return
         self.step, self._best, self._seconds = state["step"], state["best"], state["seconds"]
         self._metrics, self._timing, self._rows = state["metrics"], state["timing"], state["rows"]
-        trainer.bundle.load_state_dict(state["networks"])
+        trainer.networks.load_state_dict(state["networks"])
         for role, learner in trainer.learners.items():
             learner.optimizer.load_state_dict(state["optimizers"][role])
         trainer.engine.load_scale(state["scale"])
@@ -103,7 +103,7 @@ class History:
             row[f"miou_{role}"] = _score(scores, "miou", role)
         row["pixel_accuracy_ensemble"] = _score(scores, "pixel_accuracy", "ensemble")
         row["teacher_disagreement"] = means["teacher_disagreement"]
-        teachers = self._trainer.bundle.teachers
+        teachers = self._trainer.networks.teachers
         row["teacher_distance"] = relative_distance(*teachers) if len(teachers) else math.nan
         self._time(len(self._rows))
         self._metrics.append(row)
@@ -117,7 +117,7 @@ class History:
         self.words = f"loss {row['loss_sup']:.3f}{unsup}{best}"
         if self._trainer.engine.first:
             if better:
-                self._trainer.bundle.save(self._run.folder / "best.safetensors")
+                self._trainer.networks.save(self._run.folder / "best.safetensors")
             self._write()
             if finished and evaluation is not None:
                 evaluation.save(self._run.folder)
@@ -135,7 +135,7 @@ class History:
                 "metrics": self._metrics,
                 "timing": self._timing,
                 "rows": self._rows,
-                "networks": trainer.bundle.state_dict(),
+                "networks": trainer.networks.state_dict(),
                 "optimizers": {role: each.optimizer.state_dict() for role, each in trainer.learners.items()},
                 "scale": trainer.engine.scale(),
             },
@@ -171,9 +171,9 @@ class History:
         folder = self._run.folder
         if not self.open:
             # Inside an epoch the networks are further than the tables.
-            self._trainer.bundle.save(folder / "last.safetensors")
+            self._trainer.networks.save(folder / "last.safetensors")
             if self._run.config.system.keep_last:
-                self._trainer.bundle.save(folder / f"epoch-{self.epoch:04d}.safetensors")
+                self._trainer.networks.save(folder / f"epoch-{self.epoch:04d}.safetensors")
         for name, rows in (("metrics.csv", self._metrics), ("timing.csv", self._timing)):
             if rows:
                 write_csv(folder / name, pd.DataFrame(rows))

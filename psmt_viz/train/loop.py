@@ -78,7 +78,7 @@ class Trainer:
         self._psmt = config.method.method == "psmt"
         self.split = split = data.split(config.data.split)
         self.plan: Plan = resolve(config, split, devices=engine.world)
-        self.bundle = PSMT(
+        self.networks = PSMT(
             config.model,
             data.classes,
             teachers=self._psmt,
@@ -87,9 +87,9 @@ class Trainer:
             seed=config.system.seed,
         ).to(self.device)
         if config.system.channels_last:
-            self.bundle.to(memory_format=torch.channels_last)
+            self.networks.to(memory_format=torch.channels_last)
         self.learners: dict[str, Learner] = {}
-        for role, network in self.bundle.networks().items():
+        for role, network in self.networks.by_role().items():
             self.learners[role] = engine.prepare(network, make_optimizer(network, config.optim))
             if config.system.compile:
                 network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
@@ -156,7 +156,7 @@ class Trainer:
         first = [partial(sup, *each) for each in zip(known, known.values(), shares, strict=True)]
         second = [partial(unsup, *each) for each in zip(mixed, targets, unsup_shares, strict=True)]
         learner.descend(list(zip(first, second, strict=True)), lr)
-        self.bundle.update_teacher(updated, method.ema)
+        self.networks.update_teacher(updated, method.ema)
         counts = [torch.stack([each.pseudo.valid.sum(), each.differing, each.seen]) for each in targets]
         valid, differing, seen = self.engine.sum(torch.stack(counts).sum(dim=0))
         pixels = torch.stack([passing, differing]).to(losses) / torch.stack([valid, seen]).clamp(min=1)
@@ -195,7 +195,7 @@ class Trainer:
 
     def _targets(self, step: int, parts: Mapping[range, Batch], updated: int) -> list[Target]:
         """Makes the targets of this process's parts."""
-        teachers = self.bundle.teachers.train(self.config.method.pseudo_labels == "train")
+        teachers = self.networks.teachers.train(self.config.method.pseudo_labels == "train")
         if not teachers.training:
             return [self._target(step, numbers, batch, updated) for numbers, batch in parts.items()]
         statistics, targets = self.engine.statistics(teachers, len(parts)), []
@@ -211,7 +211,7 @@ class Trainer:
         weak, strong = self._unit(batch.weak), self._unit(batch.strong)
         valid = torch.ones_like(batch.label, dtype=torch.bool) if method.count_padding else batch.label != IGNORE
         with self.engine.arithmetic():
-            logits = [teacher(weak) for teacher in self.bundle.teachers]
+            logits = [teacher(weak) for teacher in self.networks.teachers]
         differing, seen = ((logits[0].argmax(dim=1) != logits[1].argmax(dim=1)) & valid).sum(), valid.sum()
         mean = assisted_mean(logits[updated], logits[1 - updated], top=method.assist_top)
         mix = self._draws.mix(step, numbers, strong.shape[-2], strong.shape[-1], self.device)
@@ -235,10 +235,10 @@ class Trainer:
         try:
             # The exponent range of fp16 is too short for the small gradients of a search.
             short = self.config.system.precision == "bf16"
-            with frozen(self.bundle), torch.autocast(z.device.type, dtype=torch.bfloat16, enabled=short):
+            with frozen(self.networks), torch.autocast(z.device.type, dtype=torch.bfloat16, enabled=short):
                 wide = widened(z)
                 return adversarial_perturbation(
-                    lambda features: self.bundle.decode(role, features, size),
+                    lambda features: self.networks.decode(role, features, size),
                     wide,
                     eps=method.eps,
                     xi=method.xi,
@@ -261,14 +261,14 @@ class Trainer:
     @torch.no_grad()
     def picture(self, step: int, *, images: int = 4) -> TrainingBatch:
         """Returns some images of a step's batch as the networks see them; changes nothing."""
-        student = self.bundle.student
+        student = self.networks.student
         labeled = next(self.streams["labeled"].batches(step, step + 1)).to(self.device)
         unknown = torch.full(labeled.label.shape, torch.nan, device=self.device)
         parts = [(labeled.weak, labeled.strong, labeled.label, unknown)]
         if self._psmt:
             step = max(step, self.plan.warmup_steps)
             unlabeled = next(self.streams["unlabeled"].batches(step, step + 1)).to(self.device)
-            self.bundle.eval()
+            self.networks.eval()
             mixed = self._target(step, range(len(unlabeled.label)), unlabeled, self._updated_teacher(step))
             target = mixed.pseudo.target.masked_fill(~mixed.pseudo.passing, IGNORE)
             parts.append((unlabeled.weak, (mixed.images * 255).round().byte(), target, mixed.pseudo.confidence))
@@ -284,7 +284,7 @@ class Trainer:
             "student's prediction": prediction,
         }
         return TrainingBatch(
-            classes=self.bundle.classes,
+            classes=self.networks.classes,
             columns={title: values.cpu().numpy() for title, values in columns.items()},
             confidence=confidence.cpu().numpy() if self._psmt else None,
         )

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from psmt_viz.config import Config, decisive
+from psmt_viz.config import Config, fixed_settings
 from psmt_viz.data.dataset import SegmentationData, Split
 from psmt_viz.errors import UserError
 from psmt_viz.models.deeplab import DeepLabV3Plus
@@ -237,7 +237,7 @@ class _Session:
         views = self.run.config.views
         with self.engine.arithmetic():
             own = evaluate(
-                trainer.bundle,
+                trainer.networks,
                 data,
                 ids=ids[self.engine.rank :: self.engine.world],
                 window=views.window,
@@ -273,8 +273,8 @@ def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
     if before.method_version != run.method_version:
         got, fix = f"version {before.method_version}", "give another --out and train it anew"
         raise UserError(f"a run of version {run.method_version} of the method in {run.folder}", got, fix)
-    now = (decisive(run.config), run.plan, run.data_fingerprint)
-    if now != (decisive(before.config), before.plan, before.data_fingerprint):
+    now = (fixed_settings(run.config), run.plan, run.data_fingerprint)
+    if now != (fixed_settings(before.config), before.plan, before.data_fingerprint):
         fix = "repeat the first command with --resume, or give another --out"
         raise UserError(f"the settings and data that {run.folder} was started with", "others", fix)
     return state

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import words
 from evidence_grid import Cell
 from evidence_tables import MACHINE
 
 from psmt_viz.files import read_json, write_json
+from tests.commands import words
 
 
 @pytest.fixture

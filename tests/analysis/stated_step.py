@@ -11,13 +11,13 @@ import math
 from typing import Any
 
 import torch
-from authors import shapes
 from torch import Tensor
 from torch.nn import functional as F
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.exchange import official_layout
+from tests.authors import shapes
 
 MARKS = {"teacher1": "1", "teacher2": "2", "student": "_s"}
 GRADIENTS = ("encoder_s.backbone.conv1.0.weight", "decoder_s.upsample.classifier.bias")

@@ -14,11 +14,11 @@ from published.noise import check_noise
 from published.report import INPUTS
 from published.validation import check_whole_images
 from published.windows import check_windows
-from trimmed_files import beyond, compared, preset, renumbered
 
 from psmt_viz import metrics, presets
 from psmt_viz.models import inference
 from psmt_viz.probes import evaluate
+from tests.analysis.trimmed_files import beyond, compared, preset, renumbered
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_wrong_windows_are_seen(monkeypatch, fault):
 
 def one_teacher_alone(patch):
     whole = evaluate.whole_logits
-    wrong = lambda bundle, images: {"ensemble": whole(bundle, images)["teacher1"]}  # noqa: E731
+    wrong = lambda networks, images: {"ensemble": whole(networks, images)["teacher1"]}  # noqa: E731
     patch.setattr("published.validation.whole_logits", wrong)
 
 

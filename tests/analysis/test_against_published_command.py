@@ -11,7 +11,8 @@ import pytest
 import torch
 from published.document import read
 from published.report import BEYOND
-from trimmed_files import FOLDER, stated
+
+from tests.analysis.trimmed_files import FOLDER, stated
 
 
 def run(monkeypatch, capsys, *files):

@@ -13,13 +13,13 @@ import torch
 from published.document import Node, read
 from published.report import BEYOND, INPUTS, Report
 from published.step import check_steps
-from stated_step import StatedStep
 
 from psmt_viz import presets
-from psmt_viz.data.cutmix import Box
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.train import loop
+from psmt_viz.train.cutmix import Box
 from psmt_viz.train.loop import StepLog, Trainer
+from tests.analysis.stated_step import StatedStep
 
 FILE = Path(__file__).parent / "published" / "step.json"
 """Weights go round by rule: tests of one rule stand together, because those of the last one are kept."""
@@ -161,7 +161,7 @@ def joint_batch(patch):
             return losses[0] + weight * losses[1]
 
         self.learners["student"].descend([[loss]], lr)
-        self.bundle.update_teacher(updated, method.ema)
+        self.networks.update_teacher(updated, method.ema)
         share = target.pseudo.passing.double().mean()
         measured = torch.stack([*(each.detach() for each in losses), share, share])
         return StepLog(measured=measured, unsup_weight=weight, learning_rate=lr)

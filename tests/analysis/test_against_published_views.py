@@ -16,10 +16,10 @@ from published.document import Node
 from published.geometry import check_geometry, check_resizing
 from published.report import BEYOND, Report
 from torchvision.transforms.v2 import InterpolationMode
-from trimmed_files import beyond, compared, preset
 
 from psmt_viz.data import views
-from psmt_viz.data.cutmix import Mix
+from psmt_viz.train.cutmix import Mix
+from tests.analysis.trimmed_files import beyond, compared, preset
 
 
 @pytest.mark.parametrize(("check", "least"), [(check_geometry, 25), (check_colors, 15), (check_boxes, 35)])

@@ -19,14 +19,14 @@ from pathlib import Path
 import evidence
 import evidence_driver
 import pytest
-from commands import QUICK, words
 from evidence_grid import cells, labeled_folder
 from evidence_tables import MACHINE, Tables, finished
-from figures import synthetic
-from made_up import driver
 
 from psmt_viz.files import read_json
 from psmt_viz.results import ROLES
+from tests.analysis.made_up import driver
+from tests.commands import QUICK, words
+from tests.figures import synthetic
 
 ROOT = Path(__file__).parents[2]
 

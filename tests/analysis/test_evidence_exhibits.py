@@ -11,10 +11,10 @@ from pathlib import Path
 import evidence
 import pandas as pd
 import pytest
-from figures.pictures import holds
-from made_up import TABLES, small
 
 from psmt_viz.figures import score_table
+from tests.analysis.made_up import TABLES, small
+from tests.figures.pictures import holds
 
 ROOT = Path(__file__).parents[2]
 

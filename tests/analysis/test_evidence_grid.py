@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from evidence_grid import ALL, ARMS, BOTH, GRID, LABELS, Cell, cells, flip_epochs
 
-from psmt_viz.config import decisive
+from psmt_viz.config import fixed_settings
 from psmt_viz.presets import RECIPES, configure
 
 EVERY = [cell for preset in GRID for cell in cells(preset)]
@@ -36,7 +36,7 @@ def test_arms_differ_in_nothing_but_the_method(preset):
     for split in {cell.split for cell in cells(preset)}:
         alike = []
         for cell in cells(preset, splits=[split], seeds=[1]):
-            settings = decisive(cell.config())
+            settings = fixed_settings(cell.config())
             recipe = RECIPES["supplement"]
             for name in ("method", "perturbation", *recipe):
                 del settings["method"][name]

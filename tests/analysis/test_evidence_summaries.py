@@ -17,10 +17,10 @@ from evidence_summaries import (
     scores,
 )
 from evidence_tables import Tables
-from figures import synthetic
-from made_up import TABLES, small
 
 from psmt_viz.results import ROLES
+from tests.analysis.made_up import TABLES, small
+from tests.figures import synthetic
 
 
 def test_gains_are_taken_on_the_same_seed():

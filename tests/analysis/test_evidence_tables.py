@@ -10,12 +10,12 @@ import pytest
 from evidence_grid import flip_epochs, flips_folder, labeled_folder
 from evidence_summaries import labels_learned
 from evidence_tables import MACHINE, Tables, finished, measured
-from figures import synthetic
-from made_up import TABLES, driver, small
 
 from psmt_viz.errors import UserError
 from psmt_viz.results import ROLES, Evaluation, read_csv
 from psmt_viz.runs import Run
+from tests.analysis.made_up import TABLES, driver, small
+from tests.figures import synthetic
 
 
 def test_a_run_is_finished_after_its_last_step(trained):

@@ -18,12 +18,12 @@ from psmt_viz.probes.images import labeled_images
 @pytest.mark.parametrize(("fixture", "role"), [("psmt_run", "ensemble"), ("supervised_run", "student")])
 @pytest.mark.parametrize("threshold", [0.0, 0.4, 1.1])
 def test_it_counts_pixels(request, blocks, fixture, role, threshold):
-    bundle, ids = load_run(request.getfixturevalue(fixture)), blocks.ids("val")[:3]
-    found = pseudo_labels(bundle, labeled_images(blocks, ids), threshold).set_index("class")
+    networks, ids = load_run(request.getfixturevalue(fixture)), blocks.ids("val")[:3]
+    found = pseudo_labels(networks, labeled_images(blocks, ids), threshold).set_index("class")
     truths, sure, right, labels = Counter(), Counter(), Counter(), Counter()
     for batch in labeled_images(blocks, ids, batch=1):
         with torch.no_grad():
-            share = np.exp(whole_logits(bundle, batch.images)[role][0].double().numpy())
+            share = np.exp(whole_logits(networks, batch.images)[role][0].double().numpy())
         share /= share.sum(axis=0)
         for place, truth in np.ndenumerate(batch.labels[0].numpy()):
             if truth == 255:

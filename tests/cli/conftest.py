@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from commands import coarse_figures
+
+from tests.commands import coarse_figures
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from commands import Run, files, flags, halve, refused
 from PIL import Image
+
+from tests.commands import Run, files, flags, halve, refused
 
 
 def without_masks(folder: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Run, files, halve, refused
+
+from tests.commands import Run, files, halve, refused
 
 RUN_VERBS = ("evaluate", "perturb", "tsne", "gradcam", "table", "figures")
 

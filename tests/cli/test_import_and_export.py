@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from authors import light_state, save
 
 from psmt_viz.cli import main
 from psmt_viz.data.layout import VOC_CLASSES
+from tests.authors import light_state, save
 
 
 @pytest.fixture(scope="module")

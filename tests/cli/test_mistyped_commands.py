@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import VERBS, Run, files, flags, refused
 from jinja2 import TemplateNotFound
+
+from tests.commands import VERBS, Run, files, flags, refused
 
 
 @pytest.mark.parametrize("verb", [None, *VERBS])

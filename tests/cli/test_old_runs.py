@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import Run, refused
 
 from psmt_viz.cli.training import configured
 from psmt_viz.presets import configure
+from tests.commands import Run, refused
 
 NEW = ("warmup_steps", "images_per_gpu", "drop_last", "loss_mean", "teacher_heads", "best_by")
 """Settings of the method that version 1 did not have."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from commands import Outcome, Run, files, refused
 
 from psmt_viz.cli import main
+from tests.commands import Outcome, Run, files, refused
 
 KINDS = [
     *("vat", "tvat", "teacher1", "teacher2", "pgd", "tvat-official"),

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from commands import VERBS, Outcome, Run, files, flags, halve, refused
 
 from psmt_viz.cli import main
+from tests.commands import VERBS, Outcome, Run, files, flags, halve, refused
 
 DRAWN = (".png", ".pdf", ".svg", ".provenance.json")
 

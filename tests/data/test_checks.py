@@ -1,12 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from folders import lists, make_folder, put_image, put_list, put_mask
 from PIL import Image
 
 from psmt_viz.data import Scenes, VocFolder, write_voc
 from psmt_viz.data.checks import COLUMNS, check
 from psmt_viz.errors import UserError
+from tests.data.folders import lists, make_folder, put_image, put_list, put_mask
 
 
 def rows(table, kind):

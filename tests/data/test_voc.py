@@ -2,13 +2,13 @@ import os
 
 import numpy as np
 import pytest
-from folders import CLASSES, lists, make_folder, put_image, put_list, put_mask
 from PIL import Image
 
 from psmt_viz.data import Scenes, VocFolder, open_data, read_pair, write_voc
 from psmt_viz.data.layout import VOC_CLASSES
 from psmt_viz.data.voc import voc_palette
 from psmt_viz.errors import UserError
+from tests.data.folders import CLASSES, lists, make_folder, put_image, put_list, put_mask
 
 
 @pytest.fixture

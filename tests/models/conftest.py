@@ -1,9 +1,9 @@
 import pytest
 import torch
-from networks import CLASSES, settle
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.models.psmt import PSMT
+from tests.models.small_networks import CLASSES, settle
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +19,10 @@ def config():
 
 
 @pytest.fixture
-def bundle(config):
+def networks(config):
     """A student and two teachers with unlike statistics and counters, in eval mode."""
     made = PSMT(config, CLASSES, seed=3)
-    for index, network in enumerate(made.networks().values()):
+    for index, network in enumerate(made.by_role().values()):
         settle(network, index)
         for name, values in network.named_buffers():
             if name.endswith("num_batches_tracked"):

@@ -3,7 +3,6 @@ import copy
 import pytest
 import segmentation_models_pytorch as smp
 import torch
-from networks import settle
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, deeplabv3_resnet50, fcn_resnet50
@@ -12,6 +11,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.models import Adapted, adapt
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.inference import decode_whole, encode_whole
+from tests.models.small_networks import settle
 
 CLASSES = 5
 

@@ -1,12 +1,12 @@
 import pytest
 import timm
 import torch
-from networks import settle
 from torch.nn import functional as F
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.errors import UserError
 from psmt_viz.models.deeplab import Backbone, DeepLabV3Plus
+from tests.models.small_networks import settle
 
 
 @pytest.fixture(scope="module")

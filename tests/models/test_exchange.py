@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from authors import light_state, save, shapes
 
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
 from psmt_viz.data.layout import VOC_CLASSES
@@ -20,6 +19,7 @@ from psmt_viz.models.exchange import OfficialCheckpoint, export_official, import
 from psmt_viz.models.psmt import load_run
 from psmt_viz.presets import configure
 from psmt_viz.runs import Run
+from tests.authors import light_state, save, shapes
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_psmt_deeplabv3plus.json").read_text())
 UNUSED = tuple(f"encoder{mark}.head.last_conv." for mark in ("1", "2", "_s"))
@@ -33,7 +33,7 @@ def light(monkeypatch):
         def save(self, path):
             path.write_bytes(b"weights")
 
-    monkeypatch.setattr(OfficialCheckpoint, "bundle", lambda self, names: Bundle())
+    monkeypatch.setattr(OfficialCheckpoint, "networks", lambda self, names: Bundle())
 
 
 @pytest.fixture
@@ -125,12 +125,12 @@ def test_a_score_that_is_no_number_is_left_out(tmp_path):
 
 def test_an_imported_run_is_loaded_and_exported_bit_by_bit(imported, tmp_path):
     state, run = imported
-    bundle = load_run(run.folder)
-    assert bundle.roles == ("student", "teacher1", "teacher2", "ensemble")
-    assert bundle.classes == run.classes == VOC_CLASSES
-    assert not any(module.training for module in bundle.modules())
+    networks = load_run(run.folder)
+    assert networks.roles == ("student", "teacher1", "teacher2", "ensemble")
+    assert networks.classes == run.classes == VOC_CLASSES
+    assert not any(module.training for module in networks.modules())
     for role, mark in (("teacher1", "1"), ("teacher2", "2"), ("student", "_s")):
-        own = bundle.networks()[role].state_dict()
+        own = networks.by_role()[role].state_dict()
         assert torch.equal(own["aspp.red_bn.bias"], state[f"encoder{mark}.head.aspp.red_bn.bias"])
         assert torch.equal(own["classifier.weight"], state[f"decoder{mark}.upsample.classifier.weight"])
     assert (run.folder / "best.safetensors").read_bytes() == (run.folder / "last.safetensors").read_bytes()

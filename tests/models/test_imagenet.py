@@ -68,7 +68,7 @@ def test_students_and_teachers_start_from_the_package():
     pytest.importorskip(PACKAGES[NAME], reason=WEIGHTS)
     config = ModelConfig(backbone=NAME, aspp_channels=4, low_channels=4, decoder_channels=4)
     weights = packaged_weights(NAME)
-    for network in PSMT(config, ("a", "b")).networks().values():
+    for network in PSMT(config, ("a", "b")).by_role().values():
         state = network.backbone.state_dict()
         compared = [key for key in weights if f"body.{key}" in state]
         assert len(compared) > 200

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from authors import golden_state, save
 from torch.nn import functional as F
 
 from psmt_viz.config import ModelConfig
@@ -12,6 +11,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.exchange import read_official
 from psmt_viz.models.official import PSMTASPP
+from tests.authors import golden_state, save
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_psmt_deeplabv3plus.json").read_text())
 
@@ -26,7 +26,7 @@ def golden(tmp_path_factory):
     path = save(tmp_path_factory.mktemp("official") / "golden.pth", golden_state(GOLDEN["base"]))
     found = read_official(path)
     path.unlink()  # half a gigabyte
-    return found.bundle([f"class_{index}" for index in range(21)])
+    return found.networks([f"class_{index}" for index in range(21)])
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,9 @@ def test_the_golden_outputs_of_the_authors_network(golden):
     raw = F.interpolate(
         torch.randn(1, 3, 65, 97, generator=source), size=(72, 104), mode="bilinear", align_corners=True
     )
-    assert set(golden.networks()) == set(GOLDEN["outputs"])
+    assert set(golden.by_role()) == set(GOLDEN["outputs"])
     for role, wanted in GOLDEN["outputs"].items():
-        network = golden.networks()[role]
+        network = golden.by_role()[role]
         # The authors' input is scaled already; ours begins with the scale.
         z = network.encode(raw * network.backbone.std + network.backbone.mean)
         assert list(z.shape) == wanted["z_shape"]

@@ -1,11 +1,11 @@
 import pytest
 import torch
-from networks import CLASSES
 from safetensors.torch import load_file
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.errors import UserError
 from psmt_viz.models.psmt import PSMT
+from tests.models.small_networks import CLASSES
 
 
 def copied(network):
@@ -19,11 +19,11 @@ def same(first, second):
 
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("keep", [0.996, 0.9, 0.3])
-def test_ema_against_a_loop_over_parameters_and_buffers(bundle, index, keep):
-    teacher, student = bundle.teachers[index], bundle.student
+def test_ema_against_a_loop_over_parameters_and_buffers(networks, index, keep):
+    teacher, student = networks.teachers[index], networks.student
     parts = (*dict(teacher.named_parameters()), *dict(teacher.named_buffers()))
     assert set(parts) == set(teacher.state_dict())
-    before, source, other = copied(teacher), copied(student), copied(bundle.teachers[1 - index])
+    before, source, other = copied(teacher), copied(student), copied(networks.teachers[1 - index])
     expected, counters, moved = {}, 0, 0
     for name in parts:
         ours, theirs = before[name].flatten().tolist(), source[name].flatten().tolist()
@@ -33,7 +33,7 @@ def test_ema_against_a_loop_over_parameters_and_buffers(bundle, index, keep):
             expected[name] = [keep * a + (1 - keep) * b for a, b in zip(ours, theirs, strict=True)]
             moved += expected[name] != ours
     assert counters > 5 and moved > 20
-    bundle.update_teacher(index, keep)
+    networks.update_teacher(index, keep)
     for name, values in copied(teacher).items():
         wanted = torch.tensor(expected[name], dtype=torch.float64).view(values.shape)
         if values.dtype == torch.int64:
@@ -41,17 +41,17 @@ def test_ema_against_a_loop_over_parameters_and_buffers(bundle, index, keep):
         else:
             torch.testing.assert_close(values.double(), wanted, rtol=1e-6, atol=1e-7, msg=name)
     assert same(copied(student), source)
-    assert same(copied(bundle.teachers[1 - index]), other)
+    assert same(copied(networks.teachers[1 - index]), other)
 
 
-def test_a_teacher_that_keeps_nothing_is_the_student(bundle):
-    bundle.update_teacher(1, 0.0)
-    assert same(copied(bundle.teachers[1]), copied(bundle.student))
+def test_a_teacher_that_keeps_nothing_is_the_student(networks):
+    networks.update_teacher(1, 0.0)
+    assert same(copied(networks.teachers[1]), copied(networks.student))
 
 
 def test_teachers_share_the_backbones_start_but_no_head(config):
-    bundle = PSMT(config, CLASSES, seed=0)
-    first, *others = (copied(network) for network in bundle.networks().values())
+    networks = PSMT(config, CLASSES, seed=0)
+    first, *others = (copied(network) for network in networks.by_role().values())
     drawn = [name for name, values in first.items() if values.ndim == 4 and not name.startswith("backbone.")]
     assert len(drawn) > 5
     for other in others:
@@ -65,9 +65,9 @@ def test_teachers_share_the_backbones_start_but_no_head(config):
 
 def test_teachers_that_start_at_random_have_their_own_backbones_and_the_same_heads(config):
     first, *own = (
-        copied(network) for network in PSMT(config, CLASSES, teacher_start="random", seed=0).networks().values()
+        copied(network) for network in PSMT(config, CLASSES, teacher_start="random", seed=0).by_role().values()
     )
-    _, *shared = (copied(network) for network in PSMT(config, CLASSES, seed=0).networks().values())
+    _, *shared = (copied(network) for network in PSMT(config, CLASSES, seed=0).by_role().values())
     drawn = [name for name, values in first.items() if values.ndim == 4 and name.startswith("backbone.body.")]
     assert len(drawn) > 5
     for name in drawn:
@@ -80,7 +80,7 @@ def test_teachers_that_start_at_random_have_their_own_backbones_and_the_same_hea
 
 def test_random_backbones_are_drawn_as_torch_draws_layers(config):
     """Uniform within 1 / sqrt(fan-in), so of variance 1 / (3 fan-in); timm would draw from a normal distribution."""
-    _, first, second = PSMT(config, CLASSES, teacher_start="random", seed=0).networks().values()
+    _, first, second = PSMT(config, CLASSES, teacher_start="random", seed=0).by_role().values()
     for network in (first, second):
         ratios = []
         for name, values in network.backbone.body.named_parameters():
@@ -92,7 +92,7 @@ def test_random_backbones_are_drawn_as_torch_draws_layers(config):
 
 
 def test_kaiming_heads_have_the_variance_of_he_and_the_student_keeps_torchs(config):
-    student, first, second = PSMT(config, CLASSES, teacher_heads="kaiming", seed=0).networks().values()
+    student, first, second = PSMT(config, CLASSES, teacher_heads="kaiming", seed=0).by_role().values()
     for network, gain in ((student, 1 / 3), (first, 2.0), (second, 2.0)):
         inside = {id(parameter) for parameter in network.head_parameters()}
         weights = [values.detach() for values in network.parameters() if id(values) in inside and values.ndim == 4]
@@ -106,8 +106,8 @@ def backbone(network):
     return network.backbone.state_dict()
 
 
-def test_networks_share_no_memory(bundle):
-    places = [values.data_ptr() for network in bundle.networks().values() for values in network.state_dict().values()]
+def test_networks_share_no_memory(networks):
+    places = [values.data_ptr() for network in networks.by_role().values() for values in network.state_dict().values()]
     assert len(set(places)) == len(places)
 
 
@@ -135,52 +135,52 @@ def test_the_control_has_the_same_student_and_nobody_else(config):
 
 
 @torch.no_grad()
-def test_the_ensemble_is_the_mean_of_the_teachers_logits(bundle, images):
-    z = bundle.student.encode(images)
-    first, second = (teacher.decode(z, (65, 49)) for teacher in bundle.teachers)
+def test_the_ensemble_is_the_mean_of_the_teachers_logits(networks, images):
+    z = networks.student.encode(images)
+    first, second = (teacher.decode(z, (65, 49)) for teacher in networks.teachers)
     assert not torch.allclose(first, second, atol=0.1)
     torch.testing.assert_close(
-        bundle.decode("ensemble", z, (65, 49)).double(), (first.double() + second.double()) / 2, rtol=1e-5, atol=1e-6
+        networks.decode("ensemble", z, (65, 49)).double(), (first.double() + second.double()) / 2, rtol=1e-5, atol=1e-6
     )
-    assert torch.equal(bundle.decode("teacher1", z, (65, 49)), first)
-    assert torch.equal(bundle.decode("teacher2", z, (65, 49)), second)
-    assert torch.equal(bundle.decode("student", z, (65, 49)), bundle.student(images))
+    assert torch.equal(networks.decode("teacher1", z, (65, 49)), first)
+    assert torch.equal(networks.decode("teacher2", z, (65, 49)), second)
+    assert torch.equal(networks.decode("student", z, (65, 49)), networks.student(images))
 
 
-def test_roles_that_are_not_there(bundle, config):
+def test_roles_that_are_not_there(networks, config):
     z = torch.zeros(1, 16, 2, 2)
     with pytest.raises(UserError, match="a run with teacher3, got one with student, teacher1, teacher2, ensemble"):
-        bundle.decode("teacher3", z, (8, 8))
+        networks.decode("teacher3", z, (8, 8))
     with pytest.raises(UserError, match="a run with ensemble, got one with student; train it with --method psmt"):
         PSMT(config, CLASSES, teachers=False).decode("ensemble", z, (8, 8))
 
 
-def test_saved_weights_come_back_bit_by_bit(bundle, config, images, tmp_path):
+def test_saved_weights_come_back_bit_by_bit(networks, config, images, tmp_path):
     path = tmp_path / "last.safetensors"
-    bundle.save(path)
+    networks.save(path)
     other = PSMT(config, CLASSES, seed=99).eval()
-    assert not same(copied(other), copied(bundle))
+    assert not same(copied(other), copied(networks))
     other.load(path)
-    assert same(copied(other), copied(bundle))
+    assert same(copied(other), copied(networks))
     with torch.no_grad():
-        for role, network in bundle.networks().items():
-            assert torch.equal(network(images), other.networks()[role](images))
+        for role, network in networks.by_role().items():
+            assert torch.equal(network(images), other.by_role()[role](images))
     again = tmp_path / "again.safetensors"
     other.save(again)
     assert again.read_bytes() == path.read_bytes()
     assert {key.split(".")[0] for key in load_file(path)} == {"student", "teacher1", "teacher2"}
 
 
-def test_weights_that_cannot_be_loaded(bundle, config, tmp_path):
+def test_weights_that_cannot_be_loaded(networks, config, tmp_path):
     with pytest.raises(UserError, match=r"a weights file .*none\.safetensors, got nothing there"):
-        bundle.load(tmp_path / "none.safetensors")
+        networks.load(tmp_path / "none.safetensors")
     path = tmp_path / "last.safetensors"
-    bundle.save(path)
+    networks.save(path)
     whole = path.read_bytes()
     for length in (0, 5, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(UserError, match=r"whole weights in .*last\.safetensors, got .*; copy the file again"):
-            bundle.load(path)
+            networks.load(path)
     path.write_bytes(whole)
     wide = PSMT(ModelConfig(**{**vars(config), "decoder_channels": 13}), CLASSES)
     with pytest.raises(UserError, match=r"student's weights in .*, got .*size mismatch.*the run that they belong to"):
@@ -189,4 +189,4 @@ def test_weights_that_cannot_be_loaded(bundle, config, tmp_path):
         PSMT(config, (*CLASSES, "car")).load(path)
     PSMT(config, CLASSES, teachers=False).save(path)
     with pytest.raises(UserError, match=r"teacher1's weights in .*Missing key"):
-        bundle.load(path)
+        networks.load(path)

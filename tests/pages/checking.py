@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import documented
 import pytest
-from commands import PROGRESS, Outcome, Run
-from disk import Place
-from documented import ROOT, Command
 
 from psmt_viz.cli import app
+from tests.commands import PROGRESS, Outcome, Run
+from tests.pages import documented
+from tests.pages.disk import Place
+from tests.pages.documented import ROOT, Command
 
 
 def check(command: Command, run: Run, place: Place) -> None:

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import documented
 import pytest
-from commands import Run, runner
-from disk import Place, furnished, quick_work
+
+from tests.commands import Run, runner
+from tests.pages import documented
+from tests.pages.disk import Place, furnished, quick_work
 
 
 @pytest.fixture(scope="session")

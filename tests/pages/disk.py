@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import documented
 import numpy as np
 import pytest
-from commands import Outcome
 from PIL import Image
 
 from psmt_viz.cli import main
+from tests.commands import Outcome
+from tests.pages import documented
 
 
 @dataclass

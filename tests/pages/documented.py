@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from commands import QUICK
 from cyclopts import CycloptsError
 from markdown_it import MarkdownIt
 
 from psmt_viz.cli import app
+from tests.commands import QUICK
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

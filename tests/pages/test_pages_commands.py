@@ -6,12 +6,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import documented
 import pytest
-from checking import check, read_flags
-from commands import Run
-from disk import Place
-from documented import ROOT, Block, Command
+
+from tests.commands import Run
+from tests.pages import documented
+from tests.pages.checking import check, read_flags
+from tests.pages.disk import Place
+from tests.pages.documented import ROOT, Block, Command
 
 
 def test_commands_are_found_where_they_are() -> None:

@@ -10,12 +10,12 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-import documented
 import pytest
-from documented import DOCS, ROOT
 from filelock import FileLock
 
 from psmt_viz.cli import app, main
+from tests.pages import documented
+from tests.pages.documented import DOCS, ROOT
 
 
 class Page(HTMLParser):

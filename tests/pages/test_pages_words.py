@@ -6,11 +6,12 @@ import json
 import re
 from pathlib import Path
 
-import documented
 import pandas as pd
 import pytest
-from disk import Place
-from documented import DOCS, ROOT
+
+from tests.pages import documented
+from tests.pages.disk import Place
+from tests.pages.documented import DOCS, ROOT
 
 
 def test_blocks_say_what_they_are() -> None:

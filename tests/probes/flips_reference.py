@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from psmt_viz.models import Roles
+from psmt_viz.models import Networks
 from psmt_viz.perturb import adversarial_perturbation, projected_ascent
 from psmt_viz.seeds import derived_seed
 
@@ -38,8 +38,8 @@ def brute_distance(labels: np.ndarray) -> np.ndarray:
 class Reference:
     """Perturbs and measures each image on its own, in the plainest way."""
 
-    def __init__(self, bundle: Any, data: Any) -> None:
-        self.bundle, self.data = bundle, data
+    def __init__(self, networks: Any, data: Any) -> None:
+        self.networks, self.data = networks, data
         self.images = [self._encoded(id) for id in data.ids("val")]
 
     def _encoded(self, id: str) -> dict[str, Any]:
@@ -47,19 +47,19 @@ class Reference:
         padded = tuple(8 * math.ceil(length / 8) for length in label.shape)
         pixels = torch.from_numpy(self.data.image(id)[None].copy()).permute(0, 3, 1, 2).float() / 255
         with torch.no_grad():
-            z = self.bundle.student.encode(stretched(pixels, padded))
+            z = self.networks.student.encode(stretched(pixels, padded))
         found = {"id": id, "label": label, "z": z, "size": label.shape, "padded": padded}
         found["before"] = {judge: self.logits(judge, z, found) for judge in JUDGES}
         return found | {"distance": brute_distance(label)}
 
     def predict(self, role: str, z: Tensor, image: dict[str, Any]) -> Tensor:
-        networks = {
-            "student": [self.bundle.student],
-            "teacher1": [self.bundle.teachers[0]],
-            "teacher2": [self.bundle.teachers[1]],
-            "ensemble": list(self.bundle.teachers),
+        asked = {
+            "student": [self.networks.student],
+            "teacher1": [self.networks.teachers[0]],
+            "teacher2": [self.networks.teachers[1]],
+            "ensemble": list(self.networks.teachers),
         }[role]
-        mean = sum(network.decode(z, image["padded"]) for network in networks) / len(networks)
+        mean = sum(network.decode(z, image["padded"]) for network in asked) / len(asked)
         return stretched(mean, image["size"])
 
     def logits(self, role: str, z: Tensor, image: dict[str, Any]) -> np.ndarray:
@@ -140,7 +140,7 @@ class Two(nn.Module):
         return F.interpolate(self.head(z), size=tuple(size))
 
 
-def foreign(*classes: int) -> Roles:
+def foreign(*classes: int) -> Networks:
     torch.manual_seed(1)
     student, *teachers = (Two(each) for each in classes)
-    return Roles(student, teachers, classes=("background", "red", "green", "blue", "yellow", "white"))
+    return Networks(student, teachers, classes=("background", "red", "green", "blue", "yellow", "white"))

@@ -96,10 +96,10 @@ def test_the_hook_is_there_while_it_is_needed(odd: Adapted) -> None:
 @pytest.mark.parametrize("method", ["gradcam", "shapleycam", "ablationcam", "scorecam"])
 @pytest.mark.parametrize("call", [0, 1, 2])
 def test_nothing_is_left_behind_after_an_error(
-    bundle: PSMT, method: str, call: int, monkeypatch: pytest.MonkeyPatch
+    networks: PSMT, method: str, call: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """IndexError, because pytorch-grad-cam's context manager would swallow it."""
-    student = bundle.student
+    student = networks.student
     own, calls = student.decode, []
 
     def decode(z: Tensor, size: Any) -> Tensor:
@@ -109,15 +109,15 @@ def test_nothing_is_left_behind_after_an_error(
         return own(z, size)
 
     monkeypatch.setattr(student, "decode", decode)
-    before = state_of(bundle)
+    before = state_of(networks)
     mask = torch.ones(48, 64, dtype=torch.bool).numpy()
     gradient_based = method in ("gradcam", "shapleycam")
-    with frozen(bundle), explained(student, "decoder.0") as model:
+    with frozen(networks), explained(student, "decoder.0") as model:
         if gradient_based and call:
             raw_map(model, torch.rand(1, 3, 48, 64), method=method, target=1, mask=mask)  # one forward pass is all
             calls.extend([torch.zeros(())] * call)
         with pytest.raises(IndexError, match="broken on purpose"):
             raw_map(model, torch.rand(1, 3, 48, 64), method=method, target=1, mask=mask)
-        assert hooks_of(bundle) == ["student.decoder.0"]
-    assert not hooks_of(bundle)
-    assert state_of(bundle) == before
+        assert hooks_of(networks) == ["student.decoder.0"]
+    assert not hooks_of(networks)
+    assert state_of(networks) == before

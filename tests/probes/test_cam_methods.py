@@ -126,12 +126,12 @@ def test_modules_are_found_by_the_names_of_the_network_inside() -> None:
     np.testing.assert_allclose(on_paper("gradcam", layer="mix"), on_paper("gradcam"), rtol=1e-6)
 
 
-def seen_at(bundle: PSMT, image: Any, layer: str, method: str, target: int = 1) -> tuple[np.ndarray, ...]:
+def seen_at(networks: PSMT, image: Any, layer: str, method: str, target: int = 1) -> tuple[np.ndarray, ...]:
     """Activations, gradients and map of one image at a layer."""
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     mask = np.zeros(image.shape[:2], bool)
     mask[10:30, 20:40] = True
-    with frozen(bundle), explained(bundle.student, layer) as model:
+    with frozen(networks), explained(networks.student, layer) as model:
         cam = METHODS[method](model=model, target_layers=[model.seen])
         hooks = cam.activations_and_grads
         pixels.requires_grad_()
@@ -148,8 +148,8 @@ def stretched(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", ["eigencam", "eigengradcam", "segeigencam"])
-def test_components_are_the_librarys(bundle: PSMT, blocks: Any, method: str) -> None:
-    activations, gradients, found, mask = seen_at(bundle, blocks.image("val00"), "z", method)
+def test_components_are_the_librarys(networks: PSMT, blocks: Any, method: str) -> None:
+    activations, gradients, found, mask = seen_at(networks, blocks.image("val00"), "z", method)
     if method == "segeigencam":
         expected = get_2d_projection_with_sign_correction(np.abs(gradients) * activations)
     else:
@@ -174,27 +174,27 @@ def test_seg_eigen_cam_turns_its_component_by_its_own_rule() -> None:
 
 @pytest.mark.parametrize("method", ["eigencam", "eigengradcam", "kpcacam"])
 def test_a_component_is_turned_towards_the_mask(
-    bundle: PSMT, blocks: Any, method: str, monkeypatch: pytest.MonkeyPatch
+    networks: PSMT, blocks: Any, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = METHODS[method].get_cam_image
-    _, _, found, _ = seen_at(bundle, blocks.image("val00"), "z", method)
+    _, _, found, _ = seen_at(networks, blocks.image("val00"), "z", method)
     monkeypatch.setattr(METHODS[method], "get_cam_image", lambda *args: -own(*args))
-    _, _, turned, _ = seen_at(bundle, blocks.image("val00"), "z", method)
+    _, _, turned, _ = seen_at(networks, blocks.image("val00"), "z", method)
     np.testing.assert_array_equal(found, turned)
 
 
-def test_shapley_cam_is_grad_cam_in_a_network_of_relus(bundle: PSMT, blocks: Any) -> None:
+def test_shapley_cam_is_grad_cam_in_a_network_of_relus(networks: PSMT, blocks: Any) -> None:
     maps = [
-        seen_at(bundle, blocks.image("val00"), "aspp", method)[2] for method in ("gradcam", "shapleycam", "hirescam")
+        seen_at(networks, blocks.image("val00"), "aspp", method)[2] for method in ("gradcam", "shapleycam", "hirescam")
     ]
     np.testing.assert_allclose(maps[1], maps[0], atol=1e-5 * maps[0].max())
     assert np.abs(maps[2] - maps[0]).max() > 0.1 * maps[0].max()
 
 
 @pytest.mark.parametrize("layer", ["backbone.body.bn1", "backbone.body.layer1.0.bn2"])
-def test_layers_before_one_that_works_in_place_are_seen_as_they_are(bundle: PSMT, blocks: Any, layer: str) -> None:
-    activations, _, found, mask = seen_at(bundle, blocks.image("val00"), layer, "ablationcam")
-    tame = copy.deepcopy(bundle)
+def test_layers_before_one_that_works_in_place_are_seen_as_they_are(networks: PSMT, blocks: Any, layer: str) -> None:
+    activations, _, found, mask = seen_at(networks, blocks.image("val00"), layer, "ablationcam")
+    tame = copy.deepcopy(networks)
     kept: dict[str, Tensor] = {}
 
     def keep(_module: Any, _inputs: Any, output: Tensor) -> None:
@@ -208,17 +208,17 @@ def test_layers_before_one_that_works_in_place_are_seen_as_they_are(bundle: PSMT
     assert found.shape == mask.shape
 
 
-def test_random_numbers_are_the_maps_own(bundle: PSMT, blocks: Any) -> None:
+def test_random_numbers_are_the_maps_own(networks: PSMT, blocks: Any) -> None:
     def state() -> tuple[Any, Any]:
         return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
 
     np.random.seed(99)  # noqa: NPY002 -- that the global generator is left alone is what is tested
     before = state()
-    first = {method: seen_at(bundle, blocks.image("val00"), "z", method)[2] for method in ("randomcam", "kpcacam")}
+    first = {method: seen_at(networks, blocks.image("val00"), "z", method)[2] for method in ("randomcam", "kpcacam")}
     assert state() == before
     np.random.seed(7)  # noqa: NPY002
     for method, found in first.items():
-        np.testing.assert_array_equal(found, seen_at(bundle, blocks.image("val00"), "z", method)[2])
+        np.testing.assert_array_equal(found, seen_at(networks, blocks.image("val00"), "z", method)[2])
 
 
 @pytest.mark.parametrize("method", ["ablationcam", "scorecam"])

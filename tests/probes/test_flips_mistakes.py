@@ -7,27 +7,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from flips_reference import foreign
 
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.models.psmt import PSMT
-from psmt_viz.probes.flips import flips
+from psmt_viz.probes.perturb import flips
+from tests.probes.flips_reference import foreign
 
 
 @pytest.mark.parametrize("eps", [0.0, -1.0, math.inf, math.nan])
-def test_an_eps_without_a_size_is_refused(bundle: PSMT, blocks: Any, eps: float) -> None:
+def test_an_eps_without_a_size_is_refused(networks: PSMT, blocks: Any, eps: float) -> None:
     with pytest.raises(UserError, match="eps above 0"):
-        flips(bundle, blocks, eps=(2.0, eps), kinds=("vat",), ids=blocks.ids("val")[:1])
+        flips(networks, blocks, eps=(2.0, eps), kinds=("vat",), ids=blocks.ids("val")[:1])
 
 
-def test_unknown_kinds_and_judges_are_refused(bundle: PSMT, blocks: Any) -> None:
+def test_unknown_kinds_and_judges_are_refused(networks: PSMT, blocks: Any) -> None:
     with pytest.raises(UserError, match=r"kinds among vat, tvat, .*, cutout, got vta; choose"):
-        flips(bundle, blocks, kinds=("vat", "vta"))
+        flips(networks, blocks, kinds=("vat", "vta"))
     with pytest.raises(UserError, match=r"judges among student, teacher1, teacher2, ensemble, got teacher; choose"):
-        flips(bundle, blocks, judges=("student", "teacher"))
+        flips(networks, blocks, judges=("student", "teacher"))
     with pytest.raises(UserError, match="at least 1 validation image, got none"):
-        flips(bundle, blocks, ids=())
+        flips(networks, blocks, ids=())
 
 
 def test_a_student_alone_has_no_teachers_kinds_nor_judges(supervised_run: Path, blocks: Any) -> None:
@@ -43,7 +43,7 @@ def test_a_student_alone_has_no_teachers_kinds_nor_judges(supervised_run: Path, 
         flips(alone, blocks, judges=("ensemble",))
 
 
-def test_no_correct_pixel_is_an_error_that_says_so(bundle: PSMT, blocks: Any) -> None:
+def test_no_correct_pixel_is_an_error_that_says_so(networks: PSMT, blocks: Any) -> None:
     class Void:
         """The same images, all void."""
 
@@ -55,7 +55,7 @@ def test_no_correct_pixel_is_an_error_that_says_so(bundle: PSMT, blocks: Any) ->
             return np.full_like(blocks.label(id), 255)
 
     with pytest.raises(UserError, match="pixels that student predicts correctly, got none"):
-        flips(bundle, Void(), eps=(2.0,), kinds=("random",), ids=blocks.ids("val")[:2])
+        flips(networks, Void(), eps=(2.0,), kinds=("random",), ids=blocks.ids("val")[:2])
 
 
 def test_networks_on_two_devices_are_refused(psmt_run: Path, blocks: Any) -> None:
@@ -75,7 +75,7 @@ def test_weights_that_are_not_numbers_are_refused(
 ) -> None:
     broken = load_run(psmt_run)
     with torch.no_grad():
-        next(getattr(broken.networks()[network], part).parameters()).fill_(math.nan)
+        next(getattr(broken.by_role()[network], part).parameters()).fill_(math.nan)
     with pytest.raises(UserError, match=r"NaN|finite"):
         flips(broken, blocks, eps=(2.0,), kinds=(kind,), ids=blocks.ids("val")[:1])
 

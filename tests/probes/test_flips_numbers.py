@@ -6,24 +6,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flips_reference import CONFIDENCES, DISTANCES, EPS, JUDGES, SEED, Reference, counts, foreign, pick
 from sklearn.metrics import jaccard_score
 
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import FEATURE_KINDS, KINDS
 from psmt_viz.probes.bootstrap import Bootstrap
-from psmt_viz.probes.flips import flips
+from psmt_viz.probes.perturb import flips
 from psmt_viz.probes.shares import paired_difference, share
 from psmt_viz.results import Flips
+from tests.probes.flips_reference import CONFIDENCES, DISTANCES, EPS, JUDGES, SEED, Reference, counts, foreign, pick
 
 REFERENCED = ("vat", "tvat", "teacher2", "pgd", "random", "dropout", "feature-noise")
 CELLS = [(kind, eps) for kind in REFERENCED for eps in (*EPS, None) if eps or kind in FEATURE_KINDS]
 
 
 @pytest.fixture(scope="module")
-def reference(bundle: PSMT, blocks: Any) -> Reference:
-    bundle.eval()
-    return Reference(bundle, blocks)
+def reference(networks: PSMT, blocks: Any) -> Reference:
+    networks.eval()
+    return Reference(networks, blocks)
 
 
 @pytest.mark.parametrize("judge", JUDGES)
@@ -61,7 +61,7 @@ def test_each_row_equals_a_direct_computation(
 def test_each_stratum_equals_a_direct_count(
     reference: Reference, result: Flips, kind: str, eps: float | None, judge: str
 ) -> None:
-    rows, classes = reference.measured(kind, eps, judge), reference.bundle.classes
+    rows, classes = reference.measured(kind, eps, judge), reference.networks.classes
     strata = {
         "by_class": [lambda row, i=i: row["label"] == i for i in range(len(classes))],
         "by_distance": [
@@ -119,9 +119,9 @@ def test_differences_are_of_the_same_images_and_pixels(
 
 
 def test_a_foreign_network_of_two_layers(blocks: Any) -> None:
-    bundle = foreign(6, 6, 6)
-    found = flips(bundle, blocks, eps=EPS, seed=SEED)
-    reference = Reference(bundle, blocks)
+    networks = foreign(6, 6, 6)
+    found = flips(networks, blocks, eps=EPS, seed=SEED)
+    reference = Reference(networks, blocks)
     assert set(found.flips["kind"]) == set(KINDS) and set(found.flips["judge"]) == set(JUDGES)
     for kind, judge in (("vat", "student"), ("tvat", "teacher1"), ("random", "ensemble")):
         rows = reference.measured(kind, 8.0, judge)

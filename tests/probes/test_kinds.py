@@ -19,15 +19,15 @@ from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.kinds import judged, kinds_of, maker, perturb, predictor
 
 
-def z_of(bundle: PSMT, data: Any, id: str) -> tuple[Tensor, tuple[int, int]]:
+def z_of(networks: PSMT, data: Any, id: str) -> tuple[Tensor, tuple[int, int]]:
     image = next(labeled_images(data, [id]))
     with torch.no_grad():
-        return encode_whole(bundle.student, image.images), image.size
+        return encode_whole(networks.student, image.images), image.size
 
 
-def made(bundle: PSMT, data: Any, id: str, kind: str, *, eps: float = 2.0, seed: int = 0) -> Perturbed:
-    z, size = z_of(bundle, data, id)
-    return perturb(bundle, kind, z, size, image_id=id, eps=eps, seed=seed)
+def made(networks: PSMT, data: Any, id: str, kind: str, *, eps: float = 2.0, seed: int = 0) -> Perturbed:
+    z, size = z_of(networks, data, id)
+    return perturb(networks, kind, z, size, image_id=id, eps=eps, seed=seed)
 
 
 def norm(values: Tensor) -> float:
@@ -36,17 +36,17 @@ def norm(values: Tensor) -> float:
 
 @pytest.mark.parametrize("eps", [0.01, 2.0, 32.0])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "tvat-official"])
-def test_the_norm_is_eps(bundle: PSMT, blocks: Any, kind: str, eps: float) -> None:
+def test_the_norm_is_eps(networks: PSMT, blocks: Any, kind: str, eps: float) -> None:
     for id in blocks.ids("val")[:3]:
-        found = made(bundle, blocks, id, kind, eps=eps)
-        z, _ = z_of(bundle, blocks, id)
+        found = made(networks, blocks, id, kind, eps=eps)
+        z, _ = z_of(networks, blocks, id)
         assert norm(found.delta) == pytest.approx(eps, rel=1e-5)
         assert float(found.health.norm) == pytest.approx(eps, rel=1e-5)
         assert float(found.health.relative_norm) == pytest.approx(eps / norm(z), rel=1e-5)
 
 
-def test_all_kinds_are_different_directions(bundle: PSMT, blocks: Any) -> None:
-    deltas = {kind: made(bundle, blocks, blocks.ids("val")[0], kind).delta for kind in KINDS}
+def test_all_kinds_are_different_directions(networks: PSMT, blocks: Any) -> None:
+    deltas = {kind: made(networks, blocks, blocks.ids("val")[0], kind).delta for kind in KINDS}
     for first, second in combinations(KINDS, 2):
         cosine = float((deltas[first] * deltas[second]).sum()) / norm(deltas[first]) / norm(deltas[second])
         # The ensemble that T-VAT asks is made of the two teachers, and here mostly of the first: 0.95 to 0.98.
@@ -54,41 +54,41 @@ def test_all_kinds_are_different_directions(bundle: PSMT, blocks: Any) -> None:
         assert cosine < (0.999 if part_of_it else 0.99), (first, second)
 
 
-def test_searches_and_random_start_alike_for_one_image_and_apart_for_two(bundle: PSMT, blocks: Any) -> None:
+def test_searches_and_random_start_alike_for_one_image_and_apart_for_two(networks: PSMT, blocks: Any) -> None:
     first, second = blocks.ids("val")[0], blocks.ids("val")[3]  # of one size
-    start = made(bundle, blocks, first, "vat").start
+    start = made(networks, blocks, first, "vat").start
     assert norm(start) == pytest.approx(1, rel=1e-5)
     for kind in ("tvat", "teacher1", "teacher2", "random"):
-        assert torch.equal(start, made(bundle, blocks, first, kind).start)
+        assert torch.equal(start, made(networks, blocks, first, kind).start)
     # The ascent begins where VAT ends; the published search draws from another distribution.
-    vat = made(bundle, blocks, first, "vat").delta
-    assert torch.allclose(made(bundle, blocks, first, "pgd").start, vat / 2, rtol=1e-5, atol=1e-8)
-    assert not torch.equal(start, made(bundle, blocks, first, "tvat-official").start)
-    assert start.shape == (other := made(bundle, blocks, second, "vat").start).shape
+    vat = made(networks, blocks, first, "vat").delta
+    assert torch.allclose(made(networks, blocks, first, "pgd").start, vat / 2, rtol=1e-5, atol=1e-8)
+    assert not torch.equal(start, made(networks, blocks, first, "tvat-official").start)
+    assert start.shape == (other := made(networks, blocks, second, "vat").start).shape
     assert not torch.equal(start, other)
-    assert not torch.equal(start, made(bundle, blocks, first, "vat", seed=1).start)
+    assert not torch.equal(start, made(networks, blocks, first, "vat", seed=1).start)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_does_not_depend_on_the_order_of_images_nor_on_torchs_own_generator(
-    bundle: PSMT, blocks: Any, kind: str
+    networks: PSMT, blocks: Any, kind: str
 ) -> None:
     ids = blocks.ids("val")[:3]
-    forwards = {id: made(bundle, blocks, id, kind).delta for id in ids}
+    forwards = {id: made(networks, blocks, id, kind).delta for id in ids}
     torch.manual_seed(123)
     state = torch.get_rng_state()
-    backwards = {id: made(bundle, blocks, id, kind).delta for id in reversed(ids)}
+    backwards = {id: made(networks, blocks, id, kind).delta for id in reversed(ids)}
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(forwards[id], backwards[id]) for id in ids)
 
 
-def test_the_published_search_is_ill_and_ours_is_not(bundle: PSMT, blocks: Any) -> None:
-    reference = copy.deepcopy(bundle).double()
+def test_the_published_search_is_ill_and_ours_is_not(networks: PSMT, blocks: Any) -> None:
+    reference = copy.deepcopy(networks).double()
     for id in blocks.ids("val")[:3]:
-        z, size = z_of(bundle, blocks, id)
+        z, size = z_of(networks, blocks, id)
         numbers = {}
         for kind in ("vat", "tvat", "tvat-official"):
-            found = made(bundle, blocks, id, kind)
+            found = made(networks, blocks, id, kind)
             predict = maker(reference, kind, size)
             assert predict is not None
             with frozen(reference):
@@ -108,32 +108,32 @@ def test_the_published_search_is_ill_and_ours_is_not(bundle: PSMT, blocks: Any) 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_networks_are_left_as_they_were(psmt_run: Path, blocks: Any, kind: str) -> None:
-    bundle = load_run(psmt_run)
-    z, size = z_of(bundle, blocks, blocks.ids("val")[0])
+    networks = load_run(psmt_run)
+    z, size = z_of(networks, blocks, blocks.ids("val")[0])
     # Mixed modes, gradients and frozen parameters: what training has while it searches.
-    bundle.student.train()
-    bundle.student.aspp.eval()
-    bundle.teachers[1].train()
-    for place, parameter in enumerate(bundle.parameters()):
+    networks.student.train()
+    networks.student.aspp.eval()
+    networks.teachers[1].train()
+    for place, parameter in enumerate(networks.parameters()):
         parameter.requires_grad_(place % 3 > 0)
         parameter.grad = torch.full_like(parameter, float(place)) if place % 2 else None
-    before, own = state(bundle), z.clone()
-    perturb(bundle, kind, z, size, image_id="any")
-    assert_equal(state(bundle), before)
+    before, own = state(networks), z.clone()
+    perturb(networks, kind, z, size, image_id="any")
+    assert_equal(state(networks), before)
     assert torch.equal(z, own)
     assert not z.requires_grad
     with torch.no_grad():
-        bundle.student.encode(torch.rand(2, 3, 32, 32))
+        networks.student.encode(torch.rand(2, 3, 32, 32))
     with pytest.raises(AssertionError):  # the comparison sees a moved buffer
-        assert_equal(state(bundle), before)
+        assert_equal(state(networks), before)
 
 
-def state(bundle: PSMT) -> dict[str, Any]:
+def state(networks: PSMT) -> dict[str, Any]:
     return {
-        "training": [module.training for module in bundle.modules()],
-        "requires_grad": [parameter.requires_grad for parameter in bundle.parameters()],
-        "gradients": [None if p.grad is None else p.grad.clone() for p in bundle.parameters()],
-        "values": [value.clone() for value in bundle.state_dict().values()],
+        "training": [module.training for module in networks.modules()],
+        "requires_grad": [parameter.requires_grad for parameter in networks.parameters()],
+        "gradients": [None if p.grad is None else p.grad.clone() for p in networks.parameters()],
+        "values": [value.clone() for value in networks.state_dict().values()],
     }
 
 
@@ -147,24 +147,24 @@ def assert_equal(first: dict[str, Any], second: dict[str, Any]) -> None:
 
 
 def test_without_teachers_there_is_no_tvat(supervised_run: Path, blocks: Any) -> None:
-    bundle = load_run(supervised_run)
-    assert kinds_of(bundle) == ("vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout")
-    z, size = z_of(bundle, blocks, blocks.ids("val")[0])
-    assert norm(perturb(bundle, "vat", z, size, image_id="any").delta) == pytest.approx(2, rel=1e-5)
+    networks = load_run(supervised_run)
+    assert kinds_of(networks) == ("vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout")
+    z, size = z_of(networks, blocks, blocks.ids("val")[0])
+    assert norm(perturb(networks, "vat", z, size, image_id="any").delta) == pytest.approx(2, rel=1e-5)
     with pytest.raises(UserError, match=r"expected a run with ensemble, got one with student; .*--method psmt"):
-        perturb(bundle, "tvat", z, size, image_id="any")
+        perturb(networks, "tvat", z, size, image_id="any")
 
 
-def test_with_teachers_every_kind_is_there(bundle: PSMT) -> None:
+def test_with_teachers_every_kind_is_there(networks: PSMT) -> None:
     searched = ("vat", "tvat", "teacher1", "teacher2", "pgd", "tvat-official")
-    assert kinds_of(bundle) == KINDS == (*searched, "random", "dropout", "feature-drop", "feature-noise", "cutout")
+    assert kinds_of(networks) == KINDS == (*searched, "random", "dropout", "feature-drop", "feature-noise", "cutout")
 
 
-def test_each_kind_is_made_by_the_prediction_that_it_names(bundle: PSMT, blocks: Any) -> None:
-    z, size = z_of(bundle, blocks, blocks.ids("val")[2])  # 45 x 61, so that the logits are resized
-    teachers = [network.decode(z, (48, 64)) for network in bundle.teachers]
+def test_each_kind_is_made_by_the_prediction_that_it_names(networks: PSMT, blocks: Any) -> None:
+    z, size = z_of(networks, blocks, blocks.ids("val")[2])  # 45 x 61, so that the logits are resized
+    teachers = [network.decode(z, (48, 64)) for network in networks.teachers]
     expected = {
-        "vat": bundle.student.decode(z, (48, 64)),
+        "vat": networks.student.decode(z, (48, 64)),
         "teacher1": teachers[0],
         "teacher2": teachers[1],
         "tvat": (teachers[0] + teachers[1]) / 2,
@@ -172,7 +172,7 @@ def test_each_kind_is_made_by_the_prediction_that_it_names(bundle: PSMT, blocks:
     for kind, same in {"pgd": "vat", "cutout": "vat", "tvat-official": "tvat"}.items():
         expected[kind] = expected[same]
     for kind in KINDS:
-        predict = maker(bundle, kind, size)
+        predict = maker(networks, kind, size)
         if kind in ("random", "dropout", "feature-drop", "feature-noise"):
             assert predict is None
         else:
@@ -184,18 +184,18 @@ def test_each_kind_is_made_by_the_prediction_that_it_names(bundle: PSMT, blocks:
 def test_judges_answer_as_their_predictors_and_each_network_decodes_once(
     psmt_run: Path, blocks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = load_run(psmt_run)
-    z, size = z_of(bundle, blocks, blocks.ids("val")[2])
-    expected = {role: predictor(bundle, role, size)(z) for role in bundle.roles}
+    networks = load_run(psmt_run)
+    z, size = z_of(networks, blocks, blocks.ids("val")[2])
+    expected = {role: predictor(networks, role, size)(z) for role in networks.roles}
     calls: list[str] = []
-    for role, network in bundle.networks().items():
+    for role, network in networks.by_role().items():
 
         def decode(*args: Any, role: str = role, own: Any = network.decode) -> Tensor:
             calls.append(role)
             return own(*args)
 
         monkeypatch.setattr(network, "decode", decode)
-    found = judged(bundle, ("ensemble", "teacher2", "student", "teacher1"), z, size)
+    found = judged(networks, ("ensemble", "teacher2", "student", "teacher1"), z, size)
     assert sorted(calls) == ["student", "teacher1", "teacher2"]
     assert list(found) == ["ensemble", "teacher2", "student", "teacher1"]
     for role, logits in found.items():

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from clustered import coverage, gamma_poisson, pixels_of
 from scipy import stats
 
 from psmt_viz.probes.shares import paired_difference, share
+from tests.probes.clustered import coverage, gamma_poisson, pixels_of
 
 CASES = [(12, 0.5, 1), (12, 3, 3), (12, 10, 10), (12, 30, 10), (64, 3, 10), (64, 300, 3), (175, 1, 3), (175, 30, 10)]
 """Images, expected pixels on which the kinds differ, variance over mean of an image's."""

@@ -20,11 +20,11 @@ QUOTA = 30
 
 
 @pytest.fixture(scope="module")
-def sample(bundle: PSMT, blocks: Any) -> PixelSample:
-    return sample_pixels(bundle, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
+def sample(networks: PSMT, blocks: Any) -> PixelSample:
+    return sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
 
 
-def students(bundle: PSMT, data: Any) -> dict[str, np.ndarray]:
+def students(networks: PSMT, data: Any) -> dict[str, np.ndarray]:
     """The student's prediction of each validation image."""
     found = {}
     for id in data.ids("val"):
@@ -32,16 +32,16 @@ def students(bundle: PSMT, data: Any) -> dict[str, np.ndarray]:
         size = pixels.shape[-2:]
         padded = [8 * math.ceil(length / 8) for length in size]
         with torch.no_grad():
-            logits = bundle.student(F.interpolate(pixels, size=padded, mode="bilinear", align_corners=True))
+            logits = networks.student(F.interpolate(pixels, size=padded, mode="bilinear", align_corners=True))
         found[id] = F.interpolate(logits, size=size, mode="bilinear", align_corners=True)[0].argmax(dim=0).numpy()
     return found
 
 
-def counted(bundle: PSMT, data: Any) -> dict[str, int]:
-    predicted = students(bundle, data)
+def counted(networks: PSMT, data: Any) -> dict[str, int]:
+    predicted = students(networks, data)
     return {
         name: sum(int(((data.label(id) == index) & (guess == index)).sum()) for id, guess in predicted.items())
-        for index, name in enumerate(bundle.classes)
+        for index, name in enumerate(networks.classes)
     }
 
 
@@ -54,8 +54,8 @@ def test_as_many_pixels_as_asked_equally_many_of_each_class(sample: PixelSample)
     assert len(set(places)) == len(places)
 
 
-def test_every_pixel_is_correct_before(bundle: PSMT, blocks: Any, sample: PixelSample) -> None:
-    predicted = students(bundle, blocks)
+def test_every_pixel_is_correct_before(networks: PSMT, blocks: Any, sample: PixelSample) -> None:
+    predicted = students(networks, blocks)
     assert sample.image_ids == blocks.ids("val")
     for image, row, col, label in zip(sample.image, sample.row, sample.col, sample.label, strict=True):
         id = sample.image_ids[image]
@@ -63,14 +63,16 @@ def test_every_pixel_is_correct_before(bundle: PSMT, blocks: Any, sample: PixelS
     assert np.array_equal(sample.prediction["clean"], sample.label)
 
 
-def test_the_five_classes_with_most_correct_pixels_are_taken(bundle: PSMT, blocks: Any, sample: PixelSample) -> None:
-    counts = counted(bundle, blocks)
+def test_the_five_classes_with_most_correct_pixels_are_taken(networks: PSMT, blocks: Any, sample: PixelSample) -> None:
+    counts = counted(networks, blocks)
     assert sample.correct_pixels == counts
     least = min(counts, key=lambda name: counts[name])
-    assert {bundle.classes[label] for label in sample.label} == set(bundle.classes) - {least}
+    assert {networks.classes[label] for label in sample.label} == set(networks.classes) - {least}
 
 
-def test_predictions_and_features_are_those_of_the_perturbed_z(bundle: PSMT, blocks: Any, sample: PixelSample) -> None:
+def test_predictions_and_features_are_those_of_the_perturbed_z(
+    networks: PSMT, blocks: Any, sample: PixelSample
+) -> None:
     """By the slow way for one image: its own z, both perturbations, a decode, a loop of bilinear weights."""
     place = int(np.bincount(sample.image).argmax())
     id = sample.image_ids[place]
@@ -78,14 +80,14 @@ def test_predictions_and_features_are_those_of_the_perturbed_z(bundle: PSMT, blo
     size = tuple(pixels.shape[-2:])
     padded = tuple(8 * math.ceil(length / 8) for length in size)
     with torch.no_grad():
-        z = bundle.student.encode(F.interpolate(pixels, size=padded, mode="bilinear", align_corners=True))
+        z = networks.student.encode(F.interpolate(pixels, size=padded, mode="bilinear", align_corners=True))
     inputs = {"clean": z}
     for kind in ("vat", "tvat"):
-        inputs[kind] = z + perturb(bundle, kind, z, size, image_id=id, eps=8.0, seed=1).delta
+        inputs[kind] = z + perturb(networks, kind, z, size, image_id=id, eps=8.0, seed=1).delta
     own = np.flatnonzero(sample.image == place)
     for panel in PANELS:
         with torch.no_grad():
-            logits = bundle.student.decode(inputs[panel], padded)
+            logits = networks.student.decode(inputs[panel], padded)
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=True)[0]
         for n in own:
             row, col = sample.row[n], sample.col[n]
@@ -123,12 +125,12 @@ def test_features_equal_a_bilinear_loop(shape: tuple[int, int], size: tuple[int,
         assert np.allclose(found[-1], values[:, -1, -1])
 
 
-def test_features_of_a_layer(bundle: PSMT, blocks: Any) -> None:
+def test_features_of_a_layer(networks: PSMT, blocks: Any) -> None:
     found = {
-        layer: sample_pixels(bundle, blocks, pixels=10, layer=layer, seed=2) for layer in ("z", "decoder", "logits")
+        layer: sample_pixels(networks, blocks, pixels=10, layer=layer, seed=2) for layer in ("z", "decoder", "logits")
     }
     widths = {layer: each.features["clean"].shape[1] for layer, each in found.items()}
-    assert widths == {"z": 16 + 8, "decoder": 24, "logits": len(bundle.classes)}
+    assert widths == {"z": 16 + 8, "decoder": 24, "logits": len(networks.classes)}
     for each in found.values():
         assert np.array_equal(each.row, found["z"].row)  # the layer changes no choice of pixels
         assert all(values.dtype == np.float32 for values in each.features.values())
@@ -137,13 +139,13 @@ def test_features_of_a_layer(bundle: PSMT, blocks: Any) -> None:
     assert agree.mean() >= 0.8
 
 
-def test_equal_seeds_give_equal_samples_and_others_do_not(bundle: PSMT, blocks: Any, sample: PixelSample) -> None:
-    again = sample_pixels(bundle, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
+def test_equal_seeds_give_equal_samples_and_others_do_not(networks: PSMT, blocks: Any, sample: PixelSample) -> None:
+    again = sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
     for name in ("image", "row", "col", "label"):
         assert np.array_equal(getattr(again, name), getattr(sample, name))
     for panel in PANELS:
         assert np.array_equal(again.features[panel], sample.features[panel])
-    other = sample_pixels(bundle, blocks, pixels=5 * QUOTA, eps=8.0, seed=2)
+    other = sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=2)
     assert not np.array_equal(other.row, sample.row)
 
 
@@ -159,8 +161,8 @@ class Reordered:
         return self._ids
 
 
-def test_the_order_of_images_decides_nothing(bundle: PSMT, blocks: Any, sample: PixelSample) -> None:
-    other = sample_pixels(bundle, Reordered(blocks), pixels=5 * QUOTA, eps=8.0, seed=1)
+def test_the_order_of_images_decides_nothing(networks: PSMT, blocks: Any, sample: PixelSample) -> None:
+    other = sample_pixels(networks, Reordered(blocks), pixels=5 * QUOTA, eps=8.0, seed=1)
 
     def places(found: PixelSample) -> set[tuple[str, int, int, int, int]]:
         ids = [found.image_ids[image] for image in found.image]
@@ -170,13 +172,13 @@ def test_the_order_of_images_decides_nothing(bundle: PSMT, blocks: Any, sample: 
 
 
 def test_every_correct_pixel_of_a_class_has_the_same_chance(
-    bundle: PSMT, blocks: Any, monkeypatch: pytest.MonkeyPatch
+    networks: PSMT, blocks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chi-square over repeated seeds: which pixels of a class are drawn, image by image and tenth by tenth."""
     import psmt_viz.probes.pixels as module
 
     # The perturbations do not touch the choice; without their searches 200 seeds take a second.
-    def quick(bundle: PSMT, kind: str, z: torch.Tensor, *_: Any, **__: Any) -> Any:
+    def quick(networks: PSMT, kind: str, z: torch.Tensor, *_: Any, **__: Any) -> Any:
         from psmt_viz.perturb import random_perturbation
 
         return random_perturbation(z, generator=torch.Generator().manual_seed(0))
@@ -192,9 +194,9 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
             return blocks.ids(part)[:2]
 
     monkeypatch.setattr(module, "perturb", quick)
-    predicted, data = students(bundle, blocks), Two()
+    predicted, data = students(networks, blocks), Two()
     name = "background"
-    index = bundle.classes.index(name)
+    index = networks.classes.index(name)
     correct = [
         (place, row, col)
         for place, id in enumerate(data.ids("val"))
@@ -203,7 +205,7 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
     drawn = dict.fromkeys(correct, 0)
     seeds, pixels = 120, 200
     for seed in range(seeds):
-        found = sample_pixels(bundle, data, pixels=pixels, classes=(name,), seed=seed)
+        found = sample_pixels(networks, data, pixels=pixels, classes=(name,), seed=seed)
         for place in zip(found.image, found.row, found.col, strict=True):
             drawn[place] += 1
     counts = np.array(list(drawn.values()))
@@ -221,19 +223,19 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
     assert bias > 0.5 * len(correct) ** 0.5
 
 
-def test_too_many_pixels_say_how_many_there_are(bundle: PSMT, blocks: Any) -> None:
-    counts = counted(bundle, blocks)
+def test_too_many_pixels_say_how_many_there_are(networks: PSMT, blocks: Any) -> None:
+    counts = counted(networks, blocks)
     fifth = sorted(counts.values())[-5]
     with pytest.raises(UserError) as error:
-        sample_pixels(bundle, blocks, pixels=50_000)
+        sample_pixels(networks, blocks, pixels=50_000)
     message = str(error.value)
     assert message.startswith("expected 10,000 correctly predicted pixels in each of 5 classes, got ")
     assert all(f"{name} {count:,}" in message for name, count in counts.items())
     assert message.endswith(f"give --n-pixels {5 * fifth} or less")
     # The way out that it names is the way out.
-    assert len(sample_pixels(bundle, blocks, pixels=5 * fifth).label) == 5 * fifth
+    assert len(sample_pixels(networks, blocks, pixels=5 * fifth).label) == 5 * fifth
     with pytest.raises(UserError, match="or less"):
-        sample_pixels(bundle, blocks, pixels=5 * fifth + 5)
+        sample_pixels(networks, blocks, pixels=5 * fifth + 5)
 
 
 def test_fewer_than_five_classes(blocks: Any) -> None:
@@ -256,11 +258,11 @@ def test_fewer_than_five_classes(blocks: Any) -> None:
         sample_pixels(PSMT(config, Four.classes), Four(), pixels=10)
 
 
-def test_named_classes_are_taken_in_place_of_the_largest(bundle: PSMT, blocks: Any) -> None:
-    found = sample_pixels(bundle, blocks, pixels=20, classes=("white", "green"))
-    names, counts = np.unique([bundle.classes[label] for label in found.label], return_counts=True)
+def test_named_classes_are_taken_in_place_of_the_largest(networks: PSMT, blocks: Any) -> None:
+    found = sample_pixels(networks, blocks, pixels=20, classes=("white", "green"))
+    names, counts = np.unique([networks.classes[label] for label in found.label], return_counts=True)
     assert (list(names), list(counts)) == (["green", "white"], [10, 10])
-    twice = sample_pixels(bundle, blocks, pixels=20, classes=("white", "green", "white"))
+    twice = sample_pixels(networks, blocks, pixels=20, classes=("white", "green", "white"))
     assert np.array_equal(twice.row, found.row)
 
 
@@ -282,9 +284,9 @@ class Even:
 
 
 @pytest.mark.parametrize("batch", [2, 3, 8])
-def test_the_batch_changes_nothing_but_rounding(bundle: PSMT, blocks: Any, batch: int) -> None:
+def test_the_batch_changes_nothing_but_rounding(networks: PSMT, blocks: Any, batch: int) -> None:
     data = Even(blocks)
-    alone, together = (sample_pixels(bundle, data, pixels=500, eps=8.0, seed=4, batch=size) for size in (1, batch))
+    alone, together = (sample_pixels(networks, data, pixels=500, eps=8.0, seed=4, batch=size) for size in (1, batch))
     for name in ("image", "row", "col", "label"):
         assert np.array_equal(getattr(together, name), getattr(alone, name))
     assert together.correct_pixels == alone.correct_pixels
@@ -300,7 +302,7 @@ def test_the_batch_changes_nothing_but_rounding(bundle: PSMT, blocks: Any, batch
         assert away < 0.01 * np.linalg.norm(alone.features[panel] - clean)
 
 
-def test_a_margin_leaves_boundaries_out(bundle: PSMT, blocks: Any) -> None:
+def test_a_margin_leaves_boundaries_out(networks: PSMT, blocks: Any) -> None:
     def nearest_other(id: str, row: int, col: int) -> float:
         label = blocks.label(id)
         others = np.argwhere((label != label[row, col]) & (label != 255))
@@ -308,12 +310,12 @@ def test_a_margin_leaves_boundaries_out(bundle: PSMT, blocks: Any) -> None:
 
     least = {}
     for margin in (0.0, 4.0):
-        found = sample_pixels(bundle, blocks, pixels=100, margin=margin, seed=3)
+        found = sample_pixels(networks, blocks, pixels=100, margin=margin, seed=3)
         places = zip(found.image, found.row, found.col, strict=True)
         least[margin] = min(nearest_other(found.image_ids[image], row, col) for image, row, col in places)
         assert all(found.correct_pixels.values())
     assert least[0.0] < 4.0 <= least[4.0]
-    assert found.correct_pixels["background"] < counted(bundle, blocks)["background"]
+    assert found.correct_pixels["background"] < counted(networks, blocks)["background"]
 
 
 @pytest.mark.parametrize(
@@ -325,9 +327,9 @@ def test_a_margin_leaves_boundaries_out(bundle: PSMT, blocks: Any) -> None:
         ({"batch": 0}, "--batch of 1 image or more, got 0"),
     ],
 )
-def test_bad_settings(bundle: PSMT, blocks: Any, settings: dict[str, Any], message: str) -> None:
+def test_bad_settings(networks: PSMT, blocks: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        sample_pixels(bundle, blocks, pixels=10, **settings)
+        sample_pixels(networks, blocks, pixels=10, **settings)
 
 
 @pytest.mark.parametrize(
@@ -341,9 +343,9 @@ def test_bad_settings(bundle: PSMT, blocks: Any, settings: dict[str, Any], messa
         (9, ("green", "white"), "--n-pixels a multiple of 2, got 9; give 8"),
     ],
 )
-def test_bad_requests(bundle: PSMT, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:
+def test_bad_requests(networks: PSMT, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        sample_pixels(bundle, blocks, pixels=pixels, classes=classes)
+        sample_pixels(networks, blocks, pixels=pixels, classes=classes)
 
 
 def test_without_teachers_there_is_nothing_to_compare(supervised_run: Path, blocks: Any) -> None:

@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from clustered import clopper_pearson, coverage, events_of, gamma_poisson, pixels_of, studentised
 from scipy import optimize, special, stats
 
 from psmt_viz.probes.shares import share
+from tests.probes.clustered import clopper_pearson, coverage, events_of, gamma_poisson, pixels_of, studentised
 
 CASES = [(12, 0.5, 10), (12, 3, 3), (12, 10, 10), (12, 30, 10), (64, 3, 1), (64, 10, 3), (175, 1, 3), (175, 30, 10)]
 """Images, expected events, variance over mean: the cells of the grid in benchmarks/coverage.py that are hardest."""

@@ -9,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import mapped
 import pandas as pd
 import pytest
-from figures import synthetic
-from opening import RESTORE, Opened
-from reading import coarse_report
 
 from psmt_viz.figures import score_table
-from psmt_viz.report.tsne import map_order
+from psmt_viz.report.tsne_map import map_order
 from psmt_viz.results import ROLES, Saved, Training
+from tests.figures import synthetic
+from tests.report import mapped
+from tests.report.opening import RESTORE, Opened
+from tests.report.reading import coarse_report
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),

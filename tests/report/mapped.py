@@ -6,10 +6,10 @@ from io import BytesIO
 
 import numpy as np
 import pandas as pd
-from figures import synthetic
 from PIL import Image
 
 from psmt_viz.results import PixelEmbedding
+from tests.figures import synthetic
 
 SIZE = (96, 128)
 """Height and width of the originals; every third is stored half as large."""

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import mapped
 import numpy as np
 import pytest
-from figures import synthetic
-from opening import DRAWN, RANGES, Opened
-from reading import coarse_report
 
 from psmt_viz.results import Saved, Training
+from tests.figures import synthetic
+from tests.report import mapped
+from tests.report.opening import DRAWN, RANGES, Opened
+from tests.report.reading import coarse_report
 
 # Where the first line of the first chart begins and ends, as shares of the frame's width.
 LINE = """async () => {

@@ -7,16 +7,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import mapped
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from opening import CARD, COUNTS, DRAWN, FRAME, PANELS, RANGES, Opened, point_at, to_screen
 from PIL import Image
-from reading import coarse_report
 
 from psmt_viz.results import PixelEmbedding, Saved
+from tests.report import mapped
+from tests.report.opening import CARD, COUNTS, DRAWN, FRAME, PANELS, RANGES, Opened, point_at, to_screen
+from tests.report.reading import coarse_report
 
 RING = """async () => {
   const { doc } = await report.map;

@@ -7,13 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import mapped
 import pytest
-from figures import synthetic
-from opening import CARD, INTERACTIVE, SIZE, Opened
-from reading import coarse_report
 
 from psmt_viz.results import Saved, Training
+from tests.figures import synthetic
+from tests.report import mapped
+from tests.report.opening import CARD, INTERACTIVE, SIZE, Opened
+from tests.report.reading import coarse_report
 
 PAPER = "() => getComputedStyle(document.body).backgroundColor"
 AXIS = "async () => { const { views } = await report.curves; return views[0].model.below[0].major_label_text_color; }"

@@ -10,19 +10,19 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import mapped
 import numpy as np
 import pandas as pd
 import pytest
 from bokeh.models import Range1d
-from figures import synthetic
 from PIL import Image
-from reading import Page, coarse_report, columns
 
 from psmt_viz.errors import UserError
 from psmt_viz.figures import score_table
 from psmt_viz.report import write_report
 from psmt_viz.results import ROLES, PixelEmbedding, Saved, Training
+from tests.figures import synthetic
+from tests.report import mapped
+from tests.report.reading import Page, coarse_report, columns
 
 ORDER = ["summary", "tsne", "gradcam", "perturbations", "curves", "evaluation", "table1", "numbers", "provenance"]
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from psmt_viz.data.cutmix import draw_mix
 from psmt_viz.seeds import derived_seed
+from psmt_viz.train.cutmix import draw_mix
 
 TINY = {
     "split": "1_4",
@@ -42,7 +42,7 @@ def same(first, second):
 
 
 def states(trainer):
-    return {role: copied(network) for role, network in trainer.bundle.networks().items()}
+    return {role: copied(network) for role, network in trainer.networks.by_role().items()}
 
 
 def batch(trainer, name, step):
@@ -71,7 +71,7 @@ def sharpen(trainer):
     # Not the stream's images, of which several processes read one share each.
     pixels = [torch.from_numpy(trainer.data.image(id))[:48, :48] for id in trainer.data.ids("train")[:4]]
     images = torch.stack(pixels).permute(0, 3, 1, 2) / 255
-    for teacher in trainer.bundle.teachers:
+    for teacher in trainer.networks.teachers:
         for module in norms(teacher):
             module.momentum = 1.0
         with torch.no_grad():
@@ -83,7 +83,7 @@ def sharpen(trainer):
 
 def fix_statistics(trainer):
     """Takes BatchNorm's batch statistics away for good, so that an image's result depends on no other image."""
-    for module in norms(trainer.bundle.eval()):
+    for module in norms(trainer.networks.eval()):
         module.train = lambda mode=True, module=module: module
 
 
@@ -179,10 +179,10 @@ def pasted(values, sources):
 
 def psmt_reference(trainer, step, lr, updated):
     """Student, both teachers and numbers after one step (final weight 1.5, EMA 0.9), without noise on the features."""
-    config, bundle = trainer.config, copy.deepcopy(trainer.bundle)
+    config, networks = trainer.config, copy.deepcopy(trainer.networks)
     parts = config.system.accumulate
     labeled, unlabeled = (batch(trainer, name, step).parts(parts) for name in ("labeled", "unlabeled"))
-    teachers, drifted, targets, counts = bundle.teachers, [], [], []
+    teachers, drifted, targets, counts = networks.teachers, [], [], []
     for part, views in enumerate(unlabeled):
         drifted.append(copy.deepcopy(teachers).train(config.method.pseudo_labels == "train"))
         target, count = target_reference(drifted[-1], views, config, step=step, part=part, updated=updated)
@@ -194,11 +194,11 @@ def psmt_reference(trainer, step, lr, updated):
     # First all labelled images, then all mixed ones, each pass with statistics of its own.
     copies, losses = [], [0.0, 0.0]
     for views in labeled:
-        copies.append(copy.deepcopy(bundle.student).train())
+        copies.append(copy.deepcopy(networks.student).train())
         sup = cross_entropy(copies[-1](views.strong / 255), views.label, known)
         sup.backward()
         losses[0] += float(sup.detach())
-    first = joined(copy.deepcopy(bundle.student), copies)
+    first = joined(copy.deepcopy(networks.student), copies)
     copies = []
     for mixed, confidence, target, passes in targets:
         copies.append(copy.deepcopy(first).train())

@@ -1,9 +1,9 @@
 import pytest
-from by_hand import TINY
 
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.presets import configure
 from psmt_viz.train.session import train
+from tests.train.by_hand import TINY
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 import torch
-import two_processes
 from lightning_fabric.utilities.rank_zero import rank_zero_only
-from two_processes import WAYS, taken
 
 from psmt_viz.config import SystemConfig
 from psmt_viz.errors import UserError
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.loop import Trainer
+from tests.train import two_processes
+from tests.train.two_processes import WAYS, taken
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_bf16_trains_on_a_cpu_much_like_fp32(tiny, scenes):
     # bfloat16 has 8 bits of significand, so a rounding is 0.4 % at most.
     torch.testing.assert_close(short[0, 0], exact[0, 0], rtol=0.01, atol=0)
     torch.testing.assert_close(short, exact, rtol=0.1, atol=0, equal_nan=True)
-    assert {parameter.dtype for parameter in trainer.bundle.parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in trainer.networks.parameters()} == {torch.float32}
     assert trainer.engine.scale() == {}
 
 

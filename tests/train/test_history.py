@@ -4,7 +4,6 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
-from run_folders import COLUMNS, asking, contents, during_step, failing, lasting, rows, state
 from safetensors.numpy import load_file
 
 from psmt_viz.data.scenes import Scenes
@@ -13,6 +12,7 @@ from psmt_viz.train import history, loop, session
 from psmt_viz.train.checkpoint import save_state
 from psmt_viz.train.session import train
 from psmt_viz.train.stopping import Stopped
+from tests.train.run_folders import COLUMNS, asking, contents, during_step, failing, lasting, rows, state
 
 FIVE = {"method": "supervised", "steps_per_epoch": 5, "epochs": 2, "warmup_epochs": 0}
 

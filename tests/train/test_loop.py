@@ -4,7 +4,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from by_hand import (
+
+from psmt_viz.presets import RECIPES
+from psmt_viz.train import loop
+from psmt_viz.train.loop import MEASURED, Trainer, updated_teacher
+from tests.train.by_hand import (
     ROLE_STREAMS,
     assert_close,
     averaged,
@@ -18,10 +22,6 @@ from by_hand import (
     spied,
     states,
 )
-
-from psmt_viz.presets import RECIPES
-from psmt_viz.train import loop
-from psmt_viz.train.loop import MEASURED, Trainer, updated_teacher
 
 
 def measured(log):
@@ -41,12 +41,12 @@ def test_the_first_step_of_the_warm_up_written_out(tiny, scenes, accumulate):
     known = [int((half != 255).sum()) for half in batches["student"].label.chunk(2)]
     assert abs(known[0] - known[1]) > 100  # parts of unequal weight
     expected, losses = {}, {}
-    for role, network in trainer.bundle.networks().items():
+    for role, network in trainer.networks.by_role().items():
         images = batches[role].strong if role == "student" else batches[role].weak
         expected[role], losses[role] = labeled_reference(network, images, batches[role].label, 0.02, config)
     before = states(trainer)
     log = next(trainer.steps(0, 2))
-    for role, network in trainer.bundle.networks().items():
+    for role, network in trainer.networks.by_role().items():
         assert not same(before[role], network.state_dict())
         assert_close(network.state_dict(), expected[role])
     assert measured(log)["loss_sup"] == pytest.approx(losses["student"], rel=1e-6)
@@ -76,23 +76,23 @@ def test_a_step_of_psmt_written_out(tiny, scenes, epoch, values):
     trainer = Trainer(tiny(**ONE_STEP, head_lr_factor=2.0, seed=3, **values), scenes)
     sharpen(trainer)
     step = 2 * epoch
-    before = [copied(teacher) for teacher in trainer.bundle.teachers]
+    before = [copied(teacher) for teacher in trainer.networks.teachers]
     student, teachers, numbers = psmt_reference(trainer, step, 0.02 * (1 - step / 6) ** 0.9, epoch)
     assert 0.05 < numbers[2] < 0.95 and 0 < numbers[3] < 1 and numbers[1] > 0.01
     log = next(trainer.steps(step, step + 1))
-    assert_close(trainer.bundle.student.state_dict(), student)
-    for teacher, expected in zip(trainer.bundle.teachers, teachers, strict=True):
+    assert_close(trainer.networks.student.state_dict(), student)
+    for teacher, expected in zip(trainer.networks.teachers, teachers, strict=True):
         assert_close(teacher.state_dict(), expected)
     assert log.measured.tolist() == pytest.approx(numbers, rel=1e-4)
     # Looking at images in train mode moves the statistics of the teacher at rest, and nothing else of it.
-    resting = trainer.bundle.teachers[1 - epoch].state_dict()
+    resting = trainer.networks.teachers[1 - epoch].state_dict()
     moved = {name.rpartition(".")[2] for name in resting if not torch.equal(resting[name], before[1 - epoch][name])}
     drift = {"running_mean", "running_var", "num_batches_tracked"}
     assert moved == (drift if trainer.config.method.pseudo_labels == "train" else set())
 
 
 def gradients(trainer):
-    return torch.cat([parameter.grad.flatten() for parameter in trainer.bundle.student.parameters()])
+    return torch.cat([parameter.grad.flatten() for parameter in trainer.networks.student.parameters()])
 
 
 def test_parts_without_batch_statistics_give_the_gradients_of_the_whole_batch(tiny, scenes, monkeypatch):
@@ -159,7 +159,7 @@ def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, s
     search, found, decoded = loop.adversarial_perturbation, [], []
 
     def spy(predict, z, **given):
-        judges = copy.deepcopy(trainer.bundle).eval()
+        judges = copy.deepcopy(trainer.networks).eval()
         with torch.no_grad():
             assert torch.equal(predict(z), judges.decode(role, z, (48, 48)))
         result = search(predict, z, **given)
@@ -167,12 +167,12 @@ def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, s
         return result
 
     monkeypatch.setattr(loop, "adversarial_perturbation", spy)
-    decoder = trainer.bundle.student.decoder
+    decoder = trainer.networks.student.decoder
     decoder.register_forward_pre_hook(lambda module, given: decoded.append((module.training, given[0].detach())))
     list(trainer.steps(0, 2))
     assert found == []  # not in the warm-up
     decoded.clear()
-    before = [copied(teacher) for teacher in trainer.bundle.teachers]
+    before = [copied(teacher) for teacher in trainer.networks.teachers]
     next(trainer.steps(2, 3))
     seen = [given for training, given in decoded if training]
     assert len(found) == len(seen) == 2  # labelled and unlabelled images alike, one after the other
@@ -180,8 +180,8 @@ def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, s
         assert z.shape == (2, 12, 12, 12)
         torch.testing.assert_close(delta.flatten(1).norm(dim=1), torch.full((2,), 3.0))
         torch.testing.assert_close(given, z + delta)
-    assert same(before[1], trainer.bundle.teachers[1].state_dict())
-    assert all(p.requires_grad for p in trainer.bundle.parameters())
+    assert same(before[1], trainer.networks.teachers[1].state_dict())
+    assert all(p.requires_grad for p in trainer.networks.parameters())
 
 
 @pytest.mark.parametrize(("accumulate", "batch"), [(1, 4), (2, 4), (1, 2), (4, 2), (2, 1)])
@@ -211,8 +211,8 @@ def test_a_recipe_decides_starts_streams_ramp_and_noise(tiny, scenes, monkeypatc
     # 4 labelled images in batches of 2: the second half of an epoch of 4 steps goes through them again.
     trainer = Trainer(tiny(recipe, warmup_epochs=0, steps_per_epoch=4, long_side=(30, 70)), scenes)
     published = recipe == "official-code"
-    first, second = trainer.bundle.teachers
-    assert same(backbone(first), backbone(trainer.bundle.student)) == (not published)
+    first, second = trainer.networks.teachers
+    assert same(backbone(first), backbone(trainer.networks.student)) == (not published)
     assert same(backbone(first), backbone(second)) == (not published)
     assert not same(copied(first.classifier), copied(second.classifier))
 
@@ -235,12 +235,12 @@ def test_a_recipe_decides_starts_streams_ramp_and_noise(tiny, scenes, monkeypatc
 def test_the_control_has_no_teachers_and_the_same_warm_up(tiny, scenes):
     control = Trainer(tiny(method="supervised"), scenes)
     full = Trainer(tiny(), scenes)
-    assert set(control.bundle.networks()) == set(control.learners) == {"student"}
+    assert set(control.networks.by_role()) == set(control.learners) == {"student"}
     assert set(control.streams) == {"labeled"}
     assert control.plan == full.plan
     logs = list(control.steps(0, 2))
     list(full.steps(0, 2))
-    assert same(control.bundle.student.state_dict(), full.bundle.student.state_dict())
+    assert same(control.networks.student.state_dict(), full.networks.student.state_dict())
     logs += [*control.steps(2, 4), *control.steps(4, 8)]
     assert [log.learning_rate for log in logs] == pytest.approx(
         [0.02, 0.02, *(0.02 * (1 - k / 6) ** 0.9 for k in range(6))]
@@ -256,17 +256,17 @@ def test_the_picture_shows_a_step_and_changes_nothing(tiny, scenes):
     for trainer in (looked, blind):
         list(trainer.steps(0, 2))
         sharpen(trainer)
-    before = copied(looked.bundle)
+    before = copied(looked.networks)
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
     shown = looked.picture(2, images=1)
     assert torch.equal(torch.rand(2), expected)
-    assert same(before, copied(looked.bundle))
+    assert same(before, copied(looked.networks))
 
     labeled, unlabeled = batch(looked, "labeled", 2), batch(looked, "unlabeled", 2)
     with torch.no_grad():
-        network = looked.bundle.eval()
+        network = looked.networks.eval()
         first, second = (teacher(unlabeled.weak / 255)[:1] for teacher in network.teachers)
         prediction = network.student(torch.cat([labeled.strong[:1], unlabeled.strong[:1]]) / 255).argmax(1)
     confidence, pseudo = ((first + second) / 2).softmax(1).max(1)
@@ -285,4 +285,4 @@ def test_the_picture_shows_a_step_and_changes_nothing(tiny, scenes):
     np.testing.assert_allclose(shown.confidence[1], confidence[0], rtol=1e-6)
 
     list(looked.steps(2, 4)), list(blind.steps(2, 4))
-    assert same(copied(looked.bundle), copied(blind.bundle))
+    assert same(copied(looked.networks), copied(blind.networks))

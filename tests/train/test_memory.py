@@ -130,7 +130,7 @@ def test_a_real_step_needs_about_what_was_estimated(tiny, scenes, values):
     sizes = {"crop": 96, "batch_labeled": 4, "batch_unlabeled": 4, "aspp_channels": 32, "decoder_channels": 32}
     config = tiny(**{**sizes, "warmup_epochs": 1, "steps_per_epoch": 1, **values})
     trainer = Trainer(config, scenes)
-    with Living(trainer.bundle.state_dict(keep_vars=True).values()) as living:
+    with Living(trainer.networks.state_dict(keep_vars=True).values()) as living:
         list(trainer.steps(0, 1))
         before = living.peak = living.now
         list(trainer.steps(1, 2))
@@ -140,16 +140,16 @@ def test_a_real_step_needs_about_what_was_estimated(tiny, scenes, values):
 
 def test_weights_gradients_and_momentum_are_those_of_all_networks(tiny):
     config = tiny()
-    bundle = PSMT(config.model, [str(index) for index in range(CLASSES)])
+    networks = PSMT(config.model, [str(index) for index in range(CLASSES)])
     estimate = estimated(config)
-    assert estimate.weights == sum(each.numel() * each.element_size() for each in bundle.state_dict().values())
+    assert estimate.weights == sum(each.numel() * each.element_size() for each in networks.state_dict().values())
     held = 0
-    for network in bundle.networks().values():
+    for network in networks.by_role().values():
         optimizer = make_optimizer(network, config.optim)
         network(torch.rand(2, 3, 32, 32)).mean().backward()
         optimizer.step()
         held += sum(state["momentum_buffer"].numel() * 4 for state in optimizer.state.values())
-    assert estimate.gradients == sum(each.grad.numel() * 4 for each in bundle.parameters()) > 0
+    assert estimate.gradients == sum(each.grad.numel() * 4 for each in networks.parameters()) > 0
     assert estimate.momentum == held
     assert estimated(tiny(momentum=0.0)).momentum == 0
     # Without a warm-up the teachers never have any.

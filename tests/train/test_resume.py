@@ -6,11 +6,11 @@ import shutil
 import pandas as pd
 import pytest
 import torch
-from run_folders import Breaking, contents, lasting, state
 
 from psmt_viz.results import Evaluation
 from psmt_viz.train import history, loop, session
 from psmt_viz.train.session import train
+from tests.train.run_folders import Breaking, contents, lasting, state
 
 
 def interrupt(report):

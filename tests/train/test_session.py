@@ -6,8 +6,6 @@ from typing import ClassVar
 import pandas as pd
 import pytest
 import torch
-from by_hand import spied
-from run_folders import COLUMNS, LASTING, OF_TEACHERS, contents, during_step, failing, lasting, state
 
 import psmt_viz
 from psmt_viz.data.scenes import Scenes
@@ -16,6 +14,8 @@ from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.results import Evaluation
 from psmt_viz.train import loop, session
 from psmt_viz.train.session import train
+from tests.train.by_hand import spied
+from tests.train.run_folders import COLUMNS, LASTING, OF_TEACHERS, contents, during_step, failing, lasting, state
 
 
 def test_the_folder_holds_what_the_contract_says(finished):
@@ -77,9 +77,9 @@ def test_the_callback_sees_every_epoch(finished):
 
 def test_what_is_loaded_scores_what_was_written(finished, scenes):
     folder, _ = finished
-    bundle = psmt_viz.load_run(folder)
-    assert not any(module.training for module in bundle.modules())
-    scored = evaluate(bundle, scenes)
+    networks = psmt_viz.load_run(folder)
+    assert not any(module.training for module in networks.modules())
+    scored = evaluate(networks, scenes)
     written = Evaluation.load(folder)
     assert scored.confusion.keys() == written.confusion.keys()
     for role, matrix in scored.confusion.items():

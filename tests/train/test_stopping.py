@@ -5,12 +5,12 @@ import threading
 import pandas as pd
 import pytest
 import torch
-from run_folders import asking, contents, during_step, lasting
 
 from psmt_viz.train import session
 from psmt_viz.train.loop import Trainer
 from psmt_viz.train.session import train
 from psmt_viz.train.stopping import Stopped, StopRequest
+from tests.train.run_folders import asking, contents, during_step, lasting
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from by_hand import TINY, fix_statistics, sharpen
 
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.presets import configure
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.loop import Trainer
+from tests.train.by_hand import TINY, fix_statistics, sharpen
 
 BATCHES = {"batch_labeled": 4, "batch_unlabeled": 4, "long_side": (30, 46), "confidence": 0.6, "ramp_epochs": 0}
 WAYS: dict[str, dict[str, Any]] = {
@@ -71,11 +71,11 @@ def _seen(trainer: Trainer, data: Watched, step: int) -> dict[str, Any]:
         "read": list(data.read),
         "gradients": {
             f"{role}.{name}": parameter.grad.clone()
-            for role, network in trainer.bundle.networks().items()
+            for role, network in trainer.networks.by_role().items()
             for name, parameter in network.named_parameters()
             if parameter.grad is not None
         },
-        "networks": {name: values.clone() for name, values in trainer.bundle.state_dict().items()},
+        "networks": {name: values.clone() for name, values in trainer.networks.state_dict().items()},
         "measured": log.measured,
     }
 

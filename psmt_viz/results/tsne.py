@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import read_json, whole, write_json
+from psmt_viz.files import atomic_write, read_json, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class PixelEmbedding:
         """Writes pixels.parquet, pixel_images.parquet and tsne.json."""
         paths = [folder / "pixels.parquet", folder / "pixel_images.parquet", folder / self.FACTS]
         for path, table in zip(paths, (self.pixels, self.images), strict=False):
-            with whole(path) as temporary:
+            with atomic_write(path) as temporary:
                 table.to_parquet(temporary, index=False)
         write_json(paths[2], {"classes": list(self.classes), "parameters": self.parameters})
         return paths

@@ -3,20 +3,20 @@ import sys
 
 import pytest
 import torch
-from networks import CLASSES
 from torch import nn
 
 from psmt_viz.errors import UserError
-from psmt_viz.models import Adapted, Roles, load_model
+from psmt_viz.models import Adapted, Networks, load_model
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.seeds import derived_seed
+from tests.models.small_networks import CLASSES
 
 MINE = """
 import torch
 from torch import nn
-from psmt_viz.models import Adapted, Roles
+from psmt_viz.models import Adapted, Networks
 
 
 class Net(nn.Module):
@@ -75,7 +75,7 @@ def broken(): return len(3)
 def few(): return Net(4)
 def teacher_of_another(): return Net(), Net(), Net(7)
 def unlike(): return Net(), Net(channels=9)
-def bundle(): return Roles(Net(), [Net()], classes=["?"])
+def networks(): return Networks(Net(), [Net()], classes=["?"])
 def ready(): return Adapted(Bare(), encode=lambda net, images: images, decode=lambda net, z, size: net.head(z))
 
 
@@ -126,9 +126,9 @@ def nets():
     ],
 )
 def test_everyone_decodes_the_students_z(nets, teachers, roles):
-    made = Roles(nets[0], nets[1 : 1 + teachers], classes=list(CLASSES))
+    made = Networks(nets[0], nets[1 : 1 + teachers], classes=list(CLASSES))
     assert made.roles == roles
-    assert tuple(made.networks()) == tuple(role for role in roles if role != "ensemble")
+    assert tuple(made.by_role()) == tuple(role for role in roles if role != "ensemble")
     assert made.classes == CLASSES
     assert made.multiple == 12
     images = torch.rand(2, 3, 16, 24)
@@ -144,7 +144,7 @@ def test_everyone_decodes_the_students_z(nets, teachers, roles):
 
 
 def test_sides_go_up_to_the_students_multiple(nets):
-    made, images = Roles(*nets[:1], nets[1:], classes=CLASSES), torch.rand(1, 3, 13, 30)
+    made, images = Networks(*nets[:1], nets[1:], classes=CLASSES), torch.rand(1, 3, 13, 30)
     z = encode_whole(made, images)
     assert z.shape == (1, 6, 24 // 4, 36 // 4)
     logits = decode_whole(made.student.decode, z, (13, 30), multiple=made.multiple)
@@ -153,24 +153,24 @@ def test_sides_go_up_to_the_students_multiple(nets):
 
 def test_roles_that_are_not_there(nets):
     z = torch.zeros(1, 6, 2, 2)
-    one = Roles(nets[0], nets[1:2], classes=CLASSES)
+    one = Networks(nets[0], nets[1:2], classes=CLASSES)
     for role in ("ensemble", "teacher2", "nobody"):
-        message = rf"a run with {role}, got one with student, teacher1; .*give Roles its teachers"
+        message = rf"a run with {role}, got one with student, teacher1; .*give Networks its teachers"
         with pytest.raises(UserError, match=message):
             one.decode(role, z, (8, 8))
 
 
 def test_a_third_teacher_and_a_network_without_seam_are_refused(nets):
     with pytest.raises(UserError, match="no teacher, one or two, got 3 teachers; choose two"):
-        Roles(nets[0], [Net(), Net(), Net()], classes=CLASSES)
-    for networks in ((nn.Conv2d(3, 5, 1), []), (nets[0], [nn.Conv2d(3, 5, 1)])):
+        Networks(nets[0], [Net(), Net(), Net()], classes=CLASSES)
+    for given in ((nn.Conv2d(3, 5, 1), []), (nets[0], [nn.Conv2d(3, 5, 1)])):
         with pytest.raises(UserError, match=r"with encode and decode, .*got Conv2d; pass Adapted\("):
-            Roles(*networks, classes=CLASSES)
+            Networks(*given, classes=CLASSES)
 
 
 @torch.no_grad()
 def test_copies_in_float64_are_their_own(nets):
-    made, images = Roles(nets[0], nets[1:], classes=CLASSES), torch.rand(1, 3, 8, 8)
+    made, images = Networks(nets[0], nets[1:], classes=CLASSES), torch.rand(1, 3, 8, 8)
     wide = copy.deepcopy(made).double()
     z = wide.encode(images.double())
     before = {role: made.decode(role, made.encode(images), (8, 8)) for role in made.roles}
@@ -186,7 +186,7 @@ def test_copies_in_float64_are_their_own(nets):
 
 @pytest.mark.parametrize("role", ["student", "teacher1", "teacher2", "ensemble"])
 def test_the_gradient_flows_from_a_roles_logits_to_z(nets, role):
-    made = Roles(nets[0], nets[1:], classes=CLASSES)
+    made = Networks(nets[0], nets[1:], classes=CLASSES)
     z = torch.rand(1, 6, 2, 2, requires_grad=True)
     (slope,) = torch.autograd.grad(made.decode(role, z, (8, 8)).square().sum(), z)
     assert (slope != 0).all()
@@ -194,13 +194,13 @@ def test_the_gradient_flows_from_a_roles_logits_to_z(nets, role):
 
 def test_a_run_is_roles_with_the_keys_that_its_weights_have(config):
     full = PSMT(config, CLASSES, seed=0)
-    assert isinstance(full, Roles)
+    assert isinstance(full, Networks)
     own = list(DeepLabV3Plus(config, len(CLASSES)).state_dict())
     wanted = [f"{place}.{key}" for place in ("student", "teachers.0", "teachers.1") for key in own]
     assert list(full.state_dict()) == wanted
     assert list(PSMT(config, CLASSES, teachers=False).state_dict()) == wanted[: len(own)]
     assert full.multiple == 8
-    assert all(type(network) is DeepLabV3Plus for network in full.networks().values())
+    assert all(type(network) is DeepLabV3Plus for network in full.by_role().values())
 
 
 def test_each_network_of_a_run_has_the_head_of_its_own_stream(config):
@@ -209,7 +209,7 @@ def test_each_network_of_a_run_has_the_head_of_its_own_stream(config):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(7, *names))
             wanted = DeepLabV3Plus(config, len(CLASSES))
-        for own, drawn in zip(full.networks()[role].head_parameters(), wanted.head_parameters(), strict=True):
+        for own, drawn in zip(full.by_role()[role].head_parameters(), wanted.head_parameters(), strict=True):
             assert torch.equal(own, drawn), role
 
 
@@ -221,17 +221,17 @@ def test_each_network_of_a_run_has_the_head_of_its_own_stream(config):
         ("defaults", ("student",)),
         ("ready", ("student",)),
         ("two", ("student", "teacher1")),
-        ("bundle", ("student", "teacher1")),
+        ("networks", ("student", "teacher1")),
         ("three", ("student", "teacher1", "teacher2", "ensemble")),
     ],
 )
 def test_models_are_loaded_in_eval_mode(module, name, roles):
     made = load_model(f"{module}:{name}", CLASSES)
-    assert type(made) is Roles
+    assert type(made) is Networks
     assert made.roles == roles
     assert made.classes == CLASSES
     assert not any(part.training for part in made.modules())
-    assert all(isinstance(network, Adapted) for network in made.networks().values())
+    assert all(isinstance(network, Adapted) for network in made.by_role().values())
     # The trial changed no statistics.
     assert not any(values.any() for key, values in made.state_dict().items() if key.endswith("num_batches_tracked"))
 

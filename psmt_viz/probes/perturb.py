@@ -13,7 +13,7 @@ from torch import Tensor
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
 from psmt_viz.models.inference import encode_whole
-from psmt_viz.models.roles import Roles
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import FEATURE_KINDS, KINDS, Perturbed, Settings
 from psmt_viz.probes.evaluate import confusion
 from psmt_viz.probes.flip_tables import Cell, FlipTables, Size
@@ -27,7 +27,7 @@ from psmt_viz.results import Flips
 
 
 def flips(
-    bundle: Roles,
+    networks: Networks,
     data: SegmentationData,
     *,
     eps: Sequence[float] = (0.5, 2.0, 8.0, 32.0),
@@ -46,11 +46,11 @@ def flips(
     not depend on eps is searched once.
 
     Args:
-        bundle: Networks; put in eval mode. Any model with `encode` and `decode` can be one (see `models.Roles`).
+        networks: Networks; put in eval mode. Any model with `encode` and `decode` can be one (see `models.Networks`).
         data: The data set.
         eps: Norms of the perturbation over all features of an image.
-        kinds: Kinds of `kinds_of(bundle)`; all of them if empty.
-        judges: Roles of the bundle; all of them if empty.
+        kinds: Kinds of `kinds_of(networks)`; all of them if empty.
+        judges: Networks of the networks; all of them if empty.
         settings: How perturbations are found; left out, as the paper does.
         ids: Only these validation images.
         seed: Decides the start of each search and the bootstrap.
@@ -63,12 +63,12 @@ def flips(
             predicted correctly.
     """
     settings = settings or Settings()
-    if bundle.classes != tuple(data.classes):
-        got, fix = ", ".join(bundle.classes), "give the data that the networks were trained for"
+    if networks.classes != tuple(data.classes):
+        got, fix = ", ".join(networks.classes), "give the data that the networks were trained for"
         raise UserError(f"networks of the classes {', '.join(data.classes)}", got, fix)
-    left_out = [] if kinds else [kind for kind in KINDS if kind not in kinds_of(bundle)]
-    kinds = chosen("kinds", kinds, kinds_of(bundle))
-    judges = chosen("judges", judges, bundle.roles)
+    left_out = [] if kinds else [kind for kind in KINDS if kind not in kinds_of(networks)]
+    kinds = chosen("kinds", kinds, kinds_of(networks))
+    judges = chosen("judges", judges, networks.roles)
     eps = tuple(dict.fromkeys(eps))
     if not eps:
         raise UserError("at least 1 eps", "none", "give --eps")
@@ -78,12 +78,12 @@ def flips(
     ids = data.ids("val") if ids is None else tuple(dict.fromkeys(ids))
     if not ids:
         raise UserError("at least 1 validation image", "none", "raise --images")
-    devices = {str(value.device) for value in bundle.parameters()}
+    devices = {str(value.device) for value in networks.parameters()}
     if len(devices) > 1:
-        fix = "move the whole bundle with .to(device)"
+        fix = "move the whole networks with .to(device)"
         raise UserError("all networks on one device", ", ".join(sorted(devices)), fix)
-    bundle.eval()
-    sums = _Sums(bundle, kinds, judges, eps=eps, settings=settings, seed=seed)
+    networks.eval()
+    sums = _Sums(networks, kinds, judges, eps=eps, settings=settings, seed=seed)
     with progress("perturb", len(ids)) as advance:
         for image in labeled_images(data, ids, batch=1, device=device):
             sums.add(image)
@@ -106,7 +106,7 @@ class _Sums:
 
     def __init__(
         self,
-        bundle: Roles,
+        networks: Networks,
         kinds: Sequence[str],
         judges: Sequence[str],
         *,
@@ -114,12 +114,12 @@ class _Sums:
         settings: Settings,
         seed: int,
     ) -> None:
-        self._bundle, self._judges, self._settings, self._seed = bundle, judges, settings, seed
+        self._bundle, self._judges, self._settings, self._seed = networks, judges, settings, seed
         self._sizes: dict[str, tuple[Size, ...]] = {
             kind: (*eps, *((None,) if kind in FEATURE_KINDS else ())) for kind in kinds
         }
-        self.health = HealthRecord(bundle, kinds, settings)
-        self.clean = {judge: np.zeros((len(bundle.classes),) * 2, np.int64) for judge in judges}
+        self.health = HealthRecord(networks, kinds, settings)
+        self.clean = {judge: np.zeros((len(networks.classes),) * 2, np.int64) for judge in judges}
         """Judge -> confusion matrix before any perturbation."""
         self.tallies: dict[Cell, Tally] = {
             (kind, size, judge): Tally() for kind, sizes in self._sizes.items() for judge in judges for size in sizes
@@ -127,21 +127,21 @@ class _Sums:
 
     def add(self, image: LabeledImages) -> None:
         """Perturbs one image in every way and counts what flips."""
-        bundle, labels = self._bundle, image.labels
+        networks, labels = self._bundle, image.labels
         with torch.no_grad():
-            z = encode_whole(bundle.student, image.images)
+            z = encode_whole(networks.student, image.images)
         distance = distance_bins(labels)
-        before = judged(bundle, self._judges, z, image.size)
+        before = judged(networks, self._judges, z, image.size)
         clean = {judge: Clean.of(logits, labels, distance) for judge, logits in before.items()}
         correct = {judge: stratified(view, view.correct) for judge, view in clean.items()}
-        classes = len(bundle.classes)
+        classes = len(networks.classes)
         matrices = {judge: confusion(labels, view.prediction, classes).cpu().numpy() for judge, view in clean.items()}
         for judge, matrix in matrices.items():
             self.clean[judge] += matrix
         for kind, sizes in self._sizes.items():
             for size, delta, norm in self._deltas(kind, sizes, z, image):
                 relative = float(torch.linalg.vector_norm(delta) / torch.linalg.vector_norm(z))
-                for judge, moved in judged(bundle, self._judges, z + delta, image.size).items():
+                for judge, moved in judged(networks, self._judges, z + delta, image.size).items():
                     self.tallies[kind, size, judge].add(
                         clean[judge], correct[judge], matrices[judge], moved, norm=norm, relative_norm=relative
                     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from psmt_viz.models import Roles
+from psmt_viz.models import Networks
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import Settings
@@ -54,7 +54,7 @@ def test_all_ills_are_told() -> None:
 
 
 def recorded(
-    bundle: Roles,
+    networks: Networks,
     data: Any,
     kinds: tuple[str, ...],
     *,
@@ -63,19 +63,19 @@ def recorded(
     settings: Settings | None = None,
 ) -> dict[str, Any]:
     settings = settings or Settings()
-    record = HealthRecord(bundle, kinds, settings)
+    record = HealthRecord(networks, kinds, settings)
     for image in labeled_images(data, data.ids("val")[:images], batch=1):
         with torch.no_grad():
-            z = encode_whole(bundle.student, image.images)
+            z = encode_whole(networks.student, image.images)
         for kind in kinds:
-            found = perturb(bundle, kind, z, image.size, image_id=image.ids[0], eps=eps, settings=settings)
+            found = perturb(networks, kind, z, image.size, image_id=image.ids[0], eps=eps, settings=settings)
             record.add(kind, found, z, image.size, image.labels, eps=eps)
     return record.summary()
 
 
-def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(bundle: PSMT, blocks: Any) -> None:
-    before = copy.deepcopy(bundle.state_dict())
-    health = recorded(bundle, blocks, ("vat", "pgd", "random", "tvat-official"), images=5, eps=0.7)
+def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(networks: PSMT, blocks: Any) -> None:
+    before = copy.deepcopy(networks.state_dict())
+    health = recorded(networks, blocks, ("vat", "pgd", "random", "tvat-official"), images=5, eps=0.7)
     assert {kind: set(numbers) - {"warnings"} for kind, numbers in health.items()} == {
         "vat": {"norm_over_eps", "unchanged", "cosine"},
         "pgd": {"norm_over_eps", "gain"},
@@ -91,13 +91,13 @@ def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(bundle: PSMT
         largest = numbers["norm_over_eps"]["max"]
         assert largest < 0.01 if ill else largest == pytest.approx(1, rel=1e-5)
     assert health["pgd"]["gain"]["min"] >= 1
-    for key, value in bundle.state_dict().items():
+    for key, value in networks.state_dict().items():
         assert value.dtype == before[key].dtype and torch.equal(value, before[key])
 
 
 @pytest.mark.parametrize("batch", [1, 8])
-def test_the_published_search_is_told_to_be_next_to_nothing(bundle: PSMT, blocks: Any, batch: int) -> None:
-    health = recorded(bundle, blocks, ("tvat", "tvat-official"), images=2, settings=Settings(official_batch=batch))
+def test_the_published_search_is_told_to_be_next_to_nothing(networks: PSMT, blocks: Any, batch: int) -> None:
+    health = recorded(networks, blocks, ("tvat", "tvat-official"), images=2, settings=Settings(official_batch=batch))
     assert health["tvat"]["norm_over_eps"]["min"] == pytest.approx(1, rel=1e-5)
     assert health["tvat"]["warnings"] == []
     official = health["tvat-official"]
@@ -107,12 +107,12 @@ def test_the_published_search_is_told_to_be_next_to_nothing(bundle: PSMT, blocks
     assert norm < 0.01
 
 
-def test_a_perturbation_of_nothing_has_no_direction(bundle: PSMT, blocks: Any) -> None:
-    record = HealthRecord(bundle, ["tvat-official"], Settings())
+def test_a_perturbation_of_nothing_has_no_direction(networks: PSMT, blocks: Any) -> None:
+    record = HealthRecord(networks, ["tvat-official"], Settings())
     (image,) = labeled_images(blocks, blocks.ids("val")[:1], batch=1)
     with torch.no_grad():
-        z = encode_whole(bundle.student, image.images)
-    found = perturb(bundle, "tvat-official", z, image.size, image_id=image.ids[0])
+        z = encode_whole(networks.student, image.images)
+    found = perturb(networks, "tvat-official", z, image.size, image_id=image.ids[0])
     nothing = replace(found, delta=0 * found.delta, health=replace(found.health, norm=0 * found.health.norm))
     record.add("tvat-official", nothing, z, image.size, image.labels, eps=2.0)
     assert set(record.summary()["tvat-official"]) == {"norm_over_eps", "unchanged", "warnings"}

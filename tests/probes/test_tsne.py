@@ -15,13 +15,13 @@ from torch import nn
 
 from psmt_viz.errors import UserError
 from psmt_viz.models.inference import decode_whole, encode_whole
+from psmt_viz.models.networks import Networks
 from psmt_viz.models.psmt import PSMT
-from psmt_viz.models.roles import Roles
-from psmt_viz.probes.embedding import embed_pixels
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import sample_pixels
 from psmt_viz.probes.shares import share
+from psmt_viz.probes.tsne import embed_pixels
 from psmt_viz.probes.tsne_map import lay_out
 from psmt_viz.results import PixelEmbedding
 
@@ -29,26 +29,26 @@ PIXELS, EPS, SEED = 100, 8.0, 5
 COLUMNS = "image row col label pred_clean pred_vat pred_tvat x_clean y_clean x_vat y_vat x_tvat y_tvat"
 
 
-def embedded(bundle: PSMT, data: Any, **settings: Any) -> tuple[PixelEmbedding, dict[str, float]]:
-    return embed_pixels(bundle, data, **{"n_pixels": PIXELS, "eps": EPS, "seed": SEED, "perplexity": 10.0} | settings)
+def embedded(networks: PSMT, data: Any, **settings: Any) -> tuple[PixelEmbedding, dict[str, float]]:
+    return embed_pixels(networks, data, **{"n_pixels": PIXELS, "eps": EPS, "seed": SEED, "perplexity": 10.0} | settings)
 
 
 @pytest.fixture(scope="module")
-def result(bundle: PSMT, blocks: Any) -> PixelEmbedding:
-    return embedded(bundle, blocks, parameters={"run": "x"})[0]
+def result(networks: PSMT, blocks: Any) -> PixelEmbedding:
+    return embedded(networks, blocks, parameters={"run": "x"})[0]
 
 
 def place(pixels: pd.DataFrame, panel: str) -> np.ndarray:
     return pixels[[f"x_{panel}", f"y_{panel}"]].to_numpy()
 
 
-def test_the_table_is_the_sample_with_places(bundle: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+def test_the_table_is_the_sample_with_places(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
     pixels = result.pixels
     assert " ".join(pixels) == COLUMNS
     assert len(pixels) == PIXELS
     assert pixels["label"].value_counts().tolist() == [PIXELS // 5] * 5
     assert not pixels.isna().any(axis=None)
-    sample = sample_pixels(bundle, blocks, pixels=PIXELS, eps=EPS, seed=SEED)
+    sample = sample_pixels(networks, blocks, pixels=PIXELS, eps=EPS, seed=SEED)
     assert pixels["image"].tolist() == [blocks.ids("val")[image] for image in sample.image]
     for name in ("row", "col", "label"):
         assert np.array_equal(pixels[name], getattr(sample, name))
@@ -74,7 +74,7 @@ def test_counts_in_the_parameters_are_those_of_the_table(result: PixelEmbedding)
     assert facts["flipped"]["tvat"] > 0
 
 
-def test_what_was_asked_and_what_was_used(bundle: PSMT, result: PixelEmbedding) -> None:
+def test_what_was_asked_and_what_was_used(networks: PSMT, result: PixelEmbedding) -> None:
     facts = result.parameters
     assert (facts["n_pixels"], facts["eps"], facts["seed"], facts["layer"], facts["run"]) == (
         PIXELS,
@@ -86,8 +86,8 @@ def test_what_was_asked_and_what_was_used(bundle: PSMT, result: PixelEmbedding) 
     assert (facts["perplexity_asked"], facts["perplexity"]) == (10, 10)
     assert facts["pca_dimensions"] == 24  # z's channels, fewer than 50
     assert facts["pca_variance"] == pytest.approx(1, abs=1e-4)
-    assert facts["classes"] == [bundle.classes[label] for label in sorted(set(result.pixels["label"]))]
-    assert list(facts["correct_pixels"]) == list(bundle.classes)
+    assert facts["classes"] == [networks.classes[label] for label in sorted(set(result.pixels["label"]))]
+    assert list(facts["correct_pixels"]) == list(networks.classes)
 
 
 def test_flips_have_the_interval_over_images(result: PixelEmbedding) -> None:
@@ -112,13 +112,13 @@ def test_pictures_of_the_images_that_the_pixels_come_from(blocks: Any, result: P
         assert own < 0.5 * other
 
 
-def test_a_perplexity_too_large_for_the_pixels_is_lowered(bundle: PSMT, blocks: Any) -> None:
-    facts = embedded(bundle, blocks, n_pixels=25, perplexity=30.0)[0].parameters
+def test_a_perplexity_too_large_for_the_pixels_is_lowered(networks: PSMT, blocks: Any) -> None:
+    facts = embedded(networks, blocks, n_pixels=25, perplexity=30.0)[0].parameters
     assert (facts["perplexity_asked"], facts["perplexity"]) == (30, 8)
 
 
-def test_neighbours_on_the_map_were_neighbours_before(bundle: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    features = sample_pixels(bundle, blocks, pixels=PIXELS, eps=EPS, seed=SEED).features["clean"]
+def test_neighbours_on_the_map_were_neighbours_before(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+    features = sample_pixels(networks, blocks, pixels=PIXELS, eps=EPS, seed=SEED).features["clean"]
     own = trustworthiness(features, place(result.pixels, "clean"), n_neighbors=15)
     assert result.parameters["trustworthiness"] == pytest.approx(own, abs=5e-3)
     shuffled = np.random.default_rng(0).permutation(place(result.pixels, "clean"))
@@ -135,8 +135,8 @@ def test_neighbours_on_the_map_were_neighbours_before(bundle: PSMT, blocks: Any,
     )
 
 
-def test_pixels_that_do_not_move_stay_where_they_were(bundle: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    still = embedded(bundle, blocks, eps=1e-4)[0]
+def test_pixels_that_do_not_move_stay_where_they_were(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+    still = embedded(networks, blocks, eps=1e-4)[0]
     moves = {}
     for name, found in (("still", still), ("moved", result)):
         clean = place(found.pixels, "clean")
@@ -157,18 +157,18 @@ def test_pixels_that_do_not_move_stay_where_they_were(bundle: PSMT, blocks: Any,
         assert np.abs(drift).max() < 0.05 * np.ptp(place(still.pixels, "clean"), axis=0).max()
 
 
-def test_equal_seeds_give_equal_frames_and_others_do_not(bundle: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    again, seconds = embedded(bundle, blocks, parameters={"run": "x"})
+def test_equal_seeds_give_equal_frames_and_others_do_not(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+    again, seconds = embedded(networks, blocks, parameters={"run": "x"})
     pd.testing.assert_frame_equal(again.pixels, result.pixels, check_exact=True)
     assert again.parameters == result.parameters
     assert set(seconds) == {"sampling", "layout", "measuring"}
     assert all(value > 0 for value in seconds.values())
-    other = embedded(bundle, blocks, seed=SEED + 1)[0]
+    other = embedded(networks, blocks, seed=SEED + 1)[0]
     assert not np.array_equal(place(other.pixels, "clean"), place(result.pixels, "clean"))
 
 
-def test_a_joint_map_is_fitted_to_all_panels_at_once(bundle: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    joint = embedded(bundle, blocks, layout="joint")[0]
+def test_a_joint_map_is_fitted_to_all_panels_at_once(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+    joint = embedded(networks, blocks, layout="joint")[0]
     assert (joint.parameters["layout"], result.parameters["layout"]) == ("joint", "frozen")
     everything = np.concatenate([place(joint.pixels, panel) for panel in joint.PANELS])
     assert np.abs(everything.mean(axis=0)).max() < 1e-6 * np.ptp(everything)  # t-SNE centres what it fits
@@ -181,25 +181,25 @@ def test_a_joint_map_is_fitted_to_all_panels_at_once(bundle: PSMT, blocks: Any, 
     assert "placement_error" not in joint.parameters
 
 
-def test_separate_maps_have_nothing_to_do_with_each_other(bundle: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    apart = embedded(bundle, blocks, layout="separate")[0]
+def test_separate_maps_have_nothing_to_do_with_each_other(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+    apart = embedded(networks, blocks, layout="separate")[0]
     # The clean panel is fitted by itself in the frozen layout too.
     own, frozen = (place(found.pixels, "clean") for found in (apart, result))
     assert np.allclose(own - own.mean(axis=0), frozen - frozen.mean(axis=0), atol=1e-6)
     assert apart.parameters["kl_divergence"] == result.parameters["kl_divergence"]
     assert "median_move" not in apart.parameters
-    features = sample_pixels(bundle, blocks, pixels=PIXELS, eps=EPS, seed=SEED).features["tvat"]
+    features = sample_pixels(networks, blocks, pixels=PIXELS, eps=EPS, seed=SEED).features["tvat"]
     assert trustworthiness(features, place(apart.pixels, "tvat"), n_neighbors=15) > 0.8
 
 
-def test_approximate_neighbours_give_as_good_a_map(bundle: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    approx = embedded(bundle, blocks, neighbors="approx")[0].parameters
+def test_approximate_neighbours_give_as_good_a_map(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+    approx = embedded(networks, blocks, neighbors="approx")[0].parameters
     assert approx["neighbors"] == "approx"
     assert approx["trustworthiness"] > result.parameters["trustworthiness"] - 0.03
 
 
-def test_the_map_is_as_trustworthy_as_by_the_defaults_of_opentsne(bundle: PSMT, blocks: Any) -> None:
-    features = sample_pixels(bundle, blocks, pixels=500, eps=EPS, seed=SEED).features
+def test_the_map_is_as_trustworthy_as_by_the_defaults_of_opentsne(networks: PSMT, blocks: Any) -> None:
+    features = sample_pixels(networks, blocks, pixels=500, eps=EPS, seed=SEED).features
     ours, _ = lay_out(features, "frozen", perplexity=30, seed=0)
     theirs = np.asarray(openTSNE.TSNE(random_state=0).fit(features["clean"]))
     quality = [map_quality(features["clean"], layout) for layout in (ours["clean"], theirs)]
@@ -234,9 +234,9 @@ def test_recall_of_neighbours_by_brute_force() -> None:
         ({"jobs": 0}, "--jobs of 1 or more"),
     ],
 )
-def test_bad_settings(bundle: PSMT, blocks: Any, settings: dict[str, Any], message: str) -> None:
+def test_bad_settings(networks: PSMT, blocks: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        embedded(bundle, blocks, **settings)
+        embedded(networks, blocks, **settings)
 
 
 class Network(nn.Module):
@@ -257,7 +257,7 @@ class Network(nn.Module):
 
 
 def test_networks_that_were_not_trained_here(blocks: Any) -> None:
-    roles = Roles(Network(0), [Network(1), Network(2)], classes=blocks.classes)
+    roles = Networks(Network(0), [Network(1), Network(2)], classes=blocks.classes)
     guessed = {int(label) for id in blocks.ids("val") for label in np.unique(blocks.label(id)) if label != 255}
     assert guessed == set(range(6))
     found = embedded(roles, blocks, n_pixels=20, classes=_most_often_right(roles, blocks), perplexity=5.0)[0]
@@ -265,10 +265,10 @@ def test_networks_that_were_not_trained_here(blocks: Any) -> None:
     with pytest.raises(UserError, match="--layer z for a network that was not trained here, got decoder"):
         embedded(roles, blocks, layer="decoder")
     with pytest.raises(UserError, match="teachers"):
-        embedded(Roles(Network(0), classes=blocks.classes), blocks, n_pixels=20)
+        embedded(Networks(Network(0), classes=blocks.classes), blocks, n_pixels=20)
 
 
-def _most_often_right(roles: Roles, data: Any) -> tuple[str, ...]:
+def _most_often_right(roles: Networks, data: Any) -> tuple[str, ...]:
     right = np.zeros(6, int)
     for images in labeled_images(data, data.ids("val"), batch=1):
         with torch.no_grad():

@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from flips_reference import EPS, JUDGES, SEED
 
 from psmt_viz import load_run
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import FEATURE_KINDS, KINDS, Settings
-from psmt_viz.probes.flips import flips
+from psmt_viz.probes.perturb import flips
 from psmt_viz.probes.tally import Clean, Tally
 from psmt_viz.results import Flips
+from tests.probes.flips_reference import EPS, JUDGES, SEED
 
 TABLES = ("flips", "paired", "by_class", "by_distance", "by_confidence", "confusion")
 
 
-def test_rows_in_the_order_asked_and_columns_as_promised(bundle: PSMT, result: Flips) -> None:
+def test_rows_in_the_order_asked_and_columns_as_promised(networks: PSMT, result: Flips) -> None:
     sizes = {kind: (*EPS, *(("own",) if kind in FEATURE_KINDS else ())) for kind in KINDS}
     cells = [(kind, judge, size) for kind in KINDS for judge in JUDGES for size in sizes[kind]]
 
@@ -29,9 +29,9 @@ def test_rows_in_the_order_asked_and_columns_as_promised(bundle: PSMT, result: F
         return list(zip(table["kind"], table["judge"], size, strict=True))
 
     assert keys(result.flips) == cells
-    for name, bins in (("by_class", len(bundle.classes)), ("by_distance", 7), ("by_confidence", 8)):
+    for name, bins in (("by_class", len(networks.classes)), ("by_distance", 7), ("by_confidence", 8)):
         assert keys(getattr(result, name)) == [cell for cell in cells for _ in range(bins)]
-    assert list(result.by_class["class"]) == [*bundle.classes] * len(cells)
+    assert list(result.by_class["class"]) == [*networks.classes] * len(cells)
     for name in TABLES:
         assert list(getattr(result, name))[:4] == ["kind", "judge", "norm", "eps"]
     shares = ["flip_rate", "flip_rate_low", "flip_rate_high"]
@@ -102,19 +102,19 @@ def assert_equal(first: Flips, second: Flips) -> None:
     assert first.health == second.health
 
 
-def test_results_repeat_to_the_bit_with_the_seed(bundle: PSMT, blocks: Any) -> None:
+def test_results_repeat_to_the_bit_with_the_seed(networks: PSMT, blocks: Any) -> None:
     how: dict[str, Any] = {"eps": (8.0,), "ids": blocks.ids("val")[:3]}
-    first = flips(bundle, blocks, seed=SEED, **how)
+    first = flips(networks, blocks, seed=SEED, **how)
     torch.manual_seed(99)
-    assert_equal(first, flips(bundle, blocks, seed=SEED, **how))
-    other = flips(bundle, blocks, seed=SEED + 1, **how)
+    assert_equal(first, flips(networks, blocks, seed=SEED, **how))
+    other = flips(networks, blocks, seed=SEED + 1, **how)
     keys = ["kind", "judge", "norm"]
     kl = [table.flips.set_index(keys)["kl"] for table in (first, other)]
     assert (kl[0] != kl[1]).all()
 
 
-def test_the_order_of_images_changes_no_count(bundle: PSMT, blocks: Any, result: Flips) -> None:
-    again = flips(bundle, blocks, eps=EPS, seed=SEED, ids=tuple(reversed(blocks.ids("val"))))
+def test_the_order_of_images_changes_no_count(networks: PSMT, blocks: Any, result: Flips) -> None:
+    again = flips(networks, blocks, eps=EPS, seed=SEED, ids=tuple(reversed(blocks.ids("val"))))
     for name in ("flips", "by_class", "by_distance", "by_confidence"):
         one, other = getattr(result, name), getattr(again, name)
         for column in ("correct_pixels", "flipped_pixels"):
@@ -125,17 +125,17 @@ def test_the_order_of_images_changes_no_count(bundle: PSMT, blocks: Any, result:
     pd.testing.assert_frame_equal(result.confusion[pixels], again.confusion[pixels])
 
 
-def test_images_count_alike_alone_and_together(bundle: PSMT, blocks: Any, result: Flips) -> None:
+def test_images_count_alike_alone_and_together(networks: PSMT, blocks: Any, result: Flips) -> None:
     kinds = ("vat", "pgd", "cutout")
-    alone = [flips(bundle, blocks, eps=EPS, seed=SEED, kinds=kinds, ids=(id,)) for id in blocks.ids("val")]
+    alone = [flips(networks, blocks, eps=EPS, seed=SEED, kinds=kinds, ids=(id,)) for id in blocks.ids("val")]
     whole = result.flips[result.flips["kind"].isin(kinds)]
     for column in ("correct_pixels", "flipped_pixels"):
         assert sum(np.array(each.flips[column]) for each in alone).tolist() == whole[column].tolist()
 
 
-def test_only_what_is_asked_for(bundle: PSMT, blocks: Any, result: Flips) -> None:
+def test_only_what_is_asked_for(networks: PSMT, blocks: Any, result: Flips) -> None:
     found = flips(
-        bundle,
+        networks,
         blocks,
         eps=(8.0, 8.0),
         kinds=("random", "vat", "random"),
@@ -169,11 +169,11 @@ def test_networks_keep_their_weights(psmt_run: Path, blocks: Any) -> None:
     [{"norm": "pixel"}, {"search": "exact"}, {"objective": "cross-entropy"}, {"iterations": 2}, {"ascent_steps": 3}],
     ids=lambda changed: next(iter(changed)),
 )
-def test_settings_are_used_and_recorded(bundle: PSMT, blocks: Any, result: Flips, changed: dict[str, Any]) -> None:
+def test_settings_are_used_and_recorded(networks: PSMT, blocks: Any, result: Flips, changed: dict[str, Any]) -> None:
     settings, ids = Settings(**changed), blocks.ids("val")[:2]
     kinds = ("vat", "tvat", "pgd", "random", "dropout")
     how: dict[str, Any] = {"eps": (2.0,), "kinds": kinds, "judges": ("student",), "ids": ids, "seed": SEED}
-    plain, found = flips(bundle, blocks, **how), flips(bundle, blocks, settings=settings, **how)
+    plain, found = flips(networks, blocks, **how), flips(networks, blocks, settings=settings, **how)
     assert found.parameters.items() >= vars(settings).items()
     assert set(found.flips["norm"]) == {settings.norm, "own"}
     kl = [table.flips.query("norm != 'own'").set_index("kind")["kl"] for table in (plain, found)]
@@ -190,7 +190,7 @@ def test_settings_are_used_and_recorded(bundle: PSMT, blocks: Any, result: Flips
             assert row["eps"] == 2
             # Every place's vector has norm 2, so that the whole has 2 sqrt(places).
             whole = {id: 2 * math.sqrt(count) for id, count in places.items()}
-            z = {id: norm_of_z(bundle, blocks, id) for id in places}
+            z = {id: norm_of_z(networks, blocks, id) for id in places}
             assert row["relative_norm"] == pytest.approx(np.mean([whole[id] / z[id] for id in places]), rel=1e-4)
     own = [table.flips.query("norm == 'own'").drop(columns="eps") for table in (plain, found)]
     pd.testing.assert_frame_equal(*own)  # the authors' own size knows no setting
@@ -203,10 +203,10 @@ def test_settings_are_used_and_recorded(bundle: PSMT, blocks: Any, result: Flips
         assert rates[1]["vat", "image"] > rates[0]["vat", "image"]
 
 
-def norm_of_z(bundle: PSMT, data: Any, id: str) -> float:
+def norm_of_z(networks: PSMT, data: Any, id: str) -> float:
     pixels = torch.from_numpy(data.image(id)[None].copy()).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        return float(bundle.student.encode(pixels).norm())
+        return float(networks.student.encode(pixels).norm())
 
 
 def test_what_does_not_move_does_not_flip() -> None:

@@ -86,7 +86,7 @@ def draw_class_iou(evaluation: Evaluation, *, ax: Axes | None = None) -> Axes:
         for index, role in enumerate(roles):
             matrix = evaluation.confusion[role]
             color = role_color(role)
-            # Roles stand one below another within a class, or equal scores would hide each other.
+            # Networks stand one below another within a class, or equal scores would hide each other.
             offset = 0.16 * (index - (len(roles) - 1) / 2)
             mean = 100 * mean_iou(matrix)
             label = f"{ROLE_LABELS.get(role, plain(role))} (mIoU {mean:.2f} %)"

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import read_json, whole, write_json
+from psmt_viz.files import atomic_write, read_json, write_json
 from psmt_viz.results.tables import read_csv, write_csv
 
 
@@ -74,7 +74,7 @@ class Cams:
         """Writes cams.npz, gradcam.csv and gradcam.json."""
         paths = [folder / "cams.npz", folder / "gradcam.csv", folder / self.FACTS]
         arrays = {f"{index}_{name}": getattr(cam, name) for index, cam in enumerate(self.cams) for name in Cam.ARRAYS}
-        with whole(paths[0]) as temporary:
+        with atomic_write(paths[0]) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
         write_csv(paths[1], self.table)
         facts = {

@@ -12,7 +12,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import KINDS, Settings, adversarial_perturbation, frozen
 from psmt_viz.probes.closeup import closeup
-from psmt_viz.probes.flips import flips
+from psmt_viz.probes.perturb import flips
 from psmt_viz.results import CloseUp
 from psmt_viz.seeds import derived_seed
 
@@ -21,32 +21,32 @@ ODD = "val02"  # 45 x 61
 
 
 @pytest.fixture(scope="module")
-def result(bundle: PSMT, blocks: Any) -> CloseUp:
-    return closeup(bundle, blocks, ID, eps=EPS, seed=SEED, parameters={"run": "x"})
+def result(networks: PSMT, blocks: Any) -> CloseUp:
+    return closeup(networks, blocks, ID, eps=EPS, seed=SEED, parameters={"run": "x"})
 
 
-def test_equals_a_direct_computation(bundle: PSMT, blocks: Any, result: CloseUp) -> None:
+def test_equals_a_direct_computation(networks: PSMT, blocks: Any, result: CloseUp) -> None:
     size = (48, 64)
     np.testing.assert_array_equal(result.image, blocks.image(ID))
     np.testing.assert_array_equal(result.truth, blocks.label(ID))
     images = torch.from_numpy(blocks.image(ID)[None].copy()).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        z = bundle.student.encode(images)
-        prediction = bundle.student.decode(z, size).argmax(dim=1)[0].numpy()
+        z = networks.student.encode(images)
+        prediction = networks.student.decode(z, size).argmax(dim=1)[0].numpy()
     np.testing.assert_array_equal(result.prediction, prediction)
     makers: dict[str, Any] = {
-        "vat": bundle.student.decode,
-        "teacher1": bundle.teachers[0].decode,
-        "teacher2": bundle.teachers[1].decode,
-        "tvat": lambda z, size: sum(teacher.decode(z, size) for teacher in bundle.teachers) / 2,
+        "vat": networks.student.decode,
+        "teacher1": networks.teachers[0].decode,
+        "teacher2": networks.teachers[1].decode,
+        "tvat": lambda z, size: sum(teacher.decode(z, size) for teacher in networks.teachers) / 2,
     }
     for kind, decode in makers.items():
         generator = torch.Generator().manual_seed(derived_seed(SEED, "noise", ID))
-        with frozen(bundle):
+        with frozen(networks):
             predict = lambda values, decode=decode: decode(values, size)  # noqa: E731
             delta = adversarial_perturbation(predict, z, eps=EPS, generator=generator).delta
         with torch.no_grad():
-            moved = bundle.student.decode(z + delta, size).argmax(dim=1)[0].numpy()
+            moved = networks.student.decode(z + delta, size).argmax(dim=1)[0].numpy()
         np.testing.assert_array_equal(result.moved[kind], moved)
         flipped = (prediction == blocks.label(ID)) & (moved != blocks.label(ID))
         np.testing.assert_array_equal(result.flipped(kind), flipped)
@@ -57,9 +57,9 @@ def test_equals_a_direct_computation(bundle: PSMT, blocks: Any, result: CloseUp)
     assert len({result.moved[kind].tobytes() for kind in makers}) == len(makers)
 
 
-def test_every_kind_of_equal_norm_in_one_order(bundle: PSMT, result: CloseUp) -> None:
+def test_every_kind_of_equal_norm_in_one_order(networks: PSMT, result: CloseUp) -> None:
     assert tuple(result.moved) == tuple(result.magnitude) == KINDS
-    assert result.classes == tuple(bundle.classes)
+    assert result.classes == tuple(networks.classes)
     for kind in KINDS:
         assert result.moved[kind].dtype == np.uint8 and result.moved[kind].shape == (48, 64)
         whole = np.sqrt(np.square(result.magnitude[kind], dtype=np.float64).sum())
@@ -72,24 +72,24 @@ def test_every_kind_of_equal_norm_in_one_order(bundle: PSMT, result: CloseUp) ->
 
 
 @pytest.mark.parametrize(("id", "judge"), [(ID, "student"), (ODD, "ensemble")])
-def test_perturbs_as_flips_does_with_the_same_seed(bundle: PSMT, blocks: Any, id: str, judge: str) -> None:
-    seen = closeup(bundle, blocks, id, eps=EPS, judge=judge, seed=SEED)
-    rows = flips(bundle, blocks, eps=(EPS,), judges=(judge,), ids=(id,), seed=SEED).flips
+def test_perturbs_as_flips_does_with_the_same_seed(networks: PSMT, blocks: Any, id: str, judge: str) -> None:
+    seen = closeup(networks, blocks, id, eps=EPS, judge=judge, seed=SEED)
+    rows = flips(networks, blocks, eps=(EPS,), judges=(judge,), ids=(id,), seed=SEED).flips
     rows = rows[rows["norm"] == "image"].set_index("kind")
     assert tuple(rows.index) == KINDS
     assert {kind: seen.flipped(kind).sum() for kind in KINDS} == rows["flipped_pixels"].to_dict()
     assert (seen.prediction == seen.truth).sum() == rows["correct_pixels"].iloc[0]
     assert seen.parameters["relative_norm"] == pytest.approx(rows["relative_norm"].to_dict(), rel=1e-6)
-    other = closeup(bundle, blocks, id, eps=EPS, judge=judge, seed=SEED + 1, kinds=("random",))
+    other = closeup(networks, blocks, id, eps=EPS, judge=judge, seed=SEED + 1, kinds=("random",))
     assert not np.array_equal(other.magnitude["random"], seen.magnitude["random"])
 
 
-def test_settings_reach_the_search(bundle: PSMT, blocks: Any, result: CloseUp) -> None:
-    found = closeup(bundle, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(norm="pixel"))
+def test_settings_reach_the_search(networks: PSMT, blocks: Any, result: CloseUp) -> None:
+    found = closeup(networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(norm="pixel"))
     np.testing.assert_allclose(found.magnitude["vat"], EPS, rtol=1e-5)
     assert found.parameters["norm"] == "pixel"
     labelled = closeup(
-        bundle, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(objective="cross-entropy")
+        networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(objective="cross-entropy")
     )
     assert labelled.flipped("vat").sum() > result.flipped("vat").sum()
 
@@ -103,18 +103,18 @@ def test_comes_back_from_files(tmp_path: Path, result: CloseUp) -> None:
         np.testing.assert_array_equal(again.magnitude[kind], result.magnitude[kind])
 
 
-def test_what_is_not_there_is_refused(bundle: PSMT, supervised_run: Path, blocks: Any) -> None:
+def test_what_is_not_there_is_refused(networks: PSMT, supervised_run: Path, blocks: Any) -> None:
     for id in ("val99", "train00"):
         with pytest.raises(UserError, match=rf"a validation image of blocks, such as val00, val01, val02, got '{id}'"):
-            closeup(bundle, blocks, id)
+            closeup(networks, blocks, id)
     with pytest.raises(UserError, match="judges among student, teacher1, teacher2, ensemble, got teacher"):
-        closeup(bundle, blocks, ID, kinds=("random",), judge="teacher")
+        closeup(networks, blocks, ID, kinds=("random",), judge="teacher")
     with pytest.raises(UserError, match=r"kinds among vat, pgd, .*got tvat"):
         closeup(load_run(supervised_run), blocks, ID, kinds=("tvat",))
     with pytest.raises(UserError, match="eps above 0"):
-        closeup(bundle, blocks, ID, eps=0.0)
+        closeup(networks, blocks, ID, eps=0.0)
 
 
-def test_an_unknown_kind_is_refused(bundle: PSMT, blocks: Any) -> None:
+def test_an_unknown_kind_is_refused(networks: PSMT, blocks: Any) -> None:
     with pytest.raises(UserError, match=r"kinds among vat, .*got vta"):
-        closeup(bundle, blocks, ID, kinds=("vta",))
+        closeup(networks, blocks, ID, kinds=("vta",))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
-from psmt_viz.models.roles import Roles
+from psmt_viz.models.networks import Networks
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import PANELS, Layer, PixelSample, sample_pixels
 from psmt_viz.probes.shares import share
@@ -24,7 +24,7 @@ from psmt_viz.seeds import derived_seed
 
 
 def embed_pixels(
-    bundle: Roles,
+    networks: Networks,
     data: SegmentationData,
     *,
     n_pixels: int = 25_000,
@@ -44,7 +44,7 @@ def embed_pixels(
     """Lays pixels out by t-SNE before and after the perturbations.
 
     Args:
-        bundle: A student and two teachers.
+        networks: A student and two teachers.
         data: The data set; validation images are used.
         n_pixels: How many pixels, equally many of each class.
         classes: Names of the classes; left out, the five with most correct pixels.
@@ -75,7 +75,7 @@ def embed_pixels(
         raise UserError("--jobs of 1 or more, or -1 for all cores", f"{jobs}", "choose one of these")
     times = [time.perf_counter()]
     sample = sample_pixels(
-        bundle,
+        networks,
         data,
         pixels=n_pixels,
         classes=classes,
@@ -97,7 +97,7 @@ def embed_pixels(
     times.append(time.perf_counter())
     facts = {
         "n_pixels": n_pixels,
-        "classes": [bundle.classes[label] for label in np.unique(sample.label)],
+        "classes": [networks.classes[label] for label in np.unique(sample.label)],
         "correct_pixels": sample.correct_pixels,
         "eps": eps,
         "relative_norm": sample.relative_norm,
@@ -113,7 +113,7 @@ def embed_pixels(
         **(parameters or {}),
     }
     embedding = PixelEmbedding(
-        pixels=_table(sample, coordinates), images=images, classes=bundle.classes, parameters=facts
+        pixels=_table(sample, coordinates), images=images, classes=networks.classes, parameters=facts
     )
     return embedding, dict(zip(("sampling", "layout", "measuring"), np.diff(times).tolist(), strict=True))
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
-from psmt_viz.models import Adapted, Roles
+from psmt_viz.models import Adapted, Networks
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.probes.cam_faithfulness import faithfulness
@@ -30,8 +30,8 @@ EPS, SEED = 4.0, 2
 
 
 @pytest.fixture(scope="module")
-def result(bundle: PSMT, blocks: Any) -> Cams:
-    return gradcam(bundle, blocks, images=3, eps=EPS, seed=SEED, parameters={"run": "x"})
+def result(networks: PSMT, blocks: Any) -> Cams:
+    return gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, parameters={"run": "x"})
 
 
 def stretched(values: Tensor, size: Any) -> Tensor:
@@ -42,16 +42,16 @@ def multiples_of_8(size: Any) -> list[int]:
     return [8 * math.ceil(length / 8) for length in size]
 
 
-def z_of(bundle: PSMT, image: np.ndarray) -> Tensor:
+def z_of(networks: PSMT, image: np.ndarray) -> Tensor:
     pixels = torch.from_numpy(image[None].copy()).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        return bundle.student.encode(stretched(pixels, multiples_of_8(image.shape[:2])))
+        return networks.student.encode(stretched(pixels, multiples_of_8(image.shape[:2])))
 
 
-def deltas_of(bundle: PSMT, cam: Cam) -> dict[str, Tensor]:
-    z, size = z_of(bundle, cam.image), cam.image.shape[:2]
+def deltas_of(networks: PSMT, cam: Cam) -> dict[str, Tensor]:
+    z, size = z_of(networks, cam.image), cam.image.shape[:2]
     made = {
-        kind: perturb(bundle, kind, z, size, image_id=cam.image_id, eps=EPS, seed=SEED).delta
+        kind: perturb(networks, kind, z, size, image_id=cam.image_id, eps=EPS, seed=SEED).delta
         for kind in ("vat", "tvat")
     }
     return {"clean": torch.zeros_like(z), **made}
@@ -83,20 +83,20 @@ def textbook(student: DeepLabV3Plus, cam: Cam, delta: Tensor, target: int, layer
 
 @pytest.mark.parametrize("layer", ["z", "decoder", "aspp"])
 def test_maps_are_the_textbooks_before_and_after_each_perturbation(
-    bundle: PSMT, blocks: Any, result: Cams, layer: str
+    networks: PSMT, blocks: Any, result: Cams, layer: str
 ) -> None:
-    found = result if layer == "z" else gradcam(bundle, blocks, images=3, eps=EPS, seed=SEED, layer=layer)
+    found = result if layer == "z" else gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, layer=layer)
     assert len({cam.image.shape for cam in found.cams}) > 1
     for cam, first in zip(found.cams, result.cams, strict=True):
         assert cam.image_id == first.image_id
-        target = bundle.classes.index(cam.class_name)
+        target = networks.classes.index(cam.class_name)
         with torch.no_grad():
             size = cam.image.shape[:2]
-            logits = stretched(bundle.student.decode(z_of(bundle, cam.image), multiples_of_8(size)), size)
+            logits = stretched(networks.student.decode(z_of(networks, cam.image), multiples_of_8(size)), size)
         assert np.array_equal(cam.prediction, logits[0].argmax(dim=0).numpy())
-        for name, delta in deltas_of(bundle, cam).items():
+        for name, delta in deltas_of(networks, cam).items():
             own = getattr(cam, name)
-            expected = textbook(bundle.student, cam, delta, target, layer)
+            expected = textbook(networks.student, cam, delta, target, layer)
             assert own.dtype == np.float32
             assert own.shape == size
             assert np.abs(own - expected).max() <= 1e-5 * max(expected.max(), 1e-2)
@@ -106,17 +106,17 @@ def test_maps_are_the_textbooks_before_and_after_each_perturbation(
 
 
 @pytest.mark.parametrize("layer", ["backbone.body.layer2", "backbone.body.bn1", "reduce", "z", "decoder"])
-def test_activations_before_z_do_not_feel_the_perturbation(bundle: PSMT, blocks: Any, layer: str) -> None:
+def test_activations_before_z_do_not_feel_the_perturbation(networks: PSMT, blocks: Any, layer: str) -> None:
     """EigenCAM asks for activations alone."""
-    for cam in gradcam(bundle, blocks, images=2, eps=EPS, seed=SEED, method="eigencam", layer=layer).cams:
+    for cam in gradcam(networks, blocks, images=2, eps=EPS, seed=SEED, method="eigencam", layer=layer).cams:
         assert cam.clean.max() > 0
         same = [np.array_equal(cam.clean, values) for values in (cam.vat, cam.tvat)]
         assert same == [layer not in ("z", "decoder")] * 2
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_maps_every_image(bundle: PSMT, blocks: Any, method: str, result: Cams) -> None:
-    found = gradcam(bundle, blocks, images=1, eps=EPS, seed=SEED, method=method)
+def test_every_method_maps_every_image(networks: PSMT, blocks: Any, method: str, result: Cams) -> None:
+    found = gradcam(networks, blocks, images=1, eps=EPS, seed=SEED, method=method)
     cam, first = found.cams[0], result.cams[0]
     assert (cam.image_id, cam.class_name) == (first.image_id, first.class_name)
     assert np.array_equal(cam.prediction, first.prediction)
@@ -140,24 +140,24 @@ def test_maps_are_raw_and_share_one_unit(result: Cams) -> None:
     assert len({round(peak, 3) for peak in peaks}) > 1  # normalised maps would all peak at 1
 
 
-def test_image_truth_and_target_are_those_of_the_data(bundle: PSMT, blocks: Any, result: Cams) -> None:
+def test_image_truth_and_target_are_those_of_the_data(networks: PSMT, blocks: Any, result: Cams) -> None:
     for cam in result.cams:
         label = blocks.label(cam.image_id)
         assert np.array_equal(cam.image, blocks.image(cam.image_id))
         assert np.array_equal(cam.truth, label)
-        sizes = {name: int((label == i).sum()) for i, name in enumerate(bundle.classes) if name != "background"}
+        sizes = {name: int((label == i).sum()) for i, name in enumerate(networks.classes) if name != "background"}
         assert cam.class_name == max(sizes, key=lambda name: sizes[name])
-        target = bundle.classes.index(cam.class_name)
+        target = networks.classes.index(cam.class_name)
         assert ((label == target) & (cam.prediction == target)).mean() >= 0.01
 
 
-def test_the_table_sums_the_maps_up(bundle: PSMT, result: Cams) -> None:
+def test_the_table_sums_the_maps_up(networks: PSMT, result: Cams) -> None:
     whats = [("mass", Cam.MAPS), ("inside", Cam.MAPS), ("change", Cam.MAPS[1:]), ("moved", Cam.MAPS[1:])]
     columns = [f"{what}_{name}" for what, names in [*whats, ("faithfulness", Cam.MAPS)] for name in names]
     assert list(result.table) == ["image", "class", *columns]
     for row, cam in zip(result.table.to_dict("records"), result.cams, strict=True):
         assert (row["image"], row["class"]) == (cam.image_id, cam.class_name)
-        target = bundle.classes.index(cam.class_name)
+        target = networks.classes.index(cam.class_name)
         masses = {}
         for name in cam.MAPS:
             total = inside = moved = 0.0
@@ -174,25 +174,25 @@ def test_the_table_sums_the_maps_up(bundle: PSMT, result: Cams) -> None:
                 assert row[f"moved_{name}"] >= abs(row[f"change_{name}"])
 
 
-def test_faithfulness_is_that_of_the_network_with_its_perturbation(bundle: PSMT, result: Cams) -> None:
+def test_faithfulness_is_that_of_the_network_with_its_perturbation(networks: PSMT, result: Cams) -> None:
     def probability(images: Tensor, cam: Cam, delta: Tensor) -> Tensor:
-        size, target = cam.image.shape[:2], bundle.classes.index(cam.class_name)
-        z = bundle.student.encode(stretched(images, multiples_of_8(size))) + delta
-        logits = stretched(bundle.student.decode(z, multiples_of_8(size)), size)
+        size, target = cam.image.shape[:2], networks.classes.index(cam.class_name)
+        z = networks.student.encode(stretched(images, multiples_of_8(size))) + delta
+        logits = stretched(networks.student.decode(z, multiples_of_8(size)), size)
         return logits.softmax(dim=1)[:, target, torch.from_numpy(cam.prediction == target)].mean(dim=1)
 
     for row, cam in zip(result.table.to_dict("records"), result.cams, strict=True):
         image = torch.from_numpy(cam.image.copy()).permute(2, 0, 1).float() / 255
         seed = derived_seed(SEED, "cam", cam.image_id)
-        for name, delta in deltas_of(bundle, cam).items():
+        for name, delta in deltas_of(networks, cam).items():
             own = partial(probability, cam=cam, delta=delta)
             expected = faithfulness(own, image, getattr(cam, name), seed=seed)
             assert row[f"faithfulness_{name}"] == pytest.approx(expected, abs=1e-5)
         assert len({row[f"faithfulness_{name}"] for name in cam.MAPS}) > 1
 
 
-def test_parameters_say_what_was_asked_and_used(bundle: PSMT, result: Cams) -> None:
-    norms = [EPS / float(z_of(bundle, cam.image).double().norm()) for cam in result.cams]
+def test_parameters_say_what_was_asked_and_used(networks: PSMT, result: Cams) -> None:
+    norms = [EPS / float(z_of(networks, cam.image).double().norm()) for cam in result.cams]
     assert result.parameters["relative_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
     wanted = {"images": 3, "target_class": None, "eps": EPS, "seed": SEED, "layer": "z", "cam_method": "gradcam"}
     assert result.parameters.items() >= {**wanted, "faithfulness_shares": [0.2, 0.5, 0.8], "run": "x"}.items()
@@ -223,7 +223,7 @@ def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
                     for read in (blocks.image, blocks.label))  # fmt: skip
     colours = np.stack([image[label == index].mean(axis=0) / 255 for index in range(len(blocks.classes))])
     student, *teachers = (Adapted(ByColour(colours + shift), multiple=16) for shift in (0, 0.02, -0.02))
-    roles = Roles(student, teachers, classes=blocks.classes)
+    roles = Networks(student, teachers, classes=blocks.classes)
     found = gradcam(roles, blocks, images=3, eps=0.5, seed=SEED)
     assert any(cam.image.shape[0] == 56 for cam in found.cams)  # to 64, where others would go to 56
     for cam in found.cams:
@@ -240,9 +240,9 @@ def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
     assert gradcam(roles, blocks, images=1, eps=0.5, layer="head").parameters["layer"] == "head"
 
 
-def test_images_follow_from_the_seed_alone(bundle: PSMT, blocks: Any, result: Cams) -> None:
+def test_images_follow_from_the_seed_alone(networks: PSMT, blocks: Any, result: Cams) -> None:
     def chosen(**settings: Any) -> list[str]:
-        found = gradcam(bundle, blocks, **{"images": 3, "eps": EPS, "seed": SEED} | settings)
+        found = gradcam(networks, blocks, **{"images": 3, "eps": EPS, "seed": SEED} | settings)
         return [cam.image_id for cam in found.cams]
 
     own = [cam.image_id for cam in result.cams]
@@ -254,41 +254,41 @@ def test_images_follow_from_the_seed_alone(bundle: PSMT, blocks: Any, result: Ca
     assert len({tuple(chosen(seed=seed)) for seed in range(6)}) > 1
 
 
-def test_equal_seeds_give_equal_maps(bundle: PSMT, blocks: Any, result: Cams) -> None:
-    again = gradcam(bundle, blocks, images=3, eps=EPS, seed=SEED, parameters={"run": "x"})
+def test_equal_seeds_give_equal_maps(networks: PSMT, blocks: Any, result: Cams) -> None:
+    again = gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, parameters={"run": "x"})
     pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
     assert again.parameters == result.parameters
     for first, second in zip(again.cams, result.cams, strict=True):
         assert all(np.array_equal(getattr(first, name), getattr(second, name)) for name in first.ARRAYS)
 
 
-def test_a_class_that_is_asked_for(bundle: PSMT, blocks: Any) -> None:
-    found = gradcam(bundle, blocks, images=2, target_class="background")
+def test_a_class_that_is_asked_for(networks: PSMT, blocks: Any) -> None:
+    found = gradcam(networks, blocks, images=2, target_class="background")
     assert [cam.class_name for cam in found.cams] == ["background", "background"]
     assert found.parameters["target_class"] == "background"
 
 
-def test_bad_requests(bundle: PSMT, supervised_run: Path, blocks: Any) -> None:
+def test_bad_requests(networks: PSMT, supervised_run: Path, blocks: Any) -> None:
     with pytest.raises(UserError, match=r"a class among background, red, .*, got 'cat'"):
-        gradcam(bundle, blocks, target_class="cat")
+        gradcam(networks, blocks, target_class="cat")
     with pytest.raises(UserError, match=r"7 images .*, got (\d) such images; ask for at most \1 images"):
-        gradcam(bundle, blocks, images=7)
+        gradcam(networks, blocks, images=7)
     with pytest.raises(UserError, match="--method psmt"):
         gradcam(load_run(supervised_run), blocks, images=1, target_class="background")
     with pytest.raises(UserError, match="eps above 0"):
-        gradcam(bundle, blocks, images=1, eps=0)
+        gradcam(networks, blocks, images=1, eps=0)
     with pytest.raises(UserError, match=r"--method among gradcam, .*, got 'cam'"):
-        gradcam(bundle, blocks, method="cam")
+        gradcam(networks, blocks, method="cam")
     with pytest.raises(UserError, match=r"--layer z, logits or a module .*, got 'decodr'; did you mean decoder"):
-        gradcam(bundle, blocks, layer="decodr")
+        gradcam(networks, blocks, layer="decodr")
     with pytest.raises(UserError, match=r"--layer that gives one map \(B, C, h, w\), got tuple of backbone"):
-        gradcam(bundle, blocks, layer="backbone")
+        gradcam(networks, blocks, layer="backbone")
 
 
 @pytest.mark.parametrize("images", [0, -1])
-def test_no_image_is_not_a_number_of_images(bundle: PSMT, blocks: Any, images: int) -> None:
+def test_no_image_is_not_a_number_of_images(networks: PSMT, blocks: Any, images: int) -> None:
     with pytest.raises(UserError, match="image"):
-        gradcam(bundle, blocks, images=images)
+        gradcam(networks, blocks, images=images)
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -46,14 +46,14 @@ def slow_logits(network: Any, image: np.ndarray) -> Tensor:
     return F.interpolate(network(stretched), size=(height, width), mode="bilinear", align_corners=True)[0]
 
 
-def slow_confusion(bundle: PSMT, data: Any, ids: tuple[str, ...]) -> dict[str, list[list[int]]]:
-    size = len(bundle.classes)
+def slow_confusion(networks: PSMT, data: Any, ids: tuple[str, ...]) -> dict[str, list[list[int]]]:
+    size = len(networks.classes)
     counts = {role: [[0] * size for _ in range(size)] for role in ("student", "teacher1", "teacher2", "ensemble")}
     for id in ids:
         image, truth = data.image(id), data.label(id).tolist()
-        networks = {"student": bundle.student, "teacher1": bundle.teachers[0], "teacher2": bundle.teachers[1]}
+        single = {"student": networks.student, "teacher1": networks.teachers[0], "teacher2": networks.teachers[1]}
         with torch.no_grad():
-            logits = {role: slow_logits(network, image) for role, network in networks.items()}
+            logits = {role: slow_logits(network, image) for role, network in single.items()}
         logits["ensemble"] = torch.stack([logits["teacher1"], logits["teacher2"]]).mean(dim=0)
         for role, values in logits.items():
             predicted = values.argmax(dim=0).tolist()
@@ -69,9 +69,9 @@ def apart(first: Any, second: Any) -> int:
     return int(np.abs(np.asarray(first) - np.asarray(second)).sum()) // 2
 
 
-def test_equals_a_loop_over_images_and_pixels(bundle: PSMT, blocks: Any) -> None:
-    result = evaluate(bundle, blocks)
-    expected = slow_confusion(bundle, blocks, blocks.ids("val"))
+def test_equals_a_loop_over_images_and_pixels(networks: PSMT, blocks: Any) -> None:
+    result = evaluate(networks, blocks)
+    expected = slow_confusion(networks, blocks, blocks.ids("val"))
     labelled = sum(int((blocks.label(id) != 255).sum()) for id in blocks.ids("val"))
     assert list(result.confusion) == list(expected)
     for role, matrix in result.confusion.items():
@@ -82,12 +82,12 @@ def test_equals_a_loop_over_images_and_pixels(bundle: PSMT, blocks: Any) -> None
     assert len({matrix.tobytes() for matrix in result.confusion.values()}) == 4
 
 
-def test_scores_are_those_of_the_matrix(bundle: PSMT, blocks: Any) -> None:
-    result = evaluate(bundle, blocks)
+def test_scores_are_those_of_the_matrix(networks: PSMT, blocks: Any) -> None:
+    result = evaluate(networks, blocks)
     table = result.table().set_index("role")
-    for role, matrix in slow_confusion(bundle, blocks, blocks.ids("val")).items():
+    for role, matrix in slow_confusion(networks, blocks, blocks.ids("val")).items():
         shares = []
-        for index, name in enumerate(bundle.classes):
+        for index, name in enumerate(networks.classes):
             hit = matrix[index][index]
             union = sum(matrix[index]) + sum(row[index] for row in matrix) - hit
             shares.append(hit / union)
@@ -96,22 +96,22 @@ def test_scores_are_those_of_the_matrix(bundle: PSMT, blocks: Any) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_does_not_depend_on_the_batch(bundle: PSMT, blocks: Any, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+def test_does_not_depend_on_the_batch(networks: PSMT, blocks: Any, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     ids = sorted(blocks.ids("val"), key=lambda id: blocks.image(id).shape)  # neighbours of one size
-    expected = evaluate(bundle, blocks, ids=ids).confusion
+    expected = evaluate(networks, blocks, ids=ids).confusion
     monkeypatch.setattr(module, "labeled_images", partial(labeled_images, batch=batch))
-    found = evaluate(bundle, blocks, ids=ids).confusion
+    found = evaluate(networks, blocks, ids=ids).confusion
     assert all(apart(found[role], expected[role]) <= 2 for role in expected)
 
 
-def test_does_not_depend_on_how_sizes_are_mixed(bundle: PSMT, blocks: Any) -> None:
+def test_does_not_depend_on_how_sizes_are_mixed(networks: PSMT, blocks: Any) -> None:
     ids = blocks.ids("val")
     assert len({blocks.image(id).shape for id in ids}) == 3
     mixed, sorted_by_size = (
-        evaluate(bundle, blocks, ids=order).confusion
+        evaluate(networks, blocks, ids=order).confusion
         for order in (ids, sorted(ids, key=lambda id: blocks.image(id).shape))
     )
-    single = [evaluate(bundle, blocks, ids=[id]).confusion for id in ids]
+    single = [evaluate(networks, blocks, ids=[id]).confusion for id in ids]
     for role in mixed:
         assert apart(mixed[role], sorted_by_size[role]) <= 2
         assert apart(mixed[role], sum(each[role] for each in single)) <= 2
@@ -128,11 +128,11 @@ def test_the_batches_hold_every_image_once_in_order_and_of_one_size(blocks: Any)
             assert np.array_equal(batch.labels[place], blocks.label(id))
 
 
-def test_the_ensemble_is_the_mean_of_the_teachers_logits(bundle: PSMT, blocks: Any) -> None:
+def test_the_ensemble_is_the_mean_of_the_teachers_logits(networks: PSMT, blocks: Any) -> None:
     image = blocks.image(blocks.ids("val")[2])
     with torch.no_grad():
-        logits = whole_logits(bundle, next(labeled_images(blocks, [blocks.ids("val")[2]])).images)
-        slow = [slow_logits(teacher, image).double() for teacher in bundle.teachers]
+        logits = whole_logits(networks, next(labeled_images(blocks, [blocks.ids("val")[2]])).images)
+        slow = [slow_logits(teacher, image).double() for teacher in networks.teachers]
     assert torch.allclose(logits["ensemble"][0].double(), (slow[0] + slow[1]) / 2, atol=1e-5)
     assert tuple(logits["ensemble"].shape[-2:]) == image.shape[:2]
 
@@ -151,40 +151,40 @@ def windowed_logits(network: Any, image: np.ndarray, window: int, step: int) -> 
     return total / torch.from_numpy(seen).float()
 
 
-def test_a_sliding_window_scores_every_role(bundle: PSMT, blocks: Any) -> None:
+def test_a_sliding_window_scores_every_role(networks: PSMT, blocks: Any) -> None:
     id = blocks.ids("val")[0]
     image, truth = blocks.image(id), blocks.label(id)
     window = min(image.shape[:2]) // 2 + 3
-    found = evaluate(bundle, blocks, ids=[id], window=window, window_stride=0.5).confusion
-    networks = {"student": bundle.student, "teacher1": bundle.teachers[0], "teacher2": bundle.teachers[1]}
+    found = evaluate(networks, blocks, ids=[id], window=window, window_stride=0.5).confusion
+    single = {"student": networks.student, "teacher1": networks.teachers[0], "teacher2": networks.teachers[1]}
     with torch.no_grad():
-        logits = {role: windowed_logits(net, image, window, round(window / 2)) for role, net in networks.items()}
+        logits = {role: windowed_logits(net, image, window, round(window / 2)) for role, net in single.items()}
     logits["ensemble"] = (logits["teacher1"] + logits["teacher2"]) / 2
     assert list(found) == list(logits)
     for role, values in logits.items():
         expected = confusion_matrix(
-            truth[truth != 255], values.argmax(0).numpy()[truth != 255], labels=range(len(bundle.classes))
+            truth[truth != 255], values.argmax(0).numpy()[truth != 255], labels=range(len(networks.classes))
         )
         assert apart(found[role], expected) <= 2
-    whole = evaluate(bundle, blocks, ids=[id]).confusion
+    whole = evaluate(networks, blocks, ids=[id]).confusion
     assert any(apart(found[role], whole[role]) > 2 for role in whole)
 
 
-def test_around_an_image_smaller_than_the_window_lies_the_mean_colour(bundle: PSMT, blocks: Any) -> None:
+def test_around_an_image_smaller_than_the_window_lies_the_mean_colour(networks: PSMT, blocks: Any) -> None:
     id = blocks.ids("val")[0]
     image = blocks.image(id)
     side = max(image.shape[:2]) + 9
     # What its normalisation maps to 0.
-    padded = bundle.student.backbone.mean.expand(1, 3, side, side).clone()
+    padded = networks.student.backbone.mean.expand(1, 3, side, side).clone()
     top, left = ((side - length) // 2 for length in image.shape[:2])
     place = (..., slice(top, top + image.shape[0]), slice(left, left + image.shape[1]))
     padded[place] = torch.from_numpy(image).permute(2, 0, 1) / 255
     with torch.no_grad():
-        logits = whole_logits(bundle, padded)
-    found = evaluate(bundle, blocks, ids=[id], window=side).confusion
+        logits = whole_logits(networks, padded)
+    found = evaluate(networks, blocks, ids=[id], window=side).confusion
     truth = torch.from_numpy(blocks.label(id)).long()
     for role, values in logits.items():
-        expected = confusion(truth, values[place][0].argmax(0), len(bundle.classes)).numpy()
+        expected = confusion(truth, values[place][0].argmax(0), len(networks.classes)).numpy()
         assert apart(found[role], expected) <= 2
 
 

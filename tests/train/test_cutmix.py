@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from psmt_viz.data.cutmix import Box, Mix, draw_mix, joined
 from psmt_viz.seeds import derived_seed
+from psmt_viz.train.cutmix import Box, Mix, draw_mix, joined
 
 
 def generator(seed):

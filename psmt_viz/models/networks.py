@@ -14,12 +14,12 @@ from psmt_viz.models.adapters import Network, adapt
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.plugins import load_object
 
-Seamed = TypeVar("Seamed", bound=Network)
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 _SIDE = 64
 """Of the image on which a foreign network is tried."""
 
 
-class Roles(nn.Module, Generic[Seamed]):
+class Networks(nn.Module, Generic[AnyNetwork]):
     """A student and up to two teachers that decode its z.
 
     Args:
@@ -31,26 +31,26 @@ class Roles(nn.Module, Generic[Seamed]):
         UserError: if there are more teachers, or a network has no seam.
     """
 
-    student: Seamed
+    student: AnyNetwork
 
     def __init__(self, student: nn.Module, teachers: Sequence[nn.Module] = (), *, classes: Sequence[str]) -> None:
         super().__init__()
         if len(teachers) > 2:
             raise UserError("no teacher, one or two", f"{len(teachers)} teachers", "choose two of them")
         self.classes = tuple(classes)
-        self.student = cast(Seamed, adapt(student))
+        self.student = cast(AnyNetwork, adapt(student))
         self.teachers = nn.ModuleList(adapt(teacher) for teacher in teachers)
 
-    def networks(self) -> dict[str, Seamed]:
+    def by_role(self) -> dict[str, AnyNetwork]:
         """Returns role -> network: `student` and, where there are teachers, `teacher1` and `teacher2`."""
         named = {"student": self.student}
-        named |= {f"teacher{index + 1}": cast(Seamed, net) for index, net in enumerate(self.teachers)}
+        named |= {f"teacher{index + 1}": cast(AnyNetwork, net) for index, net in enumerate(self.teachers)}
         return named
 
     @property
     def roles(self) -> tuple[str, ...]:
         """Everyone that can predict here: the networks and, with two teachers, the `ensemble`."""
-        return (*self.networks(), *(("ensemble",) if len(self.teachers) == 2 else ()))
+        return (*self.by_role(), *(("ensemble",) if len(self.teachers) == 2 else ()))
 
     @property
     def multiple(self) -> int:
@@ -68,18 +68,18 @@ class Roles(nn.Module, Generic[Seamed]):
             UserError: if there is no such role, or its logits have another number of classes.
         """
         if role not in self.roles:
-            fix = "train it with --method psmt, or give Roles its teachers"
+            fix = "train it with --method psmt, or give Networks its teachers"
             raise UserError(f"a run with {role}", f"one with {', '.join(self.roles)}", fix)
         if role == "ensemble":
             return (self.decode("teacher1", z, size) + self.decode("teacher2", z, size)) / 2
-        logits = self.networks()[role].decode(z, size)
+        logits = self.by_role()[role].decode(z, size)
         if logits.shape[1] != len(self.classes):
             got, fix = f"{logits.shape[1]}", "give the classes that it was trained for"
             raise UserError(f"{len(self.classes)} logits a pixel from {role}, one a class", got, fix)
         return logits
 
 
-def load_model(name: str, classes: Sequence[str]) -> Roles[Any]:
+def load_model(name: str, classes: Sequence[str]) -> Networks[Any]:
     """Loads the user's own networks, in eval mode, after they mapped one empty image to logits.
 
     Args:
@@ -95,14 +95,14 @@ def load_model(name: str, classes: Sequence[str]) -> Roles[Any]:
     made = load_object(name, flag="--model", example="my_models:make")
     if not isinstance(made, nn.Module):
         made = _called(made, name)
-    if isinstance(made, Roles):
-        made = tuple(made.networks().values())
+    if isinstance(made, Networks):
+        made = tuple(made.by_role().values())
     networks = made if isinstance(made, tuple) else (made,)
     if not (1 <= len(networks) <= 3 and all(isinstance(network, nn.Module) for network in networks)):
         got = f"({', '.join(type(each).__name__ for each in made)})" if isinstance(made, tuple) else type(made).__name__
         fix = "return networks of class torch.nn.Module, with their weights"
         raise UserError(f"{flag} to return a network or (student, teacher, ...) with up to two teachers", got, fix)
-    roles: Roles[Any] = Roles(networks[0], networks[1:], classes=classes).eval()
+    roles: Networks[Any] = Networks(networks[0], networks[1:], classes=classes).eval()
     for key, values in roles.state_dict().items():
         if isinstance(values, Tensor) and not torch.isfinite(values).all():
             raise UserError(f"finite weights in {flag}", f"NaN or infinity in {key}", "give those of a good epoch")
@@ -130,14 +130,14 @@ def _called(make: Any, name: str) -> Any:
 
 
 @torch.no_grad()
-def _try(roles: Roles[Any], flag: str) -> None:
+def _try(roles: Networks[Any], flag: str) -> None:
     device = next((values.device for values in roles.state_dict().values()), torch.device("cpu"))
     size = (_SIDE, _SIDE)
     try:
         z = encode_whole(roles, torch.zeros(1, 3, *size, device=device))
         logits = {
             role: decode_whole(network.decode, z, size, multiple=roles.multiple)
-            for role, network in roles.networks().items()
+            for role, network in roles.by_role().items()
         }
     except UserError as error:
         raise UserError(f"{flag} with {error.expected}", error.got, error.fix) from error
