@@ -18,7 +18,7 @@ from torch import Tensor
 from psmt_viz.config import Config, ModelConfig
 from psmt_viz.data import open_data
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
-from psmt_viz.data.layout import VOC_CLASSES
+from psmt_viz.data.voc import VOC_CLASSES
 from psmt_viz.errors import UserError
 from psmt_viz.files import atomic_write, output_folder, sha256
 from psmt_viz.models.build import build, build_networks

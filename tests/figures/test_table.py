@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from psmt_viz.data.layout import VOC_CLASSES
+from psmt_viz.data.voc import VOC_CLASSES
 from psmt_viz.errors import UserError
 from psmt_viz.figures import score_table, write_table
 from psmt_viz.results import Evaluation, Scores, read_csv

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
-from psmt_viz.data.layout import VOC_CLASSES
+from psmt_viz.data.voc import VOC_CLASSES
 from psmt_viz.errors import UserError
 from psmt_viz.models import exchange
 from psmt_viz.models.build import build
