@@ -60,7 +60,7 @@ def test_computing_loads_none_of_our_drawing() -> None:
     assert found.returncode == 0, found.stderr
     names = set(found.stdout.split())
     assert {"torch", "psmt_viz.train.session", "psmt_viz.models.psmt"} <= names
-    assert not {name for name in names if name.startswith(("psmt_viz.figures", "psmt_viz.cli", "psmt_viz.exhibits"))}
+    assert not {name for name in names if name.startswith(("psmt_viz.figures", "psmt_viz.cli", "psmt_viz.subject"))}
 
 
 def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
