@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -27,16 +27,20 @@ from psmt_viz.cli.flags import (
 from psmt_viz.cli.subject import open_subject
 from psmt_viz.errors import UserError
 
+if TYPE_CHECKING:
+    from psmt_viz.results import Evaluation
+    from psmt_viz.runs import Run
+
 
 @app.command
 def curves(runs: RunFolders = (), *, out: Out = None) -> None:
     """Draw ramp-up, validation mIoU and the teachers' distance over training; runs of several seeds as a band."""
     from psmt_viz.make import save_and_draw
-    from psmt_viz.probes import curves as probe
+    from psmt_viz.probes.curves import curves as put_together
     from psmt_viz.runs import Run
 
     opened = [Run.open(run) for run in runs or (None,)]
-    result = probe.curves(opened)
+    result = put_together(opened)
     with results_folder(out, "curves", opened[0].name) as folder:
         save_and_draw(result, folder)
 
@@ -51,20 +55,30 @@ def table(
     device: Device = "auto",
 ) -> None:
     """Write Table 1, ensemble against single teacher, of runs; those on Pascal VOC beside the published numbers."""
-    from psmt_viz.make import compute, save_and_draw
-    from psmt_viz.probes import table as probe
+    from psmt_viz.make import save_and_draw
+    from psmt_viz.probes.table import own_scores
+    from psmt_viz.probes.table import table as put_together
+    from psmt_viz.runs import Run, experiments
+
+    opened = [Run.open(run) for run in runs or (None,)]
+    named = [(name, run) for name, group in experiments(opened).items() for run in group]
+    with results_folder(out, "table", opened[0].name) as folder:
+        scores = []
+        for name, run in named:
+            own = own_scores(run) if data is None and weights == "last" else None
+            scores.append((name, own or _scored(run, data=data, weights=weights, device=device)))
+        save_and_draw(put_together(scores), folder)
+        print((folder / "table1.md").read_text(encoding="utf-8"))
+
+
+def _scored(run: Run, *, data: str | None, weights: str, device: str) -> Evaluation:
+    """Scores a run now."""
+    from psmt_viz.make import compute
     from psmt_viz.results import Evaluation
-    from psmt_viz.runs import experiments
     from psmt_viz.subject import RunSubject
 
-    subjects = [RunSubject.open(run, data=data, weights=weights, device=device) for run in runs or (None,)]
-    groups = experiments([each.run for each in subjects])
-    names = {run.folder.resolve(): name for name, group in groups.items() for run in group}
-    with results_folder(out, "table", subjects[0].name) as folder:
-        scores = [compute(Evaluation, each, **each.scoring()) for each in subjects]
-        named = [(names[each.run.folder.resolve()], score) for each, score in zip(subjects, scores, strict=True)]
-        save_and_draw(probe.table(named), folder)
-        print((folder / "table1.md").read_text(encoding="utf-8"))
+    subject = RunSubject.open(run.folder, data=data, weights=weights, device=device)
+    return compute(Evaluation, subject, **subject.scoring())
 
 
 @app.command(name="figures")
