@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psmt_viz.data import open_data as open_data
+    from psmt_viz.models.load import load_run as load_run
     from psmt_viz.models.networks import Networks as Networks
-    from psmt_viz.models.psmt import load_run as load_run
     from psmt_viz.probes.closeup import closeup as closeup
     from psmt_viz.probes.curves import curves as curves
     from psmt_viz.probes.evaluate import evaluate as evaluate
@@ -46,7 +46,7 @@ _WHERE = {
     "curves": "probes.curves:curves",
     "evaluate": "probes.evaluate:evaluate",
     "gradcam": "probes.gradcam:gradcam",
-    "load_run": "models.psmt:load_run",
+    "load_run": "models.load:load_run",
     "measure_flips": "probes.perturb:perturb",
     "open_data": "data:open_data",
     "table": "probes.table:table",

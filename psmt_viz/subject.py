@@ -12,8 +12,8 @@ import torch
 from psmt_viz.config import DataConfig
 from psmt_viz.data import SegmentationData, open_data
 from psmt_viz.errors import UserError
-from psmt_viz.models.networks import Networks, load_model
-from psmt_viz.models.psmt import PSMT, load_run
+from psmt_viz.models.load import load_model, load_run
+from psmt_viz.models.networks import Networks
 from psmt_viz.runs import Run
 
 
@@ -110,7 +110,6 @@ class RunSubject(Subject):
     """A run with its networks."""
 
     run: Run
-    networks: PSMT
     weights: str
     """`last`, `best` or `epoch-NNNN`."""
     elsewhere: bool = False

@@ -58,8 +58,7 @@ def test_files_and_escaping(tmp_path):
     latex = paths[2].read_text()
     assert (
         r"this run & a\_b \& 50 \% | \#1 \$x\$ \{y\} \textasciitilde \textasciicircum \textbackslash \space <z> next "
-        r"& camvid & 1\_8 & 1 & 100.00 & 60.00 & 33.33 & 33.33 & 40.00 & 66.67 \\"
-        in latex
+        r"& camvid & 1\_8 & 1 & 100.00 & 60.00 & 33.33 & 33.33 & 40.00 & 66.67 \\" in latex
     )
     assert latex.count(r"\midrule") == 2  # below the headings and between ours and the published
     assert latex.index(r"\toprule") < latex.index("this run") < latex.index("published") < latex.index(r"\bottomrule")
