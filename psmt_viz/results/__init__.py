@@ -26,5 +26,5 @@ __all__ = [
     "overlap",
     "read_csv",
     "write_csv",
-    *registry.__all__,
 ]
+__all__ += registry.__all__
