@@ -46,8 +46,9 @@ def train(
     if resume and out is None:
         raise UserError("--out with --resume", "no --out", "name the run folder to go on with")
     resolved = _resolved(preset, recipe, config, settings)
-    from psmt_viz.exhibits import draw_run, open_config_data, resolve_device
+    from psmt_viz.cli.run_pictures import draw_run
     from psmt_viz.results import Evaluation
+    from psmt_viz.subject import open_config_data, resolve_device
     from psmt_viz.train.engine import Engine
     from psmt_viz.train.session import train as run_training
 
