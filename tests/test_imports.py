@@ -46,6 +46,11 @@ def test_the_waist_needs_neither_torch_nor_matplotlib(name: str) -> None:
     assert loaded(f"import psmt_viz.{name}") == set()
 
 
+@pytest.mark.parametrize("name", ["data", "data.checks", "data.opening", "data.scenes"])
+def test_reading_a_data_set_needs_no_torch(name: str) -> None:
+    assert loaded(f"import psmt_viz.{name}") == set()
+
+
 def test_figures_need_no_torch() -> None:
     assert loaded("import psmt_viz.figures") <= {"matplotlib", "seaborn"}
 

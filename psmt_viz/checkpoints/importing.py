@@ -10,7 +10,7 @@ from psmt_viz.checkpoints.reading import read_checkpoint
 from psmt_viz.config import Config
 from psmt_viz.data import open_data
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
-from psmt_viz.data.layout import VOC_CLASSES
+from psmt_viz.data.voc import VOC_CLASSES
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, sha256
 from psmt_viz.models.weights import save_weights

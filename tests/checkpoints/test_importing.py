@@ -7,7 +7,7 @@ import torch
 from psmt_viz.checkpoints import Checkpoint, import_checkpoint, importing
 from psmt_viz.checkpoints.layouts.psmt import export
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
-from psmt_viz.data.layout import VOC_CLASSES
+from psmt_viz.data.voc import VOC_CLASSES
 from psmt_viz.errors import UserError
 from psmt_viz.models.load import load_run
 from psmt_viz.runs import Origin, Run

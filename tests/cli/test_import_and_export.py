@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from psmt_viz.cli import main
-from psmt_viz.data.layout import VOC_CLASSES
+from psmt_viz.data.voc import VOC_CLASSES
 from tests.authors import light_state, save
 
 

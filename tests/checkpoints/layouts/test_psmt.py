@@ -141,9 +141,7 @@ def test_of_many_faults_the_first_three_are_named(tmp_path):
 
 def test_a_half_without_the_rest(tmp_path):
     state = {"decoder_s.upsample.classifier.weight": torch.zeros(21, 256, 1, 1)}
-    with pytest.raises(
-        UserError, match=r"encoder_s and decoder_s of the authors' network in .*, got decoder_s"
-    ):
+    with pytest.raises(UserError, match=r"encoder_s and decoder_s of the authors' network in .*, got decoder_s"):
         read_checkpoint(save(tmp_path / "psmt.pth", state))
 
 

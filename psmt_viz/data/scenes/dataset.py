@@ -1,4 +1,4 @@
-"""The embedded data set, drawn on demand: no file, no download."""
+"""The built-in synthetic data set as a data set: ids, splits, images and labels, drawn on demand."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psmt_viz.data.dataset import Split
-from psmt_viz.data.drawing import CLASSES, VERSION, SceneStyle, draw_scene
+from psmt_viz.data.scenes.drawing import CLASSES, VERSION, draw_scene
+from psmt_viz.data.scenes.style import SceneStyle
 from psmt_viz.data.splits import nested_split
 from psmt_viz.errors import UserError
 
 
 class Scenes:
-    """The embedded data set of procedurally drawn scenes with exact labels and no void pixels.
+    """The built-in synthetic data set: procedurally drawn scenes with exact labels and no void pixels.
 
     An image is a function of the seed and its id alone, so the order of access does not matter and nothing is stored
     on disk. Images stay in memory once drawn (64 KB each at the default size).
@@ -43,13 +44,11 @@ class Scenes:
         for field, value, least in (("train", train, 1), ("val", val, 1), ("size", size, 16), ("seed", seed, 0)):
             if value < least:
                 raise UserError(f"{field} of at least {least} for the scenes", str(value), f"raise {field}")
-        self._ids = {
-            part: tuple(f"{part}_{index:04d}" for index in range(count))
-            for part, count in (("train", train), ("val", val))
-        }
-        self._seeds = {
-            id: (seed, part, index) for part, ids in enumerate(self._ids.values()) for index, id in enumerate(ids)
-        }
+        self._ids = {"train": _numbered("train", train), "val": _numbered("val", val)}
+        self._seeds: dict[str, tuple[int, int, int]] = {}
+        for part, ids in enumerate(self._ids.values()):
+            for index, id in enumerate(ids):
+                self._seeds[id] = (seed, part, index)
         self._drawn: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
 
     def ids(self, part: str) -> tuple[str, ...]:
@@ -92,3 +91,7 @@ class Scenes:
             rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seeds[id])))
             self._drawn[id] = draw_scene(rng, self.size, self.style)
         return self._drawn[id]
+
+
+def _numbered(part: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{part}_{index:04d}" for index in range(count))

@@ -1,4 +1,4 @@
-"""The outlines of the embedded data set's objects, as signed distances."""
+"""The outlines of the scenes' objects, as signed distances."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def _ring(u: Floats, v: Floats, form: float) -> Floats:
 
 
 def _star(u: Floats, v: Floats, form: float) -> Floats:
-    wedge, waist = np.float32(np.pi / 5), 0.40 + 0.14 * form
+    wedge = np.float32(np.pi / 5)
+    waist = 0.40 + 0.14 * form
     angle = np.abs(np.mod(np.arctan2(v, u), 2 * wedge) - wedge)
     distance = np.hypot(u, v)
     # The edge runs from the waist, where the folded angle is 0, to the tip at the wedge's other side.
@@ -45,7 +46,8 @@ def _star(u: Floats, v: Floats, form: float) -> Floats:
 
 
 def _cross(u: Floats, v: Floats, form: float) -> Floats:
-    arm, width, a, b = 0.95, 0.24 + 0.14 * form, np.abs(u), np.abs(v)
+    arm, width = 0.95, 0.24 + 0.14 * form
+    a, b = np.abs(u), np.abs(v)
     return np.minimum(np.maximum(a - arm, b - width), np.maximum(a - width, b - arm))
 
 
