@@ -16,8 +16,25 @@ from psmt_viz.results.result import Result
 from psmt_viz.results.table import ScoreTable
 from psmt_viz.results.tsne import PixelEmbedding
 
-__all__ = ["RESULTS", "Cams", "CloseUp", "Evaluation", "Flips", "PixelEmbedding", "ScoreTable", "Training"]
-_IN_ORDER: tuple[type[Result], ...] = (PixelEmbedding, Cams, Flips, CloseUp, Training, Evaluation, ScoreTable)
+__all__ = [
+    "RESULTS",
+    "Cams",
+    "CloseUp",
+    "Evaluation",
+    "Flips",
+    "PixelEmbedding",
+    "ScoreTable",
+    "Training",
+]
+_IN_ORDER: tuple[type[Result], ...] = (
+    PixelEmbedding,
+    Cams,
+    Flips,
+    CloseUp,
+    Training,
+    Evaluation,
+    ScoreTable,
+)
 
 RESULTS: dict[str, type[Result]] = {kind.NAME: kind for kind in _IN_ORDER}
 """Name -> class, in the order of the page."""
