@@ -12,6 +12,7 @@ from psmt_viz.results.curves import Training
 from psmt_viz.results.evaluate import Evaluation
 from psmt_viz.results.gradcam import Cams
 from psmt_viz.results.perturb import Flips
+from psmt_viz.results.reliability import Reliability
 from psmt_viz.results.result import Result
 from psmt_viz.results.table import ScoreTable
 from psmt_viz.results.tsne import PixelEmbedding
@@ -23,6 +24,7 @@ __all__ = [
     "Evaluation",
     "Flips",
     "PixelEmbedding",
+    "Reliability",
     "ScoreTable",
     "Training",
 ]
@@ -33,6 +35,7 @@ _IN_ORDER: tuple[type[Result], ...] = (
     CloseUp,
     Training,
     Evaluation,
+    Reliability,
     ScoreTable,
 )
 
