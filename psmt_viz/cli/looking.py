@@ -64,6 +64,32 @@ def evaluate(
 
 
 @app.command
+def reliability(
+    run: RunFolder = None,
+    *,
+    model: Model = None,
+    data: Data = None,
+    part: Annotated[
+        Part,
+        Parameter(help="Which images: those for validation, or the labelled or unlabelled ones of the run's split."),
+    ] = "val",
+    bins: Annotated[int, Parameter(help="Bins of equal width over the confidence.", converter=whole_number)] = 15,
+    out: Out = None,
+    seed: Seed = 0,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Draw how well the confidence of student, teachers and ensemble matches their accuracy."""
+    from psmt_viz.make import make
+    from psmt_viz.results import Reliability
+
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
+    with results_folder(out, "reliability", subject.name) as folder:
+        result = make(Reliability, subject, folder, **subject.scoring(part), bins=bins, seed=seed)
+        print(result.roles.to_string(index=False, float_format="{:.4f}".format))
+
+
+@app.command
 def perturb(
     run: RunFolder = None,
     *,
