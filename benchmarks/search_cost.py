@@ -49,9 +49,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measured(
-    subject: RunSubject, reference: Networks[Any], role: str, search: Search, options: Any
-) -> tuple[list, list]:
+def measured(subject: RunSubject, reference: Networks, role: str, search: Search, options: Any) -> tuple[list, list]:
     """Returns the cost ratios and the cosines of one search, over images, in the precision of autocast."""
     ratios, cosines = [], []
     for image in labeled_images(

@@ -15,8 +15,8 @@ from psmt_viz.config import PAPER_EPS, DataConfig
 from psmt_viz.data import SegmentationData, open_data
 from psmt_viz.errors import UserError
 from psmt_viz.files import sha256
-from psmt_viz.models.networks import Networks, load_model
-from psmt_viz.models.psmt import PSMT, load_run
+from psmt_viz.models.load import load_model, load_run
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Settings
 from psmt_viz.probes.closeup import closeup
 from psmt_viz.probes.evaluate import evaluate
@@ -91,7 +91,6 @@ class RunSubject(Subject):
     """A run with its networks."""
 
     run: Run
-    networks: PSMT
     weights: str
     """`last`, `best` or `epoch-NNNN`."""
     elsewhere: bool = False

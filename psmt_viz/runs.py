@@ -130,6 +130,11 @@ class Run:
         return path
 
     @property
+    def teachers(self) -> tuple[str, ...]:
+        """The names of its teachers."""
+        return ("teacher1", "teacher2") if self.config.method.method == "psmt" else ()
+
+    @property
     def imported(self) -> bool:
         """Whether the run was made from weights that were trained elsewhere."""
         return not any(self.plan.values())

@@ -64,7 +64,7 @@ def test_computing_loads_none_of_our_drawing() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert found.returncode == 0, found.stderr
     names = set(found.stdout.split())
-    assert {"torch", "psmt_viz.train.session", "psmt_viz.models.psmt"} <= names
+    assert {"torch", "psmt_viz.train.session", "psmt_viz.models.load"} <= names
     assert not {name for name in names if name.startswith(("psmt_viz.figures", "psmt_viz.cli", "psmt_viz.exhibits"))}
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from psmt_viz.config import ModelConfig
-from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.models.build import build
 from psmt_viz.models.exchange import official_layout, read_official
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from published.document import Node, read
 from published.inputs import generator
 from published.report import Report, relative
@@ -65,7 +65,7 @@ def keys(depth: int, beside: Path) -> dict[str, tuple[int, ...]]:
         return {key: tuple(shape.integers()) for key, shape in read(path).items()}
     config = ModelConfig(arch="psmt-deeplabv3plus", backbone=_DEPTHS[depth], pretrained=False)
     with torch.device("meta"):
-        own = DeepLabV3Plus(config, 21).state_dict()
+        own = build(config, 21).state_dict()
     return {key: tuple(own[ours].shape) for key, (_, ours) in official_layout(own).items()}
 
 
@@ -94,7 +94,7 @@ def filled(rule: WeightRule, beside: Path) -> dict[str, Tensor]:
     return state
 
 
-def imported(state: Mapping[str, Tensor], classes: int) -> PSMT:
+def imported(state: Mapping[str, Tensor], classes: int) -> Networks:
     """Returns the product's networks of an authors' state, through a checkpoint file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pth"

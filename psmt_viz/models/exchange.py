@@ -15,18 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from psmt_viz.config import Arch, Config, ModelConfig
+from psmt_viz.config import Config, ModelConfig
 from psmt_viz.data import open_data
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
 from psmt_viz.data.voc import VOC_CLASSES
 from psmt_viz.errors import UserError
 from psmt_viz.files import atomic_write, output_folder, sha256
-from psmt_viz.models.deeplab import DeepLabV3Plus
-from psmt_viz.models.psmt import PSMT, load_run
+from psmt_viz.models.build import build, build_networks
+from psmt_viz.models.load import load_run
+from psmt_viz.models.networks import Networks
+from psmt_viz.models.weights import save_weights
 from psmt_viz.presets import configure
 from psmt_viz.runs import Run, versions
 
-_ARCH: Arch = "psmt-deeplabv3plus"
+_ARCH = "psmt-deeplabv3plus"
 _ROLES = {"teacher1": "1", "teacher2": "2", "student": "_s"}
 """Role -> what their keys call it."""
 _LAST_CONV = {"0.": "decoder.0.0.", "1.": "decoder.0.1.", "3.": "decoder.1.0.", "4.": "decoder.1.1."}
@@ -78,13 +80,13 @@ class OfficialCheckpoint:
     facts: Mapping[str, int | float]
     """`epoch`, `monitor_best` (its mIoU) and `labeled_examples`, where it tells them."""
 
-    def networks(self, names: Sequence[str]) -> PSMT:
+    def networks(self, names: Sequence[str]) -> Networks:
         """Returns the networks, in eval mode.
 
         Args:
             names: Class names in the order of their ids.
         """
-        networks = PSMT(self.config, names)
+        networks = build_networks(self.config, names, teachers=("teacher1", "teacher2"))
         for role, network in networks.by_role().items():
             # Their files lack the input scale, which is ImageNet's there too.
             network.load_state_dict({**network.state_dict(), **self.weights[role]})
@@ -107,7 +109,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
     state = {key.removeprefix("module."): value for key, value in state.items()}
     config, classes = _network(state, path)
     with torch.device("meta"):
-        own = DeepLabV3Plus(config, classes).state_dict()
+        own = build(config, classes).state_dict()
     layout = official_layout(own)
     used = {key: place for key, place in layout.items() if not key.startswith(_UNUSED)}
     faults = [f"no {key}" for key in used if key not in state]
@@ -167,7 +169,7 @@ def import_official(
     )
     networks = official.networks(names)
     for which in ("last", "best"):
-        networks.save(run.folder / f"{which}.safetensors")
+        save_weights(networks, run.folder / f"{which}.safetensors")
     # Last, because it is what makes a folder a run.
     run.write()
     return run, official

@@ -14,9 +14,10 @@ import torch
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES
 from psmt_viz.data.voc import VOC_CLASSES
 from psmt_viz.errors import UserError
-from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.models import exchange
+from psmt_viz.models.build import build
 from psmt_viz.models.exchange import OfficialCheckpoint, export_official, import_official, read_official
-from psmt_viz.models.psmt import load_run
+from psmt_viz.models.load import load_run
 from psmt_viz.presets import configure
 from psmt_viz.runs import Run
 from tests.authors import light_state, save, shapes
@@ -29,11 +30,8 @@ UNUSED = tuple(f"encoder{mark}.head.last_conv." for mark in ("1", "2", "_s"))
 def light(monkeypatch):
     """Imports without networks: what they would hold is not written."""
 
-    class Bundle:
-        def save(self, path):
-            path.write_bytes(b"weights")
-
-    monkeypatch.setattr(OfficialCheckpoint, "networks", lambda self, names: Bundle())
+    monkeypatch.setattr(OfficialCheckpoint, "networks", lambda self, names: None)
+    monkeypatch.setattr(exchange, "save_weights", lambda networks, path: path.write_bytes(b"weights"))
 
 
 @pytest.fixture
@@ -80,7 +78,7 @@ def test_depth_and_classes_are_read_from_the_shapes(tmp_path, backbone, classes)
     assert len(found.dropped) == 36
     assert sum(map(len, found.weights.values())) == len(state) - 36
     with torch.device("meta"):
-        own = DeepLabV3Plus(found.config, classes).state_dict()
+        own = build(found.config, classes).state_dict()
     for weights in found.weights.values():
         assert own.keys() - weights.keys() == {"backbone.mean", "backbone.std"}
         assert all(weights[key].shape == own[key].shape for key in weights)

@@ -10,18 +10,18 @@ import torch
 
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.probes.perturb import flips
 from tests.probes.flips_reference import foreign
 
 
 @pytest.mark.parametrize("eps", [0.0, -1.0, math.inf, math.nan])
-def test_an_eps_without_a_size_is_refused(networks: PSMT, blocks: Any, eps: float) -> None:
+def test_an_eps_without_a_size_is_refused(networks: Networks, blocks: Any, eps: float) -> None:
     with pytest.raises(UserError, match="eps above 0"):
         flips(networks, blocks, eps=(2.0, eps), kinds=("vat",), ids=blocks.ids("val")[:1])
 
 
-def test_unknown_kinds_and_judges_are_refused(networks: PSMT, blocks: Any) -> None:
+def test_unknown_kinds_and_judges_are_refused(networks: Networks, blocks: Any) -> None:
     with pytest.raises(UserError, match=r"kinds among vat, tvat, .*, cutout, got vta; choose"):
         flips(networks, blocks, kinds=("vat", "vta"))
     with pytest.raises(UserError, match=r"judges among student, teacher1, teacher2, ensemble, got teacher; choose"):
@@ -43,7 +43,7 @@ def test_a_student_alone_has_no_teachers_kinds_nor_judges(supervised_run: Path, 
         flips(alone, blocks, judges=("ensemble",))
 
 
-def test_no_correct_pixel_is_an_error_that_says_so(networks: PSMT, blocks: Any) -> None:
+def test_no_correct_pixel_is_an_error_that_says_so(networks: Networks, blocks: Any) -> None:
     class Void:
         """The same images, all void."""
 
@@ -60,7 +60,7 @@ def test_no_correct_pixel_is_an_error_that_says_so(networks: PSMT, blocks: Any) 
 
 def test_networks_on_two_devices_are_refused(psmt_run: Path, blocks: Any) -> None:
     torn = load_run(psmt_run)
-    torn.teachers[1].classifier.to("meta")
+    torn.teachers["teacher2"].classifier.to("meta")
     with pytest.raises(UserError, match=r"all networks on one device, got cpu, meta; .*\.to\(device\)"):
         flips(torn, blocks, eps=(2.0,), kinds=("random",), judges=("student",), ids=blocks.ids("val")[:1])
 

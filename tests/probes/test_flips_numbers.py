@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import jaccard_score
 
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import FEATURE_KINDS, KINDS
 from psmt_viz.probes.bootstrap import Bootstrap
 from psmt_viz.probes.perturb import flips
@@ -21,7 +21,7 @@ CELLS = [(kind, eps) for kind in REFERENCED for eps in (*EPS, None) if eps or ki
 
 
 @pytest.fixture(scope="module")
-def reference(networks: PSMT, blocks: Any) -> Reference:
+def reference(networks: Networks, blocks: Any) -> Reference:
     networks.eval()
     return Reference(networks, blocks)
 

@@ -9,7 +9,6 @@ import torch
 
 from psmt_viz.models import Networks
 from psmt_viz.models.inference import encode_whole
-from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import Settings
 from psmt_viz.probes.health import HealthRecord, warnings_of
 from psmt_viz.probes.images import labeled_images
@@ -73,7 +72,7 @@ def recorded(
     return record.summary()
 
 
-def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(networks: PSMT, blocks: Any) -> None:
+def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(networks: Networks, blocks: Any) -> None:
     before = copy.deepcopy(networks.state_dict())
     health = recorded(networks, blocks, ("vat", "pgd", "random", "tvat-official"), images=5, eps=0.7)
     assert {kind: set(numbers) - {"warnings"} for kind, numbers in health.items()} == {
@@ -96,7 +95,7 @@ def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(networks: PS
 
 
 @pytest.mark.parametrize("batch", [1, 8])
-def test_the_published_search_is_told_to_be_next_to_nothing(networks: PSMT, blocks: Any, batch: int) -> None:
+def test_the_published_search_is_told_to_be_next_to_nothing(networks: Networks, blocks: Any, batch: int) -> None:
     health = recorded(networks, blocks, ("tvat", "tvat-official"), images=2, settings=Settings(official_batch=batch))
     assert health["tvat"]["norm_over_eps"]["min"] == pytest.approx(1, rel=1e-5)
     assert health["tvat"]["warnings"] == []
@@ -107,7 +106,7 @@ def test_the_published_search_is_told_to_be_next_to_nothing(networks: PSMT, bloc
     assert norm < 0.01
 
 
-def test_a_perturbation_of_nothing_has_no_direction(networks: PSMT, blocks: Any) -> None:
+def test_a_perturbation_of_nothing_has_no_direction(networks: Networks, blocks: Any) -> None:
     record = HealthRecord(networks, ["tvat-official"], Settings())
     (image,) = labeled_images(blocks, blocks.ids("val")[:1], batch=1)
     with torch.no_grad():

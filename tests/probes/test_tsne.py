@@ -16,7 +16,6 @@ from torch import nn
 from psmt_viz.errors import UserError
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
-from psmt_viz.models.psmt import PSMT
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import sample_pixels
@@ -29,12 +28,12 @@ PIXELS, EPS, SEED = 100, 8.0, 5
 COLUMNS = "image row col label pred_clean pred_vat pred_tvat x_clean y_clean x_vat y_vat x_tvat y_tvat"
 
 
-def embedded(networks: PSMT, data: Any, **settings: Any) -> tuple[PixelEmbedding, dict[str, float]]:
+def embedded(networks: Networks, data: Any, **settings: Any) -> tuple[PixelEmbedding, dict[str, float]]:
     return embed_pixels(networks, data, **{"n_pixels": PIXELS, "eps": EPS, "seed": SEED, "perplexity": 10.0} | settings)
 
 
 @pytest.fixture(scope="module")
-def result(networks: PSMT, blocks: Any) -> PixelEmbedding:
+def result(networks: Networks, blocks: Any) -> PixelEmbedding:
     return embedded(networks, blocks, parameters={"run": "x"})[0]
 
 
@@ -42,7 +41,7 @@ def place(pixels: pd.DataFrame, panel: str) -> np.ndarray:
     return pixels[[f"x_{panel}", f"y_{panel}"]].to_numpy()
 
 
-def test_the_table_is_the_sample_with_places(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+def test_the_table_is_the_sample_with_places(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
     pixels = result.pixels
     assert " ".join(pixels) == COLUMNS
     assert len(pixels) == PIXELS
@@ -74,7 +73,7 @@ def test_counts_in_the_parameters_are_those_of_the_table(result: PixelEmbedding)
     assert facts["flipped"]["tvat"] > 0
 
 
-def test_what_was_asked_and_what_was_used(networks: PSMT, result: PixelEmbedding) -> None:
+def test_what_was_asked_and_what_was_used(networks: Networks, result: PixelEmbedding) -> None:
     facts = result.parameters
     assert (facts["n_pixels"], facts["eps"], facts["seed"], facts["layer"], facts["run"]) == (
         PIXELS,
@@ -112,12 +111,12 @@ def test_pictures_of_the_images_that_the_pixels_come_from(blocks: Any, result: P
         assert own < 0.5 * other
 
 
-def test_a_perplexity_too_large_for_the_pixels_is_lowered(networks: PSMT, blocks: Any) -> None:
+def test_a_perplexity_too_large_for_the_pixels_is_lowered(networks: Networks, blocks: Any) -> None:
     facts = embedded(networks, blocks, n_pixels=25, perplexity=30.0)[0].parameters
     assert (facts["perplexity_asked"], facts["perplexity"]) == (30, 8)
 
 
-def test_neighbours_on_the_map_were_neighbours_before(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+def test_neighbours_on_the_map_were_neighbours_before(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
     features = sample_pixels(networks, blocks, pixels=PIXELS, eps=EPS, seed=SEED).features["clean"]
     own = trustworthiness(features, place(result.pixels, "clean"), n_neighbors=15)
     assert result.parameters["trustworthiness"] == pytest.approx(own, abs=5e-3)
@@ -135,7 +134,7 @@ def test_neighbours_on_the_map_were_neighbours_before(networks: PSMT, blocks: An
     )
 
 
-def test_pixels_that_do_not_move_stay_where_they_were(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+def test_pixels_that_do_not_move_stay_where_they_were(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
     still = embedded(networks, blocks, eps=1e-4)[0]
     moves = {}
     for name, found in (("still", still), ("moved", result)):
@@ -157,7 +156,9 @@ def test_pixels_that_do_not_move_stay_where_they_were(networks: PSMT, blocks: An
         assert np.abs(drift).max() < 0.05 * np.ptp(place(still.pixels, "clean"), axis=0).max()
 
 
-def test_equal_seeds_give_equal_frames_and_others_do_not(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+def test_equal_seeds_give_equal_frames_and_others_do_not(
+    networks: Networks, blocks: Any, result: PixelEmbedding
+) -> None:
     again, seconds = embedded(networks, blocks, parameters={"run": "x"})
     pd.testing.assert_frame_equal(again.pixels, result.pixels, check_exact=True)
     assert again.parameters == result.parameters
@@ -167,7 +168,7 @@ def test_equal_seeds_give_equal_frames_and_others_do_not(networks: PSMT, blocks:
     assert not np.array_equal(place(other.pixels, "clean"), place(result.pixels, "clean"))
 
 
-def test_a_joint_map_is_fitted_to_all_panels_at_once(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+def test_a_joint_map_is_fitted_to_all_panels_at_once(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
     joint = embedded(networks, blocks, layout="joint")[0]
     assert (joint.parameters["layout"], result.parameters["layout"]) == ("joint", "frozen")
     everything = np.concatenate([place(joint.pixels, panel) for panel in joint.PANELS])
@@ -181,7 +182,9 @@ def test_a_joint_map_is_fitted_to_all_panels_at_once(networks: PSMT, blocks: Any
     assert "placement_error" not in joint.parameters
 
 
-def test_separate_maps_have_nothing_to_do_with_each_other(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+def test_separate_maps_have_nothing_to_do_with_each_other(
+    networks: Networks, blocks: Any, result: PixelEmbedding
+) -> None:
     apart = embedded(networks, blocks, layout="separate")[0]
     # The clean panel is fitted by itself in the frozen layout too.
     own, frozen = (place(found.pixels, "clean") for found in (apart, result))
@@ -192,13 +195,13 @@ def test_separate_maps_have_nothing_to_do_with_each_other(networks: PSMT, blocks
     assert trustworthiness(features, place(apart.pixels, "tvat"), n_neighbors=15) > 0.8
 
 
-def test_approximate_neighbours_give_as_good_a_map(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+def test_approximate_neighbours_give_as_good_a_map(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
     approx = embedded(networks, blocks, neighbors="approx")[0].parameters
     assert approx["neighbors"] == "approx"
     assert approx["trustworthiness"] > result.parameters["trustworthiness"] - 0.03
 
 
-def test_the_map_is_as_trustworthy_as_by_the_defaults_of_opentsne(networks: PSMT, blocks: Any) -> None:
+def test_the_map_is_as_trustworthy_as_by_the_defaults_of_opentsne(networks: Networks, blocks: Any) -> None:
     features = sample_pixels(networks, blocks, pixels=500, eps=EPS, seed=SEED).features
     ours, _ = lay_out(features, "frozen", perplexity=30, seed=0)
     theirs = np.asarray(openTSNE.TSNE(random_state=0).fit(features["clean"]))
@@ -234,7 +237,7 @@ def test_recall_of_neighbours_by_brute_force() -> None:
         ({"jobs": 0}, "--jobs of 1 or more"),
     ],
 )
-def test_bad_settings(networks: PSMT, blocks: Any, settings: dict[str, Any], message: str) -> None:
+def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         embedded(networks, blocks, **settings)
 
@@ -262,7 +265,7 @@ def test_networks_that_were_not_trained_here(blocks: Any) -> None:
     assert guessed == set(range(6))
     found = embedded(roles, blocks, n_pixels=20, classes=_most_often_right(roles, blocks), perplexity=5.0)[0]
     assert len(found.pixels) == 20
-    with pytest.raises(UserError, match="--layer z for a network that was not trained here, got decoder"):
+    with pytest.raises(UserError, match=r"module of the student, got 'decoder'; choose one, .* z, logits, body, head"):
         embedded(roles, blocks, layer="decoder")
     with pytest.raises(UserError, match="teachers"):
         embedded(Networks(Network(0), classes=blocks.classes), blocks, n_pixels=20)

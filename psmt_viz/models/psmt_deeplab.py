@@ -1,4 +1,4 @@
-"""What the PS-MT authors' DeepLabV3+ has of its own: its ASPP and the dilations of its last stage."""
+"""The PS-MT authors' DeepLabV3+, whose published weights fit: an ASPP and dilations of its own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-BACKBONES = ("resnet50s", "resnet101s")
-"""timm's names of the authors' backbones: ResNets with a stem of three 3x3 convolutions (64, 64 and 128 channels)."""
+from psmt_viz.config import ModelConfig
+from psmt_viz.models.backbone import Backbone
+from psmt_viz.models.deeplab import DeepLab
 
 _SLOPE = 0.01
 """Of the leaky rectifier."""
@@ -54,7 +55,26 @@ class PSMTASPP(nn.Module):
         return norm(pooled)
 
 
-def multi_grid(body: Any) -> None:
+class PSMTDeepLabV3Plus(DeepLab):
+    """The authors' network: a ResNet of deep stem with a multi-grid in its last stage, and `PSMTASPP`.
+
+    Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), published code.
+    """
+
+    def __init__(self, config: ModelConfig, classes: int) -> None:
+        backbone = Backbone(
+            config.backbone,
+            output_stride=config.output_stride,
+            pretrained=config.pretrained,
+            # timm would start the last normalisation of each block at 0; the authors' code does not.
+            options={"zero_init_last": False},
+        )
+        _multi_grid(backbone.body)
+        aspp = PSMTASPP(backbone.high_channels, config.aspp_channels, config.aspp_rates)
+        super().__init__(backbone, aspp, config, classes)
+
+
+def _multi_grid(body: Any) -> None:
     """Dilates the last stage of a ResNet by 2, 4, 8 in its three blocks, as the authors' network does.
 
     Rethinking Atrous Convolution for Semantic Image Segmentation (Chen et al., 2017), section 3.2.
