@@ -26,7 +26,7 @@ from psmt_viz.models.inference import as_images, encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Settings, kl_of_logits
 from psmt_viz.probes.health import HealthRecord
-from psmt_viz.probes.kinds import judged, perturb
+from psmt_viz.probes.kinds import judged, perturbation
 
 SEARCHES = {
     "published, 1 image": ("tvat-official", Settings(official_batch=1)),
@@ -66,7 +66,7 @@ def main() -> None:
         before = judged(networks, ["student"], z, SIZE)["student"]
         for name, (kind, settings) in SEARCHES.items():
             record = HealthRecord(networks, [kind], settings)
-            found = perturb(networks, kind, z, SIZE, image_id="one", seed=seed, settings=settings)
+            found = perturbation(networks, kind, z, SIZE, image_id="one", seed=seed, settings=settings)
             record.add(kind, found, z, SIZE, before.argmax(dim=1), eps=2.0)
             after = judged(networks, ["student"], z + found.delta, SIZE)["student"]
             flips = 100 * float((after.argmax(1) != before.argmax(1)).float().mean())

@@ -60,8 +60,8 @@ def frozen(
     features: dict[str, NDArray[np.float32]], neighbors: Any, seed: int, jobs: int
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Fits the clean pixels' map and places both perturbed panels on it, as `psmt-viz tsne` does."""
-    coordinates, facts = lay_out(features, "frozen", perplexity=30, neighbors=neighbors, seed=seed, jobs=jobs)
-    return coordinates["clean"], {"kl": facts["kl_divergence"], "placement_error": facts["placement_error"]}
+    coordinates, _, found = lay_out(features, "frozen", perplexity=30, neighbors=neighbors, seed=seed, jobs=jobs)
+    return coordinates["clean"], {"kl": found["kl_divergence"], "placement_error": found["placement_error"]}
 
 
 def defaults(features: NDArray[np.float32], seed: int, jobs: int) -> tuple[NDArray[np.float64], dict[str, float]]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import pandas as pd
 import torch
 
 from psmt_viz import figures
@@ -22,10 +21,10 @@ from psmt_viz.probes.closeup import closeup
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.probes.gradcam import gradcam
 from psmt_viz.probes.kinds import kinds_of
-from psmt_viz.probes.perturb import flips
-from psmt_viz.probes.tsne import embed_pixels
+from psmt_viz.probes.perturb import perturb
+from psmt_viz.probes.tsne import tsne
 from psmt_viz.redraw import publish
-from psmt_viz.results import TABLE, Cams, Curves, Evaluation, Flips, PixelEmbedding, Saved, Training, read_csv
+from psmt_viz.results import Cams, Curves, Evaluation, Flips, PixelEmbedding, Result, Saved, ScoreTable, Training
 from psmt_viz.runs import Run, versions
 from psmt_viz.train.session import EpochReport
 
@@ -157,14 +156,14 @@ class RunSubject(Subject):
             window=views.window,
             window_stride=views.window_stride,
             device=self.device,
-            parameters=self.facts,
+            subject=self.facts,
         )
 
 
 def make_evaluation(subject: RunSubject, out: Path, *, part: str = "val") -> tuple[Evaluation, list[Path]]:
     """Scores every role on a part; writes evaluation.csv, confusion.csv, evaluation.json and the two figures."""
     result = subject.score(part)
-    return result, result.save(out) + figures.write_evaluation(result, out)
+    return result, save_and_draw(result, out)
 
 
 def make_perturbation(
@@ -184,7 +183,7 @@ def make_perturbation(
     """
     if images is not None and images < 1:
         raise UserError("--images of at least 1", f"{images}", "raise it")
-    result = flips(
+    result = perturb(
         subject.networks,
         subject.data,
         eps=sorted({*eps, PAPER_EPS}),
@@ -194,47 +193,47 @@ def make_perturbation(
         ids=subject.data.ids("val")[:images],
         seed=seed,
         device=subject.device,
-        parameters=subject.facts,
+        subject=subject.facts,
     )
-    return result, result.save(out) + figures.write_flips(result, out)
+    return result, save_and_draw(result, out)
 
 
 def make_closeup(subject: Subject, out: Path, image_id: str, **settings: Any) -> list[Path]:
     """Shows one image under every kind; writes closeup.npz, closeup.json and closeup.*."""
-    result = closeup(
-        subject.networks, subject.data, image_id, device=subject.device, parameters=subject.facts, **settings
-    )
-    return result.save(out) + figures.write_closeup(result, out)
+    result = closeup(subject.networks, subject.data, image_id, device=subject.device, subject=subject.facts, **settings)
+    return save_and_draw(result, out)
 
 
 def make_tsne(
     subject: Subject, out: Path, *, jobs: int, arrows: bool = False, **settings: Any
-) -> tuple[PixelEmbedding, dict[str, float], list[Path]]:
-    """Lays pixels out; writes pixels.parquet, tsne.json and fig2_tsne.*; returns seconds by part of the work too."""
-    facts = {"arrows": arrows, **subject.facts}
-    result, seconds = embed_pixels(
-        subject.networks, subject.data, jobs=jobs, device=subject.device, parameters=facts, **settings
-    )
-    return result, seconds, result.save(out) + figures.write_tsne(result, out)
+) -> tuple[PixelEmbedding, list[Path]]:
+    """Lays pixels out; writes pixels.parquet, tsne.json and fig2_tsne.*."""
+    result = tsne(subject.networks, subject.data, jobs=jobs, device=subject.device, subject=subject.facts, **settings)
+    result = replace(result, asked={**result.asked, "arrows": arrows})
+    return result, save_and_draw(result, out)
 
 
 def make_gradcam(subject: Subject, out: Path, **settings: Any) -> tuple[Cams, list[Path]]:
     """Maps a class's evidence; writes cams.npz, gradcam.csv, gradcam.json and fig1_gradcam.*."""
-    result = gradcam(subject.networks, subject.data, device=subject.device, parameters=subject.facts, **settings)
-    return result, result.save(out) + figures.write_gradcam(result, out)
+    result = gradcam(subject.networks, subject.data, device=subject.device, subject=subject.facts, **settings)
+    return result, save_and_draw(result, out)
 
 
 def make_curves(runs: Sequence[Curves], out: Path) -> tuple[Training, list[Path]]:
     """Writes curves.csv, curves.json and the figures of training: scores, ramp-up and the teachers' distance."""
     result = Training(runs=tuple(runs))
-    drawn = figures.write_curves(result, out)
-    return result, result.save(out) + drawn
+    return result, save_and_draw(result, out)
 
 
-def make_table(evaluations: Sequence[tuple[str, Evaluation]], out: Path) -> tuple[pd.DataFrame, list[Path]]:
+def make_table(evaluations: Sequence[tuple[str, Evaluation]], out: Path) -> tuple[ScoreTable, list[Path]]:
     """Writes table1.csv, table1.md and table1.tex: the runs' scores, and on Pascal VOC the published ones."""
-    paths = figures.write_table(figures.score_table(evaluations), out)
-    return read_csv(out / TABLE), paths  # as whoever draws it again has it
+    result = ScoreTable.of(evaluations)
+    return result, save_and_draw(result, out)
+
+
+def save_and_draw(result: Result, out: Path) -> list[Path]:
+    """Writes a result's files and its figures; a damaged one leaves no figure behind."""
+    return list(dict.fromkeys([*result.save(out), *figures.write(result, out)]))
 
 
 def make_all(
@@ -255,37 +254,41 @@ def make_all(
     """
     remarks = []
     made: dict[str, list[Path]] = {}
-    found: dict[str, Any] = {}
+    found: list[Result] = []
     numbers: dict[str, Any] = {}
-    found["evaluation"], made["evaluate"] = make_evaluation(subject, out)
-    numbers["miou"] = found["evaluation"].table().set_index("role")["miou"].to_dict()
+    evaluation, made["evaluate"] = make_evaluation(subject, out)
+    found.append(evaluation)
+    numbers["miou"] = evaluation.table().set_index("role")["miou"].to_dict()
     if subject.run.measured:
-        found["training"], made["curves"] = make_curves([subject.run.curves()], out)
+        training, made["curves"] = make_curves([subject.run.curves()], out)
+        found.append(training)
     else:
         remarks.append("curves left out: an imported run has no metrics.csv")
-    found["table"], made["table"] = make_table([(subject.run.name, found["evaluation"])], out)
+    table, made["table"] = make_table([(subject.run.name, evaluation)], out)
+    found.append(table)
     if "tvat" in kinds_of(subject.networks):
-        found["cams"], made["gradcam"] = make_gradcam(subject, out, images=images, eps=eps, seed=seed)
-        found["embedding"], seconds, made["tsne"] = make_tsne(
-            subject, out, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs
-        )
-        numbers |= {f"tsne_{name}": found["embedding"].parameters[name] for name in ("flipped", "flipped_by")}
-        remarks += tsne_remarks(found["embedding"], seconds)
+        cams, made["gradcam"] = make_gradcam(subject, out, images=images, eps=eps, seed=seed)
+        embedding, made["tsne"] = make_tsne(subject, out, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs)
+        found += [cams, embedding]
+        numbers |= {f"tsne_{name}": embedding.measured[name] for name in ("flipped", "flipped_by")}
+        remarks += tsne_remarks(embedding)
     else:
         remarks.append("t-SNE and Grad-CAM left out: they compare VAT with T-VAT, and this run has no teachers")
-    found["flips"], made["perturb"] = make_perturbation(subject, out, eps=[*sweep, eps], seed=seed)
-    table = found["flips"].flips
-    own = table[(table["judge"] == "student") & (table["norm"] != "own")]
+    flips, made["perturb"] = make_perturbation(subject, out, eps=[*sweep, eps], seed=seed)
+    found.append(flips)
+    rows = flips.flips
+    own = rows[(rows["judge"] == "student") & (rows["norm"] != "own")]
     names = own["kind"] + ", eps " + own["eps"].map("{:g}".format)
     numbers["flip_rate"] = dict(zip(names, own["flip_rate"], strict=True))
     parameters = {"n_pixels": n_pixels, "images": images, "eps": eps, "sweep": list(sweep), "seed": seed}
     facts = _manifest(subject, {"parameters": parameters, "numbers": numbers})
-    publish(Saved(**found, manifest=facts), made, out)
+    publish(Saved.of(*found, manifest=facts), made, out)
     return remarks
 
 
-def tsne_remarks(result: PixelEmbedding, seconds: dict[str, float]) -> list[str]:
+def tsne_remarks(result: PixelEmbedding) -> list[str]:
     """Says what the map of pixels has found, and how long it took and how much of it openTSNE."""
+    seconds = result.seconds
     total = sum(seconds.values())
     took = f"t-SNE: {total:.0f} s, of which sampling {seconds['sampling']:.0f} s and openTSNE {seconds['layout']:.0f} s"
     return [*figures.tsne_findings(result), took]

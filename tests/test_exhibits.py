@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,7 +62,7 @@ def test_the_parts_of_a_split_are_scored_apart(psmt_run: Path) -> None:
     subject = opened(psmt_run)
     split = subject.data.split("1_2")
     found = {part: subject.score(part) for part in ("labeled", "unlabeled")}
-    assert {part: (each.parameters["part"], each.parameters["images"]) for part, each in found.items()} == {
+    assert {part: (each.asked["part"], each.used["images"]) for part, each in found.items()} == {
         "labeled": ("labeled", len(split.labeled)),
         "unlabeled": ("unlabeled", len(split.unlabeled)),
     }
@@ -114,7 +115,7 @@ def test_the_manifest_holds_the_numbers_of_the_tables(everything: tuple[Path, li
     flips = pd.read_csv(out / "flips.csv").query("judge == 'student' and norm != 'own'")
     rates = {f"{row.kind}, eps {row.eps:g}": row.flip_rate for row in flips.itertuples()}
     assert numbers["flip_rate"] == pytest.approx(rates)
-    assert numbers["tsne_flipped"] == json.loads((out / "tsne.json").read_text())["parameters"]["flipped"]
+    assert numbers["tsne_flipped"] == json.loads((out / "tsne.json").read_text())["measured"]["flipped"]
 
 
 def test_the_exhibits_answer_to_the_parameters(everything: tuple[Path, list[str]]) -> None:
@@ -124,12 +125,13 @@ def test_the_exhibits_answer_to_the_parameters(everything: tuple[Path, list[str]
     flips = pd.read_csv(out / "flips.csv").query("norm != 'own'")
     assert sorted(flips["eps"].unique()) == [2.0, 4.0]
     for name in ("tsne.json", "gradcam.json"):
-        facts = json.loads((out / name).read_text())["parameters"]
-        assert (facts["eps"], facts["seed"], facts["run"], facts["dataset"]) == (4.0, 3, "psmt", "blocks")
+        told = json.loads((out / name).read_text())
+        asked, subject = told["asked"], told["subject"]
+        assert (asked["eps"], asked["seed"], subject["run"], subject["dataset"]) == (4.0, 3, "psmt", "blocks")
     assert remarks[0].startswith("flipped by VAT: ") and " of 25 (" in remarks[0]
     assert [line for line in remarks if line.startswith("Median move")] == remarks[3:-1]
     assert remarks[-1].startswith("t-SNE: ")
-    facts = json.loads((out / "tsne.json").read_text())["parameters"]
+    facts = json.loads((out / "tsne.json").read_text())["measured"]
     manifest = json.loads((out / "manifest.json").read_text())["numbers"]
     assert manifest["tsne_flipped_by"] == facts["flipped_by"]
     assert (out / "notes.txt").read_text() == "mine"
@@ -140,24 +142,23 @@ def test_the_map_and_the_sweep_count_the_same_correct_pixels(everything: tuple[P
     by_class = (
         Flips.load(everything[0]).by_class.query("kind == 'vat' and eps == 4 and judge == 'student'").set_index("class")
     )
-    counted = json.loads((everything[0] / "tsne.json").read_text())["parameters"]["correct_pixels"]
+    counted = json.loads((everything[0] / "tsne.json").read_text())["measured"]["correct_pixels"]
     assert by_class["correct_pixels"].to_dict() == counted
 
 
 def test_a_figures_file_says_where_it_comes_from(everything: tuple[Path, list[str]]) -> None:
     for stem, expected in {
-        "fig2_tsne": {"exhibit": "fig2_tsne", "n_pixels": 25, "eps": 4.0, "seed": 3},
-        "fig1_gradcam": {"exhibit": "fig1_gradcam", "images": 1, "eps": 4.0, "seed": 3},
-        **{
-            name: {"exhibit": name, "eps": [2.0, 4.0], "seed": 3, "images": 6}
-            for name in ("flips", "judges", "transfer", "where")
-        },
+        "fig2_tsne": {"n_pixels": 25, "eps": 4.0, "seed": 3},
+        "fig1_gradcam": {"images": 1, "eps": 4.0, "seed": 3},
+        **{name: {"eps": [2.0, 4.0], "seed": 3} for name in ("flips", "judges", "transfer", "where")},
     }.items():
         with Image.open(everything[0] / f"{stem}.png") as image:
             facts = json.loads(image.text["Description"])
         run = {"run": "psmt", "dataset": "blocks", "split": "1_2", "method": "psmt", "backbone": "test_resnet"}
-        assert (expected | run).items() <= facts.items()
-        assert "psmt-viz" in facts
+        assert run.items() <= facts["subject"].items()
+        assert expected.items() <= facts["asked"].items()
+        assert facts["exhibit"] == stem
+        assert {"used", "measured", "psmt-viz"} <= facts.keys()
 
 
 def test_the_table_is_that_of_the_evaluation(everything: tuple[Path, list[str]]) -> None:
@@ -170,7 +171,7 @@ def test_the_table_is_that_of_the_evaluation(everything: tuple[Path, list[str]])
 
 
 def test_a_remark_on_time() -> None:
-    *_, last = tsne_remarks(synthetic.embedding(20), {"sampling": 12.4, "layout": 30.3})
+    *_, last = tsne_remarks(replace(synthetic.embedding(20), seconds={"sampling": 12.4, "layout": 30.3}))
     assert last == "t-SNE: 43 s, of which sampling 12 s and openTSNE 30 s"
 
 

@@ -18,7 +18,7 @@ def training():
         *(synthetic.curves(3, seed=seed) for seed in range(2)),  # seeds share a name
         synthetic.curves(5, name="0016", supervised=True),
     )
-    return Training(runs=runs, parameters={"weights": "last"})
+    return Training(runs=runs, subject={"weights": "last"})
 
 
 def equal(one, other):
@@ -32,7 +32,7 @@ def test_runs_load_as_they_were(tmp_path):
     assert [path.name for path in paths] == ["curves.csv", "curves.json"]
     assert sorted(tmp_path.iterdir()) == paths
     loaded = Training.load(tmp_path)
-    assert loaded.parameters == {"weights": "last"}
+    assert (loaded.subject, loaded.asked) == ({"weights": "last"}, {})
     for one, other in zip(result.runs, loaded.runs, strict=True):
         equal(one, other)
     again = tmp_path / "again"
@@ -79,7 +79,10 @@ def test_a_missing_file_is_named(tmp_path, name):
 def test_other_facts_are_an_error(tmp_path, facts):
     training().save(tmp_path)
     (tmp_path / "curves.json").write_text(json.dumps(facts))
-    with pytest.raises(UserError, match=r"curves of runs in .*curves\.json and curves\.csv, got .*; restore the files"):
+    with pytest.raises(
+        UserError,
+        match=r"a result \(training curves\) in .*curves\.json and the files beside it, got .*; restore the files",
+    ):
         Training.load(tmp_path)
 
 

@@ -160,7 +160,7 @@ def tsne(
 
     subject = _subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "tsne", subject.name) as folder:
-        result, seconds, _ = make_tsne(
+        result, _ = make_tsne(
             subject,
             folder,
             jobs=jobs,
@@ -176,7 +176,7 @@ def tsne(
             seed=seed,
             batch=batch,
         )
-        print("\n".join(tsne_remarks(result, seconds)))
+        print("\n".join(tsne_remarks(result)))
 
 
 @app.command
@@ -247,5 +247,5 @@ def _show_flips(result: Flips) -> None:
     for kind, health in result.health.items():
         for warning in health["warnings"]:
             print(f"warning: {kind}: {warning}")
-    if left_out := result.parameters["left_out"]:
+    if left_out := result.used["left_out"]:
         print(f"left out for want of teachers: {', '.join(left_out)}")

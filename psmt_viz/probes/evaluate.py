@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ def evaluate(
     window: int | None = None,
     window_stride: float = 2 / 3,
     device: str = "cpu",
-    parameters: dict[str, Any] | None = None,
+    subject: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Scores every role on a part of a data set, each from one confusion matrix over all its pixels.
 
@@ -41,7 +41,7 @@ def evaluate(
         window: Side of a window that slides over the images, in pixels; left out, they are seen whole.
         window_stride: Its step, as a share of the side.
         device: A torch device, where the networks are.
-        parameters: Facts to keep with the result.
+        subject: What to say of the networks and the data (see `results.Result`).
     """
     networks.eval()
     classes = len(networks.classes)
@@ -54,11 +54,12 @@ def evaluate(
                 matrices[role] += confusion(batch.labels, values.argmax(dim=1), classes)
             for _ in batch.ids:
                 advance("")
-    facts = {"part": part, "images": len(ids), **(parameters or {})}
     return Evaluation(
         classes=networks.classes,
         confusion={role: matrix.cpu().numpy() for role, matrix in matrices.items()},
-        parameters=facts,
+        subject=dict(subject or {}),
+        asked={"part": part},
+        used={"images": len(ids)},
     )
 
 

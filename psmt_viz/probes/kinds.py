@@ -45,7 +45,7 @@ def maker(networks: Networks, kind: str, size: Sequence[int]) -> Predict | None:
     return None if role is None else predictor(networks, role, size)
 
 
-def perturb(
+def perturbation(
     networks: Networks,
     kind: str,
     z: Tensor,

@@ -17,7 +17,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import perturb
+from psmt_viz.probes.kinds import perturbation
 from psmt_viz.probes.layers import SIDES, decoded_layer, find_layer
 from psmt_viz.probes.reservoir import Smallest
 from psmt_viz.probes.strata import distance_to_other
@@ -143,18 +143,18 @@ class _Collector:
         margin: float,
         seed: int,
     ) -> None:
-        self._bundle, self.kept, self._eps, self._seed = networks, kept, eps, seed
+        self._networks, self.kept, self._eps, self._seed = networks, kept, eps, seed
         self._layer, self._margin = layer, margin
         self._places = {id: place for place, id in enumerate(ids)}
         self.norms: list[float] = []
 
     def add(self, images: LabeledImages) -> None:
         """Takes in images of one size."""
-        networks, size = self._bundle, images.size
+        networks, size = self._networks, images.size
         with torch.no_grad():
             z = {"clean": encode_whole(networks, images.images)}
         for kind in ("vat", "tvat"):
-            found = perturb(networks, kind, z["clean"], size, image_id=images.ids, eps=self._eps, seed=self._seed)
+            found = perturbation(networks, kind, z["clean"], size, image_id=images.ids, eps=self._eps, seed=self._seed)
             z[kind] = z["clean"] + found.delta
         self.norms += found.health.relative_norm.tolist()
         with torch.no_grad():

@@ -243,7 +243,7 @@ class _Session:
                 window=views.window,
                 window_stride=views.window_stride,
                 device=str(trainer.device),
-                parameters=self.run.facts(data.name),
+                subject=self.run.facts(data.name),
             )
         if self.engine.world == 1:
             return own
@@ -251,7 +251,7 @@ class _Session:
             role: self.engine.sum(torch.from_numpy(matrix).to(trainer.device)).cpu().numpy()
             for role, matrix in own.confusion.items()
         }
-        return replace(own, confusion=confusion, parameters=own.parameters | {"images": len(ids)})
+        return replace(own, confusion=confusion, used={**own.used, "images": len(ids)})
 
 
 def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:

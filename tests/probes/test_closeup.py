@@ -12,7 +12,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import KINDS, Settings, adversarial_perturbation, frozen
 from psmt_viz.probes.closeup import closeup
-from psmt_viz.probes.perturb import flips
+from psmt_viz.probes.perturb import perturb
 from psmt_viz.results import CloseUp
 from psmt_viz.seeds import derived_seed
 
@@ -22,7 +22,7 @@ ODD = "val02"  # 45 x 61
 
 @pytest.fixture(scope="module")
 def result(networks: Networks, blocks: Any) -> CloseUp:
-    return closeup(networks, blocks, ID, eps=EPS, seed=SEED, parameters={"run": "x"})
+    return closeup(networks, blocks, ID, eps=EPS, seed=SEED, subject={"run": "x"})
 
 
 def test_equals_a_direct_computation(networks: Networks, blocks: Any, result: CloseUp) -> None:
@@ -53,7 +53,7 @@ def test_equals_a_direct_computation(networks: Networks, blocks: Any, result: Cl
         assert flipped.any()
         lengths = delta[0].double().square().sum(dim=0).sqrt()
         np.testing.assert_allclose(result.magnitude[kind], lengths, rtol=1e-5, atol=1e-7)
-        assert result.parameters["relative_norm"][kind] == pytest.approx(float(delta.norm() / z.norm()), rel=1e-5)
+        assert result.measured["relative_norm_by_kind"][kind] == pytest.approx(float(delta.norm() / z.norm()), rel=1e-5)
     assert len({result.moved[kind].tobytes() for kind in makers}) == len(makers)
 
 
@@ -67,19 +67,22 @@ def test_every_kind_of_equal_norm_in_one_order(networks: Networks, result: Close
             assert 0 < whole < 0.01 * EPS
         else:
             assert whole == pytest.approx(EPS, rel=1e-5)
-    facts = {"eps": EPS, "judge": "student", "seed": SEED, "norm": "image", "search": "finite-difference", "run": "x"}
-    assert facts.items() <= result.parameters.items()
+    facts = {"eps": EPS, "judge": "student", "seed": SEED, "norm": "image", "search": "finite-difference"}
+    assert facts.items() <= result.asked.items()
+    assert result.subject == {"run": "x"}
+    norms = result.measured["relative_norm_by_kind"]
+    assert result.measured["relative_norm"] == np.median(list(norms.values())) == pytest.approx(norms["vat"], rel=1e-5)
 
 
 @pytest.mark.parametrize(("id", "judge"), [(ID, "student"), (ODD, "ensemble")])
 def test_perturbs_as_flips_does_with_the_same_seed(networks: Networks, blocks: Any, id: str, judge: str) -> None:
     seen = closeup(networks, blocks, id, eps=EPS, judge=judge, seed=SEED)
-    rows = flips(networks, blocks, eps=(EPS,), judges=(judge,), ids=(id,), seed=SEED).flips
+    rows = perturb(networks, blocks, eps=(EPS,), judges=(judge,), ids=(id,), seed=SEED).flips
     rows = rows[rows["norm"] == "image"].set_index("kind")
     assert tuple(rows.index) == KINDS
     assert {kind: seen.flipped(kind).sum() for kind in KINDS} == rows["flipped_pixels"].to_dict()
     assert (seen.prediction == seen.truth).sum() == rows["correct_pixels"].iloc[0]
-    assert seen.parameters["relative_norm"] == pytest.approx(rows["relative_norm"].to_dict(), rel=1e-6)
+    assert seen.measured["relative_norm_by_kind"] == pytest.approx(rows["relative_norm"].to_dict(), rel=1e-6)
     other = closeup(networks, blocks, id, eps=EPS, judge=judge, seed=SEED + 1, kinds=("random",))
     assert not np.array_equal(other.magnitude["random"], seen.magnitude["random"])
 
@@ -87,7 +90,7 @@ def test_perturbs_as_flips_does_with_the_same_seed(networks: Networks, blocks: A
 def test_settings_reach_the_search(networks: Networks, blocks: Any, result: CloseUp) -> None:
     found = closeup(networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(norm="pixel"))
     np.testing.assert_allclose(found.magnitude["vat"], EPS, rtol=1e-5)
-    assert found.parameters["norm"] == "pixel"
+    assert found.asked["norm"] == "pixel"
     labelled = closeup(
         networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(objective="cross-entropy")
     )
@@ -97,7 +100,7 @@ def test_settings_reach_the_search(networks: Networks, blocks: Any, result: Clos
 def test_comes_back_from_files(tmp_path: Path, result: CloseUp) -> None:
     result.save(tmp_path)
     again = CloseUp.load(tmp_path)
-    assert tuple(again.moved) == KINDS and again.parameters == result.parameters
+    assert tuple(again.moved) == KINDS and again.facts == result.facts
     for kind in KINDS:
         np.testing.assert_array_equal(again.flipped(kind), result.flipped(kind))
         np.testing.assert_array_equal(again.magnitude[kind], result.magnitude[kind])

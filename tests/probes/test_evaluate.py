@@ -217,9 +217,9 @@ def test_large_images_come_fewer_at_a_time() -> None:
 def test_a_run_without_teachers_has_one_role(supervised_run: Any, blocks: Any) -> None:
     from psmt_viz import load_run
 
-    result = evaluate(load_run(supervised_run), blocks, ids=blocks.ids("val")[:2], parameters={"run": "x"})
+    result = evaluate(load_run(supervised_run), blocks, ids=blocks.ids("val")[:2], subject={"run": "x"})
     assert list(result.confusion) == ["student"]
-    assert result.parameters == {"part": "val", "images": 2, "run": "x"}
+    assert (result.asked, result.used, result.subject) == ({"part": "val"}, {"images": 2}, {"run": "x"})
 
 
 class Patches(nn.Module):

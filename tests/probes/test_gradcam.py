@@ -21,7 +21,7 @@ from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.probes.cam_faithfulness import faithfulness
 from psmt_viz.probes.cam_methods import METHODS
 from psmt_viz.probes.gradcam import gradcam
-from psmt_viz.probes.kinds import perturb
+from psmt_viz.probes.kinds import perturbation
 from psmt_viz.results import Cam, Cams
 from psmt_viz.seeds import derived_seed
 
@@ -30,7 +30,7 @@ EPS, SEED = 4.0, 2
 
 @pytest.fixture(scope="module")
 def result(networks: Networks, blocks: Any) -> Cams:
-    return gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, parameters={"run": "x"})
+    return gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
 
 
 def stretched(values: Tensor, size: Any) -> Tensor:
@@ -50,7 +50,7 @@ def z_of(networks: Networks, image: np.ndarray) -> Tensor:
 def deltas_of(networks: Networks, cam: Cam) -> dict[str, Tensor]:
     z, size = z_of(networks, cam.image), cam.image.shape[:2]
     made = {
-        kind: perturb(networks, kind, z, size, image_id=cam.image_id, eps=EPS, seed=SEED).delta
+        kind: perturbation(networks, kind, z, size, image_id=cam.image_id, eps=EPS, seed=SEED).delta
         for kind in ("vat", "tvat")
     }
     return {"clean": torch.zeros_like(z), **made}
@@ -119,7 +119,7 @@ def test_every_method_maps_every_image(networks: Networks, blocks: Any, method: 
     cam, first = found.cams[0], result.cams[0]
     assert (cam.image_id, cam.class_name) == (first.image_id, first.class_name)
     assert np.array_equal(cam.prediction, first.prediction)
-    assert found.parameters["cam_method"] == method
+    assert found.asked["cam_method"] == method
     for name in cam.MAPS:
         values = getattr(cam, name)
         assert values.dtype == np.float32
@@ -190,13 +190,14 @@ def test_faithfulness_is_that_of_the_network_with_its_perturbation(networks: Net
         assert len({row[f"faithfulness_{name}"] for name in cam.MAPS}) > 1
 
 
-def test_parameters_say_what_was_asked_and_used(networks: Networks, result: Cams) -> None:
+def test_facts_say_what_was_asked_and_used(networks: Networks, result: Cams) -> None:
     norms = [EPS / float(z_of(networks, cam.image).double().norm()) for cam in result.cams]
-    assert result.parameters["relative_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
+    assert result.measured == {"relative_norm": pytest.approx(np.mean(norms), rel=1e-4)}
     wanted = {"images": 3, "target_class": None, "eps": EPS, "seed": SEED, "layer": "z", "cam_method": "gradcam"}
-    assert result.parameters.items() >= {**wanted, "faithfulness_shares": [0.2, 0.5, 0.8], "run": "x"}.items()
-    assert "1 %" in result.parameters["rule"]
-    json.dumps(result.parameters, allow_nan=False)
+    assert (result.asked, result.subject) == (wanted, {"run": "x"})
+    assert result.used["faithfulness_shares"] == [0.2, 0.5, 0.8]
+    assert "1 %" in result.used["rule"]
+    json.dumps([result.asked, result.used, result.measured], allow_nan=False)
 
 
 class ByColour(nn.Module):
@@ -236,7 +237,7 @@ def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
         assert not np.allclose(cam.vat, expected, rtol=1e-4)
     with pytest.raises(UserError, match="--layer z, logits or a module of the student, got 'decoder'"):
         gradcam(roles, blocks, images=1, layer="decoder")
-    assert gradcam(roles, blocks, images=1, eps=0.5, layer="head").parameters["layer"] == "head"
+    assert gradcam(roles, blocks, images=1, eps=0.5, layer="head").asked["layer"] == "head"
 
 
 def test_images_follow_from_the_seed_alone(networks: Networks, blocks: Any, result: Cams) -> None:
@@ -254,9 +255,9 @@ def test_images_follow_from_the_seed_alone(networks: Networks, blocks: Any, resu
 
 
 def test_equal_seeds_give_equal_maps(networks: Networks, blocks: Any, result: Cams) -> None:
-    again = gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, parameters={"run": "x"})
+    again = gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
     pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
-    assert again.parameters == result.parameters
+    assert (again.asked, again.used, again.measured) == (result.asked, result.used, result.measured)
     for first, second in zip(again.cams, result.cams, strict=True):
         assert all(np.array_equal(getattr(first, name), getattr(second, name)) for name in first.ARRAYS)
 
@@ -264,7 +265,7 @@ def test_equal_seeds_give_equal_maps(networks: Networks, blocks: Any, result: Ca
 def test_a_class_that_is_asked_for(networks: Networks, blocks: Any) -> None:
     found = gradcam(networks, blocks, images=2, target_class="background")
     assert [cam.class_name for cam in found.cams] == ["background", "background"]
-    assert found.parameters["target_class"] == "background"
+    assert found.asked["target_class"] == "background"
 
 
 def test_bad_requests(networks: Networks, supervised_run: Path, blocks: Any) -> None:
@@ -322,7 +323,7 @@ def test_results_load_as_they_were_saved(result: Cams, tmp_path: Path) -> None:
     assert [path.name for path in paths] == ["cams.npz", "gradcam.csv", Cams.FACTS]
     again = Cams.load(tmp_path)
     pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
-    assert (again.classes, again.parameters) == (result.classes, result.parameters)
+    assert (again.classes, again.subject, again.facts) == (result.classes, result.subject, result.facts)
     for first, second in zip(again.cams, result.cams, strict=True):
         assert (first.image_id, first.class_name) == (second.image_id, second.class_name)
         for name in first.ARRAYS:

@@ -12,7 +12,7 @@ from psmt_viz.models.inference import encode_whole
 from psmt_viz.perturb import Settings
 from psmt_viz.probes.health import HealthRecord, warnings_of
 from psmt_viz.probes.images import labeled_images
-from psmt_viz.probes.kinds import perturb
+from psmt_viz.probes.kinds import perturbation
 
 
 def spread(low: float, high: float) -> dict[str, float]:
@@ -67,7 +67,7 @@ def recorded(
         with torch.no_grad():
             z = encode_whole(networks.student, image.images)
         for kind in kinds:
-            found = perturb(networks, kind, z, image.size, image_id=image.ids[0], eps=eps, settings=settings)
+            found = perturbation(networks, kind, z, image.size, image_id=image.ids[0], eps=eps, settings=settings)
             record.add(kind, found, z, image.size, image.labels, eps=eps)
     return record.summary()
 
@@ -111,7 +111,7 @@ def test_a_perturbation_of_nothing_has_no_direction(networks: Networks, blocks: 
     (image,) = labeled_images(blocks, blocks.ids("val")[:1], batch=1)
     with torch.no_grad():
         z = encode_whole(networks.student, image.images)
-    found = perturb(networks, "tvat-official", z, image.size, image_id=image.ids[0])
+    found = perturbation(networks, "tvat-official", z, image.size, image_id=image.ids[0])
     nothing = replace(found, delta=0 * found.delta, health=replace(found.health, norm=0 * found.health.norm))
     record.add("tvat-official", nothing, z, image.size, image.labels, eps=2.0)
     assert set(record.summary()["tvat-official"]) == {"norm_over_eps", "unchanged", "warnings"}

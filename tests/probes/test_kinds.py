@@ -16,7 +16,7 @@ from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import KINDS, Perturbed, exact_cosine, frozen
 from psmt_viz.probes.images import labeled_images
-from psmt_viz.probes.kinds import judged, kinds_of, maker, perturb, predictor
+from psmt_viz.probes.kinds import judged, kinds_of, maker, perturbation, predictor
 
 
 def z_of(networks: Networks, data: Any, id: str) -> tuple[Tensor, tuple[int, int]]:
@@ -27,7 +27,7 @@ def z_of(networks: Networks, data: Any, id: str) -> tuple[Tensor, tuple[int, int
 
 def made(networks: Networks, data: Any, id: str, kind: str, *, eps: float = 2.0, seed: int = 0) -> Perturbed:
     z, size = z_of(networks, data, id)
-    return perturb(networks, kind, z, size, image_id=id, eps=eps, seed=seed)
+    return perturbation(networks, kind, z, size, image_id=id, eps=eps, seed=seed)
 
 
 def norm(values: Tensor) -> float:
@@ -118,7 +118,7 @@ def test_networks_are_left_as_they_were(psmt_run: Path, blocks: Any, kind: str) 
         parameter.requires_grad_(place % 3 > 0)
         parameter.grad = torch.full_like(parameter, float(place)) if place % 2 else None
     before, own = state(networks), z.clone()
-    perturb(networks, kind, z, size, image_id="any")
+    perturbation(networks, kind, z, size, image_id="any")
     assert_equal(state(networks), before)
     assert torch.equal(z, own)
     assert not z.requires_grad
@@ -150,9 +150,9 @@ def test_without_teachers_there_is_no_tvat(supervised_run: Path, blocks: Any) ->
     networks = load_run(supervised_run)
     assert kinds_of(networks) == ("vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout")
     z, size = z_of(networks, blocks, blocks.ids("val")[0])
-    assert norm(perturb(networks, "vat", z, size, image_id="any").delta) == pytest.approx(2, rel=1e-5)
+    assert norm(perturbation(networks, "vat", z, size, image_id="any").delta) == pytest.approx(2, rel=1e-5)
     with pytest.raises(UserError, match=r"expected a run with ensemble, got one with student; .*--method psmt"):
-        perturb(networks, "tvat", z, size, image_id="any")
+        perturbation(networks, "tvat", z, size, image_id="any")
 
 
 def test_with_teachers_every_kind_is_there(networks: Networks) -> None:

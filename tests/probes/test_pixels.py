@@ -14,7 +14,7 @@ from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.models.build import build_networks
 from psmt_viz.models.networks import Networks
-from psmt_viz.probes.kinds import perturb
+from psmt_viz.probes.kinds import perturbation
 from psmt_viz.probes.pixels import PANELS, PixelSample, features_at, sample_pixels
 
 QUOTA = 30
@@ -86,7 +86,7 @@ def test_predictions_and_features_are_those_of_the_perturbed_z(
         z = networks.student.encode(F.interpolate(pixels, size=padded, mode="bilinear", align_corners=True))
     inputs = {"clean": z}
     for kind in ("vat", "tvat"):
-        inputs[kind] = z + perturb(networks, kind, z, size, image_id=id, eps=8.0, seed=1).delta
+        inputs[kind] = z + perturbation(networks, kind, z, size, image_id=id, eps=8.0, seed=1).delta
     own = np.flatnonzero(sample.image == place)
     for panel in PANELS:
         with torch.no_grad():
