@@ -19,10 +19,10 @@ import openTSNE
 import pandas as pd
 from numpy.typing import NDArray
 
-from psmt_viz.exhibits import RunSubject
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import sample_pixels
 from psmt_viz.probes.tsne_map import lay_out
+from psmt_viz.subject import RunSubject
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def gather(folder: Path | None) -> Saved:
     if saved.get(Evaluation) is None and (run.folder / Evaluation.FACTS).is_file():
         scores = Evaluation.load(run.folder)
         own += [scores, ScoreTable.of([(run.name, scores)])]
-    return Saved.of(*saved.results.values(), *own, manifest=saved.manifest)
+    return saved.beside(*own)
 
 
 def redraw(folder: Path, out: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -33,11 +32,11 @@ from psmt_viz.cli.flags import (
     Weights,
     whole_number,
 )
+from psmt_viz.cli.subject import open_subject
 from psmt_viz.config import PAPER_EPS, Norm, Objective, Search
 from psmt_viz.errors import UserError
 
 if TYPE_CHECKING:
-    from psmt_viz.exhibits import Subject
     from psmt_viz.results import Flips
 
 
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 def evaluate(
     run: RunFolder = None,
     *,
+    model: Model = None,
     data: Data = None,
     part: Annotated[
         Part,
@@ -55,12 +55,12 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score student, teachers and their ensemble on the validation images, or on those of the training."""
-    from psmt_viz.exhibits import RunSubject, make_evaluation
+    from psmt_viz.make import make
+    from psmt_viz.results import Evaluation
 
-    subject = RunSubject.open(run, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "evaluate", subject.name) as folder:
-        result, _ = make_evaluation(subject, folder, part=part)
-        show_classes(result)
+        show_classes(make(Evaluation, subject, folder, **subject.scoring(part)))
 
 
 @app.command
@@ -98,8 +98,9 @@ def perturb(
     device: Device = "auto",
 ) -> None:
     """Measure what each kind of perturbation does to the predictions of student, teachers and ensemble."""
-    from psmt_viz.exhibits import make_closeup, make_perturbation
+    from psmt_viz.make import make, with_paper_eps
     from psmt_viz.perturb import Settings as SearchSettings
+    from psmt_viz.results import CloseUp, Flips
 
     settings = SearchSettings(
         search=search,
@@ -118,15 +119,21 @@ def perturb(
             raise UserError("--images or --closeup", "both", "leave --images out")
     if model is None and classes:
         raise UserError("--classes with --model", "a run, which has its own classes", "leave --classes out")
-    subject = _subject(run, model, data=data, classes=classes, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, classes=classes, weights=weights, device=device)
     with results_folder(out, "perturb", subject.name) as folder:
         if closeup is not None:
             chosen = {"judge": judges[0]} if judges else {}
             one = PAPER_EPS if swept else eps[0]
-            make_closeup(subject, folder, closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen)
+            make(
+                CloseUp, subject, folder, image_id=closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen
+            )
         else:
-            result, _ = make_perturbation(
-                subject, folder, eps=eps, kinds=kinds, judges=judges, settings=settings, images=images, seed=seed
+            if images is not None and images < 1:
+                raise UserError("--images of at least 1", f"{images}", "raise it")
+            ids = subject.data.ids("val")[:images]
+            norms = with_paper_eps(eps)
+            result = make(
+                Flips, subject, folder, eps=norms, kinds=kinds, judges=judges, settings=settings, ids=ids, seed=seed
             )
             _show_flips(result)
 
@@ -156,11 +163,14 @@ def tsne(
     """Draw the t-SNE of correctly predicted pixels before and after VAT and T-VAT."""
     if arrows and layout == "separate":
         raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
-    from psmt_viz.exhibits import make_tsne, tsne_remarks
+    from psmt_viz.figures import tsne_findings
+    from psmt_viz.make import make
+    from psmt_viz.results import PixelEmbedding
 
-    subject = _subject(run, model, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "tsne", subject.name) as folder:
-        result, _ = make_tsne(
+        result = make(
+            PixelEmbedding,
             subject,
             folder,
             jobs=jobs,
@@ -176,7 +186,7 @@ def tsne(
             seed=seed,
             batch=batch,
         )
-        print("\n".join(tsne_remarks(result)))
+        print("\n".join(tsne_findings(result)))
 
 
 @app.command
@@ -200,11 +210,13 @@ def gradcam(
     device: Device = "auto",
 ) -> None:
     """Draw Grad-CAM, or another class activation map, of the student before and after VAT and T-VAT."""
-    from psmt_viz.exhibits import make_gradcam
+    from psmt_viz.make import make
+    from psmt_viz.results import Cams
 
-    subject = _subject(run, model, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "gradcam", subject.name) as folder:
-        make_gradcam(
+        make(
+            Cams,
             subject,
             folder,
             images=images,
@@ -214,27 +226,6 @@ def gradcam(
             eps=eps,
             seed=seed,
         )
-
-
-def _subject(
-    run: Path | None,
-    model: str | None,
-    *,
-    data: str | None,
-    classes: tuple[str, ...] = (),
-    weights: str,
-    device: str,
-) -> Subject:
-    """Opens the run or the networks of the user's own."""
-    from psmt_viz.exhibits import RunSubject, Subject
-
-    if model is None:
-        return RunSubject.open(run, data=data, weights=weights, device=device)
-    if run is not None:
-        raise UserError("a run or --model", "both", "leave one of them out")
-    if weights != "last":
-        raise UserError("--weights with a run", "--model, which brings its own", "leave --weights out")
-    return Subject.of_model(model, data=data, classes=classes, device=device)
 
 
 def _show_flips(result: Flips) -> None:

@@ -66,11 +66,18 @@ def _is_known(value: Any) -> TypeGuard[float]:
 
 
 def tsne_findings(embedding: PixelEmbedding) -> list[str]:
-    """Returns the map's numbers, a line each, for the screen."""
+    """Returns the map's numbers, a line each, for the screen, and where it is known how long the map took."""
     flips, both = flips_by_panel(embedding), flips_by_both(embedding)
     lines = [
         f"flipped by {look(panel).title}: {flips[panel][0]}{bounds and f', 95 % interval {bounds}'}"
         for panel, bounds in ((panel, flips[panel][1]) for panel in _NOISES)
     ]
     lines.append(f"flipped by {', '.join(f'{BY[by]}: {count}' for by, count in both.items())}")
-    return [*lines, *filter(None, [moves(embedding.facts)])]
+    return [*lines, *filter(None, [moves(embedding.facts), _took(embedding.seconds)])]
+
+
+def _took(seconds: Mapping[str, float]) -> str:
+    if not seconds:
+        return ""
+    total, sampling, layout = sum(seconds.values()), seconds["sampling"], seconds["layout"]
+    return f"t-SNE: {total:.0f} s, of which sampling {sampling:.0f} s and openTSNE {layout:.0f} s"

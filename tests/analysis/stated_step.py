@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from psmt_viz.checkpoints.layouts.psmt import places
 from psmt_viz.config import ModelConfig
 from psmt_viz.models.build import build
-from psmt_viz.models.exchange import official_layout
 from tests.authors import shapes
 
 MARKS = {"teacher1": "1", "teacher2": "2", "student": "_s"}
@@ -113,7 +113,7 @@ class StatedStep:
         self.weights_check = {key: summary(theirs[key]) for key in ("encoder1.backbone.conv1.0.weight",)}
         config = ModelConfig(arch="psmt-deeplabv3plus", backbone="resnet50s", pretrained=False)
         self.networks = {role: build(config, classes).double() for role in MARKS}
-        self.keys = official_layout(self.networks["student"].state_dict())
+        self.keys = places(self.networks["student"].state_dict())
         for key, (role, ours) in self.keys.items():
             if ".head.last_conv." not in key:
                 self.networks[role].state_dict()[ours].copy_(theirs[key])

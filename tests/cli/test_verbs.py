@@ -289,9 +289,9 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(run: Run, blocks_folder: Pa
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
     twice: tuple[Ran, Ran], run: Run, blocks_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import psmt_viz.exhibits
+    from psmt_viz.cli import run_pictures
 
-    draw = psmt_viz.exhibits.draw_run
+    draw = run_pictures.draw_run
     command = ["train", "--data", blocks_folder, *flags(), "--out", "train", "--resume"]  # nothing there: from step 0
     for epoch in (1, 2, 3):
 
@@ -301,7 +301,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(psmt_viz.exhibits, "draw_run", stop)
+            patch.setattr(run_pictures, "draw_run", stop)
             found = run(*command)
         assert found.status == 130
         assert "kept" in found.err.splitlines()[-1]

@@ -6,8 +6,8 @@ import timm
 import torch
 from torch.nn import functional as F
 
+from psmt_viz.checkpoints import read_checkpoint
 from psmt_viz.config import ModelConfig
-from psmt_viz.models.exchange import read_official
 from psmt_viz.models.psmt_deeplab import PSMTASPP, PSMTDeepLabV3Plus
 from tests.authors import golden_state, save
 
@@ -22,7 +22,7 @@ def authors(backbone="resnet50s", **settings):
 def golden(tmp_path_factory):
     """The authors' three networks with the weights of GOLDEN's rule, through a file."""
     path = save(tmp_path_factory.mktemp("official") / "golden.pth", golden_state(GOLDEN["base"]))
-    found = read_official(path)
+    found = read_checkpoint(path)
     path.unlink()  # half a gigabyte
     return found.networks([f"class_{index}" for index in range(21)])
 
