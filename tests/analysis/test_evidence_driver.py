@@ -159,7 +159,7 @@ def test_stopped_at_random_no_run_is_lost_and_none_trained_twice(tmp_path):
     with at_work(command, runs, rng) as first:
         first.terminate()
         assert first.wait(60) == 130
-    assert any("stopped; what was done is kept" in log.read_text() for log in runs.glob("*.log"))
+    assert any("stopped; finished work is kept" in log.read_text() for log in runs.glob("*.log"))
     for _ in range(2):
         with at_work(command, runs, rng) as killed, paused(children(killed)):
             killed.kill()
