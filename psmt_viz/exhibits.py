@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 
 from psmt_viz import figures
-from psmt_viz.config import PAPER_EPS, DataConfig
+from psmt_viz.config import DataConfig
 from psmt_viz.data import SegmentationData, open_data
 from psmt_viz.errors import UserError
 from psmt_viz.files import sha256
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.models.networks import Networks, load_model
 from psmt_viz.models.psmt import PSMT, load_run
 from psmt_viz.perturb import Settings

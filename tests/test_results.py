@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from psmt_viz.errors import UserError
-from psmt_viz.results import Cam, Cams, CloseUp, Evaluation, Flips, PixelEmbedding, read_csv, write_csv
+from psmt_viz.results import Cam, Cams, CloseUp, Evaluation, Flips, read_csv, write_csv
 from tests.figures import synthetic
 
 RESULTS = {
@@ -88,7 +88,7 @@ def test_a_run_without_teachers_has_one_row():
 
 def test_flipped_is_relative_to_the_label():
     result = synthetic.embedding(30, (3, 5))
-    assert [int(result.flipped(panel).sum()) for panel in PixelEmbedding.PANELS] == [0, 3, 5]
+    assert [int(result.flipped(panel).sum()) for panel in result.panels] == [0, 3, 5]
 
 
 def test_every_table_of_flips_starts_with_its_key():

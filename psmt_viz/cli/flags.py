@@ -11,6 +11,7 @@ import docstring_parser
 from cyclopts import Parameter
 
 from psmt_viz.config import GROUPS
+from psmt_viz.kinds import KINDS, PAPER_EPS
 
 
 def whole_number(kind: Any, tokens: Sequence[Any]) -> int:
@@ -83,15 +84,12 @@ Classes = Annotated[tuple[str, ...], several("Names of classes to keep.")]
 ListFile = Annotated[Path | None, Parameter(help="A list file in place of the data set's own.")]
 Kinds = Annotated[
     tuple[str, ...],
-    several(
-        "vat, tvat, teacher1, teacher2, pgd, tvat-official, random, dropout, feature-drop, feature-noise, "
-        "cutout; left out, all that the networks can make."
-    ),
+    several(f"{', '.join(KINDS)}; left out, all that the networks can make."),
 ]
 Judges = Annotated[
     tuple[str, ...],
     several("Whose predictions are judged: student, teacher1, teacher2, ensemble; left out, all of them."),
 ]
 
-SWEEP = (0.5, 2.0, 8.0, 32.0)
+SWEEP = (0.5, PAPER_EPS, 8.0, 32.0)
 """Norms of a sweep that is left out."""

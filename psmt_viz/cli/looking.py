@@ -33,8 +33,9 @@ from psmt_viz.cli.flags import (
     Weights,
     whole_number,
 )
-from psmt_viz.config import PAPER_EPS, Norm, Objective, Search
+from psmt_viz.config import Norm, Objective, Search
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 
 if TYPE_CHECKING:
     from psmt_viz.exhibits import Subject
@@ -140,7 +141,7 @@ def tsne(
     out: Out = None,
     n_pixels: NPixels = 25_000,
     classes: ShownClasses = (),
-    eps: Eps = 2.0,
+    eps: Eps = PAPER_EPS,
     layer: Layer = "z",
     layout: Layout = "frozen",
     arrows: Annotated[bool, Parameter(help="Draw where pixels went, flipped ones in red.", negative="")] = False,
@@ -194,7 +195,7 @@ def gradcam(
     layer: Annotated[
         str, Parameter(help="Where to map: z, decoder, logits, or the dotted name of any module of the student.")
     ] = "z",
-    eps: Eps = 2.0,
+    eps: Eps = PAPER_EPS,
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",

@@ -24,6 +24,7 @@ from psmt_viz.cli.flags import (
     Weights,
 )
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 
 
 @app.command
@@ -73,7 +74,7 @@ def all_figures(
     out: Out = None,
     n_pixels: NPixels = 25_000,
     images: Images = 4,
-    eps: Eps = 2.0,
+    eps: Eps = PAPER_EPS,
     sweep: Sweep = SWEEP,
     seed: Seed = 0,
     jobs: Jobs = 1,

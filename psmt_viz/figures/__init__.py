@@ -15,12 +15,12 @@ from psmt_viz.figures.exhibits import (
 )
 from psmt_viz.figures.export import export, export_png, figure_of
 from psmt_viz.figures.flips import draw_flips, draw_judges, draw_sweep
-from psmt_viz.figures.gradcam import draw_gradcam
+from psmt_viz.figures.gradcam import draw_cam_change, draw_cam_panel, draw_gradcam
 from psmt_viz.figures.style import class_colors, class_markers, style
 from psmt_viz.figures.table import comparable, score_table, write_table
 from psmt_viz.figures.teachers import draw_teachers
 from psmt_viz.figures.transfer import draw_transfer
-from psmt_viz.figures.tsne import draw_tsne
+from psmt_viz.figures.tsne import draw_tsne, draw_tsne_panel
 from psmt_viz.figures.tsne_words import tsne_findings
 from psmt_viz.figures.where import draw_where
 
@@ -29,6 +29,8 @@ __all__ = [
     "class_markers",
     "comparable",
     "draw_batch",
+    "draw_cam_change",
+    "draw_cam_panel",
     "draw_class_iou",
     "draw_closeup",
     "draw_confusion",
@@ -42,6 +44,7 @@ __all__ = [
     "draw_training",
     "draw_transfer",
     "draw_tsne",
+    "draw_tsne_panel",
     "draw_where",
     "export",
     "export_png",

@@ -14,10 +14,17 @@ import pandas as pd
 from psmt_viz.errors import UserError
 from psmt_viz.files import atomic_write, write_text
 from psmt_viz.results import Evaluation, Scores
+from psmt_viz.roles import ENSEMBLE, STUDENT
 
 SCORES = ("ensemble", "single_teacher", "teacher2", "student")
-_ROLES = {"ensemble": "ensemble", "single_teacher": "teacher1", "teacher2": "teacher2", "student": "student"}
-_HEADINGS = {
+_ROLES = {
+    "ensemble": (ENSEMBLE,),
+    "single_teacher": ("teacher1", "teacher"),
+    "teacher2": ("teacher2",),
+    "student": (STUDENT,),
+}
+"""Column -> whose score it holds: the first of these roles that a run has."""
+HEADINGS = {
     "source": "source",
     "run": "run",
     "dataset": "data set",
@@ -30,14 +37,15 @@ _HEADINGS = {
     "gain": "gain",
     "gain_teacher2": "gain on teacher 2",
 }
+"""Column -> its heading, in every file and on the page."""
 _TEXTS = ("source", "run", "dataset", "split")
 _BENCHMARK = "benchmark"
 _GAINS = {"gain": "single_teacher", "gain_teacher2": "teacher2"}
 _NUMBERS = (*SCORES, *_GAINS)
-_COLUMNS = (*_HEADINGS, *(f"{name}_{end}" for name in _NUMBERS for end in ("low", "high")), _BENCHMARK)
-_NOTE = (
+_COLUMNS = (*HEADINGS, *(f"{name}_{end}" for name in _NUMBERS for end in ("low", "high")), _BENCHMARK)
+NOTE = (
     "Validation mIoU in %; single teacher = teacher 1; gain = ensemble - single teacher, in points. "
-    "Of several runs (seeds): mean (lowest to highest)."
+    "With several seeds: mean (min to max)."
 )
 VOC = "Pascal VOC 2012"
 _VOC_CLASSES, _VOC_IMAGES = 21, 1449
@@ -163,7 +171,9 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _scores(run: Evaluation | Scores) -> dict[str, float]:
     miou = run.miou
-    scores = {column: 100 * miou.get(role, math.nan) for column, role in _ROLES.items()}
+    scores = {
+        column: 100 * next((miou[role] for role in roles if role in miou), math.nan) for column, roles in _ROLES.items()
+    }
     return scores | {gain: scores["ensemble"] - scores[teacher] for gain, teacher in _GAINS.items()}
 
 
@@ -185,19 +195,19 @@ def _over_runs(own: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _markdown(frame: pd.DataFrame) -> str:
-    rule = ["---" if name in _TEXTS else "---:" for name in _HEADINGS]
+    rule = ["---" if name in _TEXTS else "---:" for name in HEADINGS]
     rows = [_cells(row, _escape_markdown) for row in frame.to_dict("records")]
-    lines = ["| " + " | ".join(row) + " |" for row in (list(_HEADINGS.values()), rule, *rows)]
-    return "\n".join([*lines, "", _NOTE]) + "\n"
+    lines = ["| " + " | ".join(row) + " |" for row in (list(HEADINGS.values()), rule, *rows)]
+    return "\n".join([*lines, "", NOTE]) + "\n"
 
 
 def _latex(frame: pd.DataFrame) -> str:
-    columns = "".join("l" if name in _TEXTS else "r" for name in _HEADINGS)
+    columns = "".join("l" if name in _TEXTS else "r" for name in HEADINGS)
     lines = [
-        f"% {_NOTE}",
+        f"% {NOTE}",
         r"% Needs \usepackage{booktabs}; \resizebox{\textwidth}{!}{\input{table1}} fits it to a page.",
     ]
-    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{' & '.join(_HEADINGS.values())} \\"]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{' & '.join(HEADINGS.values())} \\"]
     published = (frame["source"] == "published").to_numpy()
     for rows in (frame[~published], frame[published]):
         if len(rows):

@@ -8,15 +8,15 @@ from functools import partial
 import pandas as pd
 
 from psmt_viz import figures
-from psmt_viz.figures.style import ROLE_LABELS
+from psmt_viz.figures.table import HEADINGS, NOTE
+from psmt_viz.figures.words import listed
 from psmt_viz.report.pictures import picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
-from psmt_viz.report.words import listed
 from psmt_viz.results import Evaluation, Saved
+from psmt_viz.roles import role_of
 
 _BOUNDS = ("_low", "_high")
-_HEADINGS = {"dataset": "data set", "teacher2": "teacher 2", "gain_teacher2": "gain on teacher 2"}
 
 
 def evaluation_section(saved: Saved) -> Section | None:
@@ -24,7 +24,7 @@ def evaluation_section(saved: Saved) -> Section | None:
     evaluation = saved.evaluation
     if evaluation is None or not evaluation.confusion:
         return None
-    roles = listed([ROLE_LABELS.get(role, role) for role in evaluation.confusion])
+    roles = listed([role_of(role).label for role in evaluation.confusion])
     pictures = (
         picture(
             "confusion",
@@ -43,14 +43,14 @@ def evaluation_section(saved: Saved) -> Section | None:
 
 
 def _class_table(evaluation: Evaluation) -> Table:
-    """Returns a row a measure and class, a column a role, in percent."""
+    """Returns one row per measure and class and one column per role, in percent."""
     table = evaluation.table().set_index("role")
     names = ("mIoU", "pixel accuracy", *evaluation.classes)
     rows = [
         (name, *(f"{100 * value:.2f} %" if math.isfinite(value) else None for value in map(float, table[column])))
         for name, column in zip(names, table.columns, strict=True)
     ]
-    return make_table("IoU of each class", ("", *(ROLE_LABELS.get(str(role), str(role)) for role in table.index)), rows)
+    return make_table("IoU of each class", ("", *(role_of(str(role)).label for role in table.index)), rows)
 
 
 def table_section(saved: Saved) -> Section | None:
@@ -60,7 +60,7 @@ def table_section(saved: Saved) -> Section | None:
     return Section(
         id="table1",
         title="Table 1: ensemble and single teacher",
-        paragraphs=("Single teacher is teacher 1. Of several seeds the mean stands before (lowest to highest).",),
+        paragraphs=(NOTE,),
         tables=(_scores_table(saved.table),),
     )
 
@@ -69,7 +69,7 @@ def _scores_table(frame: pd.DataFrame) -> Table:
     frame = figures.comparable(frame).drop(columns="benchmark", errors="ignore").dropna(axis="columns", how="all")
     columns = [str(name) for name in frame if not str(name).endswith(_BOUNDS)]
     rows = [[_cell(row, name) for name in columns] for _, row in frame.iterrows()]
-    headings = [_HEADINGS.get(name, name.replace("_", " ")) for name in columns]
+    headings = [HEADINGS.get(name, name) for name in columns]
     return make_table("Validation mIoU in %", headings, rows)
 
 

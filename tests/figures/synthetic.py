@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from psmt_viz.kinds import KINDS as TABLE
 from psmt_viz.results import ROLES, Cam, Cams, CloseUp, Curves, Evaluation, Flips, PixelEmbedding, TrainingBatch
 
 VOC = (
@@ -91,7 +92,7 @@ def cams(count: int = 4, size: tuple[int, int] = (60, 80), classes=VOC):
                 image=image.astype(np.uint8),
                 truth=truth,
                 prediction=prediction,
-                **maps,
+                maps=maps,
             )
         )
         row = {"image": image_id, "class": classes[class_id]}
@@ -135,10 +136,7 @@ def evaluation(classes=SCENES, *, roles=ROLES, seed: int = 0, parameters=None):
     return Evaluation(classes=tuple(classes), confusion=confusion, parameters=parameters)
 
 
-KINDS = (
-    *("vat", "tvat", "teacher1", "teacher2", "pgd", "tvat-official"),
-    *("random", "dropout", "feature-drop", "feature-noise", "cutout"),
-)
+KINDS = tuple(TABLE)
 WARNINGS = {
     "tvat-official": [
         "the search's step leaves 97 % of the features unchanged, lost to rounding",

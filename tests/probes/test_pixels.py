@@ -14,9 +14,10 @@ from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.models.psmt import PSMT
 from psmt_viz.probes.kinds import perturb
-from psmt_viz.probes.pixels import PANELS, PixelSample, features_at, sample_pixels
+from psmt_viz.probes.pixels import PixelSample, features_at, sample_pixels
 
 QUOTA = 30
+PANELS = ("clean", "vat", "tvat")
 
 
 @pytest.fixture(scope="module")
