@@ -24,12 +24,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from psmt_viz.figures import draw_miou, draw_teachers, export_png, figure_of, score_table, style, write_table
+from psmt_viz.figures import draw_miou, draw_teachers, export_png, figure_of, style, write
 from psmt_viz.figures.epochs import name_looks
 from psmt_viz.figures.kinds import look
 from psmt_viz.figures.style import DOUBLE, SINGLE, new_figure, plain, shade
 from psmt_viz.files import write_text
-from psmt_viz.results import Curves
+from psmt_viz.results import Curves, ScoreTable
 from psmt_viz.roles import role_of
 
 SHOWN = "1_8"
@@ -54,7 +54,7 @@ def write_exhibits(tables: Tables, out: Path) -> None:
         drawn["flips"] = draw_flips_through_training(tables)
     for name, artist in drawn.items():
         export_png(figure_of(artist), out / f"{name}.png", {"exhibit": name, "tables": "runs, epochs, flips, paired"})
-    write_table(score_table(tables.scores()), out)
+    write(ScoreTable.of(tables.scores()), out)
     texts = {
         "scores": scores(tables.runs),
         "labels_learned": labels_learned(tables),

@@ -103,8 +103,9 @@ class Tables:
         names = self.classes.reindex(columns=[_RUN, "class"]).groupby(_RUN)["class"].unique()
         for row in cast(list[dict[str, Any]], self.runs.to_dict("records")):
             miou = {role: row[f"miou_{role}"] for role in ROLES if pd.notna(row[f"miou_{role}"])}
-            facts = {name: row[name] for name in (_RUN, "dataset", "split")} | {"images": row.get("val_images")}
-            scores = Scores(miou=miou, classes=tuple(names.get(row[_RUN], ())), parameters=facts)
+            subject = {name: row[name] for name in (_RUN, "dataset", "split")}
+            facts = {"images": row.get("val_images")}
+            scores = Scores(miou=miou, classes=tuple(names.get(row[_RUN], ())), subject=subject, facts=facts)
             found.append((f"{row['dataset']} {row['split']}, {row['arm']}", scores))
         return found
 

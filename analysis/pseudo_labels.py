@@ -20,16 +20,16 @@ import pandas as pd
 import torch
 
 from psmt_viz.errors import UserError
-from psmt_viz.exhibits import RunSubject
 from psmt_viz.metrics import IGNORE
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.probes.evaluate import confusion, whole_logits
 from psmt_viz.probes.images import LabeledImages, labeled_images
+from psmt_viz.subject import RunSubject
 from psmt_viz.train.losses import pseudo_label
 
 
 @torch.no_grad()
-def pseudo_labels(networks: PSMT, batches: Iterable[LabeledImages], threshold: float) -> pd.DataFrame:
+def pseudo_labels(networks: Networks, batches: Iterable[LabeledImages], threshold: float) -> pd.DataFrame:
     """Returns what pseudo-labels are worth, a row a class.
 
     Args:

@@ -20,11 +20,12 @@ from torch.nn import functional as F
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.data import open_data
+from psmt_viz.models.build import build_networks
 from psmt_viz.models.inference import as_images, encode_whole
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Settings, kl_of_logits
 from psmt_viz.probes.health import HealthRecord
-from psmt_viz.probes.kinds import judged, perturb
+from psmt_viz.probes.kinds import judged, perturbation
 
 SEARCHES = {
     "published, 1 image": ("tvat-official", Settings(official_batch=1)),
@@ -35,10 +36,12 @@ SEARCHES = {
 SIZE = (256, 256)
 
 
-def settled(images: torch.Tensor, seed: int) -> PSMT:
+def settled(images: torch.Tensor, seed: int) -> Networks:
     """Returns the authors' networks with random weights and BatchNorm statistics that fit some images."""
     config = ModelConfig(arch="psmt-deeplabv3plus", backbone="resnet50s", pretrained=False)
-    networks = PSMT(config, [f"class {index}" for index in range(21)], seed=seed)
+    networks = build_networks(
+        config, [f"class {index}" for index in range(21)], teachers=("teacher1", "teacher2"), seed=seed
+    )
     for module in networks.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0  # one pass gives the statistics of these images
@@ -56,13 +59,13 @@ def main() -> None:
     for seed, size in product(range(2), (1.0, 1e-2, 1e-4)):
         networks = settled(images, seed)
         for network in networks.by_role().values():
-            network.classifier.weight.data *= size
+            network.get_parameter("classifier.weight").data *= size
         with torch.no_grad():
             z = encode_whole(networks.student, images[:1])
         before = judged(networks, ["student"], z, SIZE)["student"]
         for name, (kind, settings) in SEARCHES.items():
             record = HealthRecord(networks, [kind], settings)
-            found = perturb(networks, kind, z, SIZE, image_id="one", seed=seed, settings=settings)
+            found = perturbation(networks, kind, z, SIZE, image_id="one", seed=seed, settings=settings)
             record.add(kind, found, z, SIZE, before.argmax(dim=1), eps=2.0)
             after = judged(networks, ["student"], z + found.delta, SIZE)["student"]
             flips = 100 * float((after.argmax(1) != before.argmax(1)).float().mean())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from psmt_viz.exhibits import RunSubject
 from psmt_viz.files import output_folder
 from psmt_viz.runs import Run, experiments
+from psmt_viz.subject import RunSubject
 
 
 def runs(description: str | None, exhibit: str) -> tuple[list[tuple[str, Run]], Path]:

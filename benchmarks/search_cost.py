@@ -22,12 +22,12 @@ import torch
 from torch.nn import functional as F
 
 from psmt_viz.config import Search
-from psmt_viz.exhibits import RunSubject
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Predict, adversarial_perturbation, exact_cosine, frozen
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.kinds import predictor
+from psmt_viz.subject import RunSubject
 
 ROLES = {"student": "VAT", "ensemble": "T-VAT"}
 
@@ -49,9 +49,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measured(
-    subject: RunSubject, reference: Networks[Any], role: str, search: Search, options: Any
-) -> tuple[list, list]:
+def measured(subject: RunSubject, reference: Networks, role: str, search: Search, options: Any) -> tuple[list, list]:
     """Returns the cost ratios and the cosines of one search, over images, in the arithmetic of autocast."""
     ratios, cosines = [], []
     for image in labeled_images(

@@ -19,10 +19,10 @@ import openTSNE
 import pandas as pd
 from numpy.typing import NDArray
 
-from psmt_viz.exhibits import RunSubject
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import sample_pixels
 from psmt_viz.probes.tsne_map import lay_out
+from psmt_viz.subject import RunSubject
 
 
 def main() -> None:
@@ -60,8 +60,8 @@ def frozen(
     features: dict[str, NDArray[np.float32]], neighbors: Any, seed: int, jobs: int
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Fits the clean pixels' map and places both perturbed panels on it, as the exhibit does."""
-    coordinates, facts = lay_out(features, "frozen", perplexity=30, neighbors=neighbors, seed=seed, jobs=jobs)
-    return coordinates["clean"], {"kl": facts["kl_divergence"], "placement_error": facts["placement_error"]}
+    coordinates, _, found = lay_out(features, "frozen", perplexity=30, neighbors=neighbors, seed=seed, jobs=jobs)
+    return coordinates["clean"], {"kl": found["kl_divergence"], "placement_error": found["placement_error"]}
 
 
 def defaults(features: NDArray[np.float32], seed: int, jobs: int) -> tuple[NDArray[np.float64], dict[str, float]]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import adversarial_perturbation, frozen
 from psmt_viz.perturb.objectives import kl_per_image
 from psmt_viz.presets import configure
@@ -126,7 +126,7 @@ class NoiseFile:
         rule = WeightRule(
             depth=depth_of(words), base=int(base[1]), classes=int(classes[1]), classifier_scale=float(scale[1])
         )
-        networks: PSMT = imported(filled(rule, self.document.file.parent), rule.classes)
+        networks: Networks = imported(filled(rule, self.document.file.parent), rule.classes)
 
         def made(dtype: torch.dtype) -> Predict:
             networks.to(dtype)

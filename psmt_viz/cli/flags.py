@@ -84,11 +84,18 @@ Classes = Annotated[tuple[str, ...], several("Names of classes to keep.")]
 ListFile = Annotated[Path | None, Parameter(help="A list file in place of the data set's own.")]
 Kinds = Annotated[
     tuple[str, ...],
-    several(f"{', '.join(KINDS)}; left out, all that the networks can make."),
+    several(f"{', '.join(KINDS)}; default: all that the networks can make."),
+]
+Panels = Annotated[
+    tuple[str, ...],
+    several(
+        "Kinds of perturbation, one panel each beside the original; any of those of perturb. Default: vat, and tvat "
+        "or, without teachers, random."
+    ),
 ]
 Judges = Annotated[
     tuple[str, ...],
-    several("Whose predictions are judged: student, teacher1, teacher2, ensemble; left out, all of them."),
+    several("Networks whose predictions are scored: student, a teacher, ensemble; default: all of them."),
 ]
 
 SWEEP = (0.5, PAPER_EPS, 8.0, 32.0)

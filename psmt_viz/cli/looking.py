@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -25,6 +24,7 @@ from psmt_viz.cli.flags import (
     Neighbors,
     NPixels,
     Out,
+    Panels,
     Part,
     RunFolder,
     Seed,
@@ -33,12 +33,12 @@ from psmt_viz.cli.flags import (
     Weights,
     whole_number,
 )
+from psmt_viz.cli.subject import open_subject
 from psmt_viz.config import Norm, Objective, Search
 from psmt_viz.errors import UserError
 from psmt_viz.kinds import PAPER_EPS
 
 if TYPE_CHECKING:
-    from psmt_viz.exhibits import Subject
     from psmt_viz.results import Flips
 
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 def evaluate(
     run: RunFolder = None,
     *,
+    model: Model = None,
     data: Data = None,
     part: Annotated[
         Part,
@@ -56,12 +57,12 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score student, teachers and their ensemble on the validation images, or on those of the training."""
-    from psmt_viz.exhibits import RunSubject, make_evaluation
+    from psmt_viz.make import make
+    from psmt_viz.results import Evaluation
 
-    subject = RunSubject.open(run, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "evaluate", subject.name) as folder:
-        result, _ = make_evaluation(subject, folder, part=part)
-        show_classes(result)
+        show_classes(make(Evaluation, subject, folder, **subject.scoring(part)))
 
 
 @app.command
@@ -92,15 +93,17 @@ def perturb(
         int | None, Parameter(help="Only the first of the validation images.", converter=whole_number)
     ] = None,
     closeup: Annotated[
-        str | None, Parameter(help="Only look at this validation image: flips and size of every kind, at one eps.")
+        str | None,
+        Parameter(help="Look at this validation image alone: flips and size of every kind, at one eps."),
     ] = None,
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
     """Measure what each kind of perturbation does to the predictions of student, teachers and ensemble."""
-    from psmt_viz.exhibits import make_closeup, make_perturbation
+    from psmt_viz.make import make, with_paper_eps
     from psmt_viz.perturb import Settings as SearchSettings
+    from psmt_viz.results import CloseUp, Flips
 
     settings = SearchSettings(
         search=search,
@@ -119,15 +122,21 @@ def perturb(
             raise UserError("--images or --closeup", "both", "leave --images out")
     if model is None and classes:
         raise UserError("--classes with --model", "a run, which has its own classes", "leave --classes out")
-    subject = _subject(run, model, data=data, classes=classes, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, classes=classes, weights=weights, device=device)
     with results_folder(out, "perturb", subject.name) as folder:
         if closeup is not None:
             chosen = {"judge": judges[0]} if judges else {}
             one = PAPER_EPS if swept else eps[0]
-            make_closeup(subject, folder, closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen)
+            make(
+                CloseUp, subject, folder, image_id=closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen
+            )
         else:
-            result, _ = make_perturbation(
-                subject, folder, eps=eps, kinds=kinds, judges=judges, settings=settings, images=images, seed=seed
+            if images is not None and images < 1:
+                raise UserError("--images of at least 1", f"{images}", "raise it")
+            ids = subject.data.ids("val")[:images]
+            norms = with_paper_eps(eps)
+            result = make(
+                Flips, subject, folder, eps=norms, kinds=kinds, judges=judges, settings=settings, ids=ids, seed=seed
             )
             _show_flips(result)
 
@@ -142,6 +151,7 @@ def tsne(
     n_pixels: NPixels = 25_000,
     classes: ShownClasses = (),
     eps: Eps = PAPER_EPS,
+    panels: Panels = (),
     layer: Layer = "z",
     layout: Layout = "frozen",
     arrows: Annotated[bool, Parameter(help="Draw where pixels went, flipped ones in red.", negative="")] = False,
@@ -154,14 +164,17 @@ def tsne(
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw the t-SNE of correctly predicted pixels before and after VAT and T-VAT."""
+    """Draw the t-SNE of correctly predicted pixels before and after perturbations."""
     if arrows and layout == "separate":
         raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
-    from psmt_viz.exhibits import make_tsne, tsne_remarks
+    from psmt_viz.figures import tsne_findings
+    from psmt_viz.make import make
+    from psmt_viz.results import PixelEmbedding
 
-    subject = _subject(run, model, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "tsne", subject.name) as folder:
-        result, seconds, _ = make_tsne(
+        result = make(
+            PixelEmbedding,
             subject,
             folder,
             jobs=jobs,
@@ -169,6 +182,7 @@ def tsne(
             n_pixels=n_pixels,
             classes=classes,
             eps=eps,
+            panels=panels,
             layer=layer,
             layout=layout,
             margin=margin,
@@ -177,7 +191,7 @@ def tsne(
             seed=seed,
             batch=batch,
         )
-        print("\n".join(tsne_remarks(result, seconds)))
+        print("\n".join(tsne_findings(result)))
 
 
 @app.command
@@ -196,16 +210,19 @@ def gradcam(
         str, Parameter(help="Where to map: z, decoder, logits, or the dotted name of any module of the student.")
     ] = "z",
     eps: Eps = PAPER_EPS,
+    panels: Panels = (),
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw Grad-CAM, or another class activation map, of the student before and after VAT and T-VAT."""
-    from psmt_viz.exhibits import make_gradcam
+    """Draw Grad-CAM, or another class activation map, of the student before and after perturbations."""
+    from psmt_viz.make import make
+    from psmt_viz.results import Cams
 
-    subject = _subject(run, model, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "gradcam", subject.name) as folder:
-        make_gradcam(
+        make(
+            Cams,
             subject,
             folder,
             images=images,
@@ -213,29 +230,9 @@ def gradcam(
             method=method,
             layer=layer,
             eps=eps,
+            panels=panels,
             seed=seed,
         )
-
-
-def _subject(
-    run: Path | None,
-    model: str | None,
-    *,
-    data: str | None,
-    classes: tuple[str, ...] = (),
-    weights: str,
-    device: str,
-) -> Subject:
-    """Opens the run or the networks of the user's own."""
-    from psmt_viz.exhibits import RunSubject, Subject
-
-    if model is None:
-        return RunSubject.open(run, data=data, weights=weights, device=device)
-    if run is not None:
-        raise UserError("a run or --model", "both", "leave one of them out")
-    if weights != "last":
-        raise UserError("--weights with a run", "--model, which brings its own", "leave --weights out")
-    return Subject.of_model(model, data=data, classes=classes, device=device)
 
 
 def _show_flips(result: Flips) -> None:
@@ -248,5 +245,5 @@ def _show_flips(result: Flips) -> None:
     for kind, health in result.health.items():
         for warning in health["warnings"]:
             print(f"warning: {kind}: {warning}")
-    if left_out := result.parameters["left_out"]:
+    if left_out := result.used["left_out"]:
         print(f"left out for want of teachers: {', '.join(left_out)}")

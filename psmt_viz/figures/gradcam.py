@@ -43,6 +43,11 @@ _MOST = 2
 """Perturbations in a row; more go into further rows of the same image."""
 
 
+def figures(result: Cams) -> dict[str, Figure]:
+    """Returns the figures by the stem of their files."""
+    return {"fig1_gradcam": draw_gradcam(result)}
+
+
 def draw_gradcam(cams: Cams) -> Figure:
     """Draws one row per image: input, truth and prediction, the maps before and after each perturbation, their changes.
 
@@ -146,8 +151,8 @@ def draw_cam_change(cams: Cams, row: int, panel: str, *, ax: Axes | None = None)
 
 def _title(cams: Cams) -> str:
     names = {"cam_method": "method", "layer": "layer"}
-    known = [f"{text} {cams.parameters[name]}" for name, text in names.items() if name in cams.parameters]
-    return ", ".join(filter(None, [*known, eps_words(cams.parameters)]))
+    known = [f"{text} {cams.facts[name]}" for name, text in names.items() if name in cams.facts]
+    return ", ".join(filter(None, [*known, eps_words(cams.facts)]))
 
 
 def _draw_row(axes: Sequence[Axes], cams: Cams, row: int, kinds: Sequence[str], *, first: bool, titled: bool) -> None:

@@ -29,6 +29,11 @@ COLUMNS = ("teacher_distance", "teacher_disagreement")
 """What is measured of two teachers, a panel each."""
 
 
+def is_measured(run: Curves) -> bool:
+    """Returns whether a run says anything of how alike its teachers are."""
+    return bool(run.metrics.reindex(columns=list(COLUMNS)).notna().any(axis=None))
+
+
 def draw_teachers(runs: Sequence[Curves]) -> Figure:
     """Draws the distance of the two teachers' weights, and the share of pixels on which they disagree, over the epochs.
 

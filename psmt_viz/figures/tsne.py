@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -44,6 +44,11 @@ _LONGEST = 100
 """Letters of a line in the legend."""
 
 
+def figures(result: PixelEmbedding) -> dict[str, Figure]:
+    """Returns the figures by the stem of their files."""
+    return {"fig2_tsne": draw_tsne(result)}
+
+
 def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figure:
     """Draws all panels of the map: the original pixels, and those of each perturbation.
 
@@ -52,10 +57,10 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
     one panel shows is said in `draw_tsne_panel`.
 
     Args:
-        embedding: The pixels. Of its parameters `eps`, `relative_norm`, `layer`, `layout`, `perplexity`,
+        embedding: The pixels. Of its facts `eps`, `relative_norm`, `layer`, `layout`, `perplexity`,
             `trustworthiness`, `knn_recall`, `median_move` and `placement_error` are printed where they are there.
         arrows: Whether to draw from where each flipped pixel came, and where the others went in the mean of each small
-            square of the map. Default: the parameter `arrows`, or no.
+            square of the map. Default: the setting `arrows` in `asked`, or no.
 
     Returns:
         A figure 174 mm wide, with two or three panels in a row.
@@ -80,7 +85,7 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
             ax.set_visible(False)
         handles = _handles(embedding, arrows=arrows)
         figure.set_figheight((height + _ROW * (_add_legend(figure, handles) - 1)) / 25.4)
-        if footer := _footer(embedding.parameters):
+        if footer := _footer(embedding.facts):
             # The label of a panel keeps its place in the arrangement, above the legend.
             last = len(panels) - columns * (rows - 1) - 1
             middle = (columns - 1) / 2
@@ -146,14 +151,14 @@ def square_limits(embedding: PixelEmbedding, panels: Sequence[str]) -> tuple[tup
 def _checked(embedding: PixelEmbedding, arrows: bool | None) -> bool:
     """Returns whether there shall be arrows, once it is known that there can be a figure."""
     require(len(embedding.pixels) > 0, "pixels to draw", "an empty table", "run psmt-viz tsne again")
-    wanted = embedding.parameters.get("arrows", False) if arrows is None else arrows
+    wanted = embedding.facts.get("arrows", False) if arrows is None else arrows
     possible = not (wanted and _are_separate(embedding))
     require(possible, "--layout frozen or joint with --arrows", "separate maps", "leave one out")
     return bool(wanted)
 
 
 def _are_separate(embedding: PixelEmbedding) -> bool:
-    return embedding.parameters.get("layout") == "separate"
+    return embedding.facts.get("layout") == "separate"
 
 
 def _draw_points(ax: Axes, embedding: PixelEmbedding, panel: str) -> None:
@@ -279,11 +284,11 @@ def _handles(embedding: PixelEmbedding, *, arrows: bool) -> list[Line2D]:
     return [*handles, *stars]
 
 
-def _footer(parameters: dict[str, Any]) -> str:
-    parts = [eps_words(parameters)]
-    if (layer := parameters.get("layer")) is not None:
+def _footer(facts: Mapping[str, Any]) -> str:
+    parts = [eps_words(facts)]
+    if (layer := facts.get("layer")) is not None:
         parts.append(f"features: {layer}")
-    if (layout := parameters.get("layout")) is not None:
+    if (layout := facts.get("layout")) is not None:
         parts.append(f"{layout} map")
-    parts += map_measures(parameters)
-    return "\n".join(filter(None, ["   ·   ".join(filter(None, parts)), moves(parameters)]))
+    parts += map_measures(facts)
+    return "\n".join(filter(None, ["   ·   ".join(filter(None, parts)), moves(facts)]))

@@ -21,7 +21,7 @@ NONE = "none"
 def flips_by_panel(embedding: PixelEmbedding) -> dict[str, tuple[str, str]]:
     """Returns panel -> `361 of 25,000 (1.44 %)` and its `95 % interval ...`, empty where that is not known."""
     counts = [int(embedding.flipped(panel).sum()) for panel in embedding.panels]
-    low, high = (embedding.parameters.get(f"flip_rate_{end}", {}) for end in ("low", "high"))
+    low, high = (embedding.facts.get(f"flip_rate_{end}", {}) for end in ("low", "high"))
     return {
         panel: (text, interval_words(low.get(panel), high.get(panel)))
         for panel, text in zip(embedding.panels, counted(counts, len(embedding.pixels)), strict=True)
@@ -58,21 +58,21 @@ def flipped_by_each(embedding: PixelEmbedding) -> NDArray[Any]:
     return found
 
 
-def moves(parameters: Mapping[str, Any]) -> str:
+def moves(facts: Mapping[str, Any]) -> str:
     """Says how far the median pixel moves, and whether more than an unmoved pixel that is placed again.
 
     Args:
-        parameters: Those of the map: `median_move` by panel, and `placement_error` of a frozen map, as shares of its
+        facts: Those of the map: `median_move` by panel, and `placement_error` of a frozen map, as shares of its
             longer side.
 
     Returns:
         One sentence; nothing where no move is known.
     """
-    found = parameters.get("median_move") or {}
+    found = facts.get("median_move") or {}
     known = {kind_words(panel): float(move) for panel, move in found.items() if _is_known(move)}
     if not known:
         return ""
-    error = parameters.get("placement_error")
+    error = facts.get("placement_error")
     if _is_known(error):
         # Each is told apart from the error, not from the other: medians are not counts.
         digits = max(digits_apart([move, error]) for move in known.values())
@@ -91,9 +91,16 @@ def _is_known(value: Any) -> TypeGuard[float]:
 
 
 def tsne_findings(embedding: PixelEmbedding) -> list[str]:
-    """Returns the map's numbers, a line each, for the screen."""
+    """Returns the map's numbers, one per line, for the screen, and where it is known how long the map took."""
     flips = flips_by_panel(embedding)
     lines = [f"flipped by {kind_words(panel)}: {', '.join(filter(None, flips[panel]))}" for panel in list(flips)[1:]]
     if len(lines) > 1:
         lines.append(f"flipped by {', '.join(f'{by}: {count}' for by, count in flips_by(embedding).items())}")
-    return [*lines, *filter(None, [moves(embedding.parameters)])]
+    return [*lines, *filter(None, [moves(embedding.facts), _took(embedding.seconds)])]
+
+
+def _took(seconds: Mapping[str, float]) -> str:
+    if not seconds:
+        return ""
+    total, sampling, layout = sum(seconds.values()), seconds["sampling"], seconds["layout"]
+    return f"t-SNE: {total:.0f} s, of which sampling {sampling:.0f} s and openTSNE {layout:.0f} s"

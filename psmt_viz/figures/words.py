@@ -14,6 +14,8 @@ from psmt_viz.kinds import CLEAN, KINDS
 from psmt_viz.roles import ENSEMBLE, STUDENT, role_of
 
 INTERVAL = "95 % interval"
+FEATURES = "the features' norm"
+"""The norm of z, in words."""
 _OF_THE_MAP = {"perplexity": "perplexity", "trustworthiness": "trustworthiness", "knn_recall": "kNN recall"}
 """What is measured of a t-SNE map, named."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,9 +11,8 @@ from torch import Tensor
 from psmt_viz.errors import UserError
 from psmt_viz.kinds import CLEAN, KINDS, PAPER_EPS, default_panels, kind_named, possible_kinds
 from psmt_viz.models.inference import decode_whole, padded_size, resized
-from psmt_viz.models.networks import Networks
+from psmt_viz.models.networks import ENSEMBLE, Networks, mean_logits
 from psmt_viz.perturb import Perturbed, Predict, Settings, frozen, make
-from psmt_viz.roles import ENSEMBLE, teachers_among
 from psmt_viz.seeds import derived_seed
 
 
@@ -76,7 +75,7 @@ def maker(networks: Networks, kind: str, size: Sequence[int]) -> Predict | None:
     return predictor(networks, role, size)
 
 
-def perturb(
+def perturbation(
     networks: Networks,
     kind: str,
     z: Tensor,
@@ -115,9 +114,9 @@ def perturb(
 def judged(networks: Networks, roles: Sequence[str], z: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
     """Returns role -> logits (B, K, *size), without a graph; each network decodes once, for the ensemble too."""
     padded = padded_size(size, networks.multiple)
-    teachers = teachers_among(networks.roles) if ENSEMBLE in roles else ()
-    needed = dict.fromkeys([*(role for role in roles if role != ENSEMBLE), *teachers])
-    decoded = {role: networks.decode(role, z, padded) for role in needed}
-    if teachers:
-        decoded[ENSEMBLE] = reduce(torch.add, [decoded[role] for role in teachers]) / len(teachers)
+    teachers = tuple(networks.teachers) if ENSEMBLE in roles else ()
+    needed = {*roles, *teachers} - {ENSEMBLE}
+    decoded = {role: networks.decode(role, z, padded) for role in sorted(needed)}
+    if ENSEMBLE in roles:
+        decoded[ENSEMBLE] = mean_logits([decoded[name] for name in teachers])
     return {role: resized(decoded[role], size) for role in roles}

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
 from psmt_viz.kinds import CLEAN, KINDS, PAPER_EPS
-from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import panels_of, perturb
+from psmt_viz.probes.kinds import panels_of, perturbation
+from psmt_viz.probes.layers import SIDES, decoded_layer, find_layer
 from psmt_viz.probes.reservoir import Smallest
 from psmt_viz.probes.strata import distance_to_other
 from psmt_viz.progress import progress
@@ -99,8 +99,8 @@ def sample_pixels(
         raise UserError("--margin of 0 pixels or more", f"{margin}", "give 0 to keep the boundaries")
     if batch < 1:
         raise UserError("--batch of 1 image or more", f"{batch}", "raise it")
-    if layer != "z" and not isinstance(networks.student, DeepLabV3Plus):
-        raise UserError("--layer z for a network that was not trained here", layer, "leave --layer out")
+    if layer not in SIDES:
+        find_layer(networks.student, layer)
     shown = panels_of(networks, panels)
     ids = data.ids("val")
     quota = pixels // wanted
@@ -147,7 +147,7 @@ class _Collector:
         margin: float,
         seed: int,
     ) -> None:
-        self._bundle, self.kept, self._panels, self._eps, self._seed = networks, kept, panels, eps, seed
+        self._networks, self.kept, self._panels, self._eps, self._seed = networks, kept, panels, eps, seed
         self._layer, self._margin = layer, margin
         self._places = {id: place for place, id in enumerate(ids)}
         kinds = panels[1:]
@@ -157,18 +157,19 @@ class _Collector:
 
     def add(self, images: LabeledImages) -> None:
         """Takes in images of one size."""
-        networks, size = self._bundle, images.size
+        networks, size = self._networks, images.size
         with torch.no_grad():
             z = {CLEAN: encode_whole(networks, images.images)}
         for kind in self._panels[1:]:
-            found = perturb(networks, kind, z[CLEAN], size, image_id=images.ids, eps=self._eps, seed=self._seed)
+            found = perturbation(networks, kind, z[CLEAN], size, image_id=images.ids, eps=self._eps, seed=self._seed)
             z[kind] = z[CLEAN] + found.delta
             if kind == self._sized:
                 self.norms += found.health.relative_norm.tolist()
         with torch.no_grad():
-            maps = {panel: self._features(values) for panel, values in z.items()}
+            student = networks.student
+            maps = {panel: decoded_layer(student, self._layer, values, size) for panel, values in z.items()}
             predicted = {
-                panel: decode_whole(networks.student.decode, values, size, multiple=networks.multiple).argmax(dim=1)
+                panel: decode_whole(student.decode, values, size, multiple=networks.multiple).argmax(dim=1)
                 for panel, values in z.items()
             }
         predictions = {panel: values.cpu().numpy() for panel, values in predicted.items()}
@@ -179,13 +180,6 @@ class _Collector:
                 {panel: values[index] for panel, values in predictions.items()},
                 {panel: values[index : index + 1] for panel, values in maps.items()},
             )
-
-    def _features(self, z: Tensor) -> Tensor:
-        student = self._bundle.student
-        if self._layer == "z":
-            return z
-        assert isinstance(student, DeepLabV3Plus)
-        return student.decoder(z) if self._layer == "decoder" else student.classifier(student.decoder(z))
 
     def _offer(
         self,

@@ -70,8 +70,8 @@ def make_charts(training: Training) -> tuple[Chart, ...]:
         if series := tuple(_series(training.runs, _in_order(lines))):
             title = lines[0].text
             made.append(Chart(id=id, title=title[0].upper() + title[1:], unit=lines[0].unit[:1], series=series))
-    if ramped := next((run for run in training.runs if run.ramp), None):
-        made.append(_ramp_chart(ramped))
+    if training.ramped is not None:
+        made.append(_ramp_chart(training.ramped))
     return tuple(made)
 
 

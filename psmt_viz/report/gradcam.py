@@ -9,12 +9,12 @@ import numpy as np
 
 from psmt_viz import figures
 from psmt_viz.figures.shares import percents
-from psmt_viz.figures.words import eps_words, kind_words, listed
+from psmt_viz.figures.words import FEATURES, eps_words, kind_words, listed
 from psmt_viz.report.pictures import picture
 from psmt_viz.report.section import Section
-from psmt_viz.results import Cams, Saved
+from psmt_viz.report.tables import frame_table
+from psmt_viz.results import Cams
 
-_Z = "the features' norm"
 _MEASURES = {
     "change": "Mean change of a map's total (its mass) over these images: {}.",
     "moved": "Mean summed absolute change, of the map's total: {}.",
@@ -22,10 +22,9 @@ _MEASURES = {
 """Beginning of a column of gradcam.csv -> what is said of its means."""
 
 
-def gradcam_section(saved: Saved) -> Section | None:
+def section(cams: Cams) -> Section | None:
     """Returns the class activation maps."""
-    cams = saved.cams
-    if cams is None or not cams.cams:
+    if not cams.cams:
         return None
     shown = listed([f"{cam.class_name} in image {cam.image_id}" for cam in cams.cams])
     after = listed([f"after {kind_words(kind)}" for kind in cams.perturbations])
@@ -42,6 +41,7 @@ def gradcam_section(saved: Saved) -> Section | None:
         title="Grad-CAM: what speaks for a class",
         paragraphs=_words(cams),
         pictures=(drawn,),
+        numbers=(frame_table("Grad-CAM (gradcam.csv)", cams.table, searchable=True),) if len(cams.table) else (),
     )
 
 
@@ -54,7 +54,7 @@ def _words(cams: Cams) -> tuple[str, ...]:
             texts = [share.replace("-", "−") for share in percents(list(means.values()))]
             parts = [f"{share} after {kind_words(name)}" for name, share in zip(means, texts, strict=True)]
             sentences.append(words.format(listed(parts)))
-    if size := eps_words(cams.parameters, z=_Z):
+    if size := eps_words(cams.facts, z=FEATURES):
         sentences.append(f"Perturbations have {size}.")
     return (" ".join(sentences),)
 

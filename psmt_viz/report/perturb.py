@@ -8,28 +8,26 @@ import pandas as pd
 
 from psmt_viz import figures
 from psmt_viz.figures.kinds import OWN
-from psmt_viz.figures.words import eps_words, kind_words, listed
+from psmt_viz.figures.words import kind_words, listed
 from psmt_viz.kinds import PAPER_EPS, kinds_in_order
 from psmt_viz.report.pictures import Picture, picture
 from psmt_viz.report.section import Section
-from psmt_viz.results import CloseUp, Flips, Saved
+from psmt_viz.report.tables import frame_table
+from psmt_viz.results import Flips
 from psmt_viz.roles import role_of, roles_in_order
 
 
-def laboratory_section(saved: Saved) -> Section | None:
-    """Returns the figures of flips and of the close-up, those of which there are results."""
-    flips, closeup = saved.flips, saved.closeup
-    pictures = _sweep(flips) if flips is not None else []
-    if closeup is not None and closeup.moved:
-        pictures.append(_closeup(closeup))
-    if not pictures:
+def section(flips: Flips) -> Section | None:
+    """Returns the sweep, the judges, the transfer and the places of flips, those that are there."""
+    if not (pictures := _sweep(flips)):
         return None
     return Section(
         id="perturbations",
         title="Perturbation laboratory",
-        paragraphs=(_words(flips),) if flips is not None else (),
-        warnings=_warnings(flips) if flips is not None else (),
+        paragraphs=(_words(flips),),
+        warnings=_warnings(flips),
         pictures=tuple(pictures),
+        numbers=(frame_table("Flips (flips.csv)", flips.flips, searchable=True),),
     )
 
 
@@ -98,15 +96,3 @@ def _drawn_eps(table: pd.DataFrame) -> float | None:
     """Returns the paper's eps, or the nearest that the sweep has; none where there are only the sizes authors use."""
     swept = table.loc[table["norm"] != OWN, "eps"].unique()
     return min(map(float, swept), key=lambda eps: abs(eps - PAPER_EPS), default=None)
-
-
-def _closeup(closeup: CloseUp) -> Picture:
-    size = eps_words(closeup.parameters, z="the features' norm")
-    return picture(
-        "closeup",
-        partial(figures.draw_closeup, closeup),
-        alt=f"Image {closeup.image_id} with truth and prediction; for each kind the flipped pixels in red and a map of "
-        "the perturbation's size.",
-        caption=f"One image under every kind of perturbation{', ' + size if size else ''}: which pixels flip, and "
-        "where the perturbation is large.",
-    )

@@ -7,18 +7,25 @@ import math
 import numpy as np
 import pandas as pd
 
-from psmt_viz.figures import score_table
 from psmt_viz.figures.kinds import judge_of
 from psmt_viz.figures.shares import counted, interval, percents
 from psmt_viz.figures.tsne_words import flips_by, flips_by_panel
-from psmt_viz.figures.words import INTERVAL, eps_words, kind_phrase, kind_words, listed, panel_words, role_words
+from psmt_viz.figures.words import (
+    FEATURES,
+    INTERVAL,
+    eps_words,
+    kind_phrase,
+    kind_words,
+    listed,
+    panel_words,
+    role_words,
+)
 from psmt_viz.kinds import PAPER_EPS, SHOWN
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
-from psmt_viz.results import Evaluation, Flips, PixelEmbedding, Saved
+from psmt_viz.results import Evaluation, Flips, PixelEmbedding, Saved, ScoreTable
 from psmt_viz.roles import role_of
 
-_Z = "the features' norm"
 _COLUMNS = {"ensemble": "ensemble", "teacher1": "single_teacher"}
 """Networks of which numbers are published, and where Table 1 has them."""
 
@@ -26,7 +33,8 @@ _COLUMNS = {"ensemble": "ensemble", "teacher1": "single_teacher"}
 def summary_section(saved: Saved) -> Section | None:
     """Returns the key numbers, in words and as small tables; none where no result has one."""
     paragraphs, tables = [], []
-    for made in (_scores(saved), _flips(saved.flips), _pixels(saved.embedding)):
+    found = (_scores(saved.get(Evaluation)), _flips(saved.get(Flips)), _pixels(saved.get(PixelEmbedding)))
+    for made in found:
         if made is not None:
             paragraphs.append(made[0])
             tables.append(made[1])
@@ -37,8 +45,7 @@ def summary_section(saved: Saved) -> Section | None:
     )
 
 
-def _scores(saved: Saved) -> tuple[str, Table] | None:
-    evaluation = saved.evaluation
+def _scores(evaluation: Evaluation | None) -> tuple[str, Table] | None:
     if evaluation is None:
         return None
     scores = {str(role): 100 * float(value) for role, value in evaluation.table().set_index("role")["miou"].items()}
@@ -57,8 +64,8 @@ def _scores(saved: Saved) -> tuple[str, Table] | None:
 
 def _published(evaluation: Evaluation) -> pd.Series | None:
     """Returns Table 1's published row of the same split."""
-    table = score_table([("", evaluation)])
-    split = str(evaluation.parameters.get("split", "")).replace("_", "/")
+    table = ScoreTable.of([("", evaluation)]).scores
+    split = str(evaluation.subject.get("split", "")).replace("_", "/")
     rows = table[(table["source"] == "published") & (table["split"] == split)]
     return rows.iloc[0] if len(rows) else None
 
@@ -84,7 +91,7 @@ def _flips(flips: Flips | None) -> tuple[str, Table] | None:
         f"{kind_phrase(kind)} turns {count:,} ({share}) wrong"
         for kind, count, share in zip(found, counts, shares, strict=True)
     ]
-    size = eps_words({"eps": PAPER_EPS, "relative_norm": float(by_kind["relative_norm"].median())}, z=_Z)
+    size = eps_words({"eps": PAPER_EPS, "relative_norm": float(by_kind["relative_norm"].median())}, z=FEATURES)
     words = f"At {size}, of {correct:,} pixels that {role_words(judge)} predicts correctly, {listed(parts)}."
     caption = f"Correct pixels flipped at eps = {PAPER_EPS:g}, judged by {role_words(judge)}"
     return words, make_table(caption, ("perturbation", "flipped", INTERVAL), rows)

@@ -8,14 +8,14 @@ import numpy as np
 
 from psmt_viz.figures.style import class_colors, class_markers, flip_color
 from psmt_viz.figures.tsne_words import flipped_by_each, flips_by, flips_by_panel, moves
-from psmt_viz.figures.words import eps_words, kind_words, map_measures, panel_words
+from psmt_viz.figures.words import FEATURES, eps_words, kind_words, map_measures, panel_words
 from psmt_viz.report.inline import json_text
 from psmt_viz.report.markers import SHAPES, STAR
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
 from psmt_viz.report.themes import both
 from psmt_viz.report.tsne_map import map_facts, map_json
-from psmt_viz.results import PixelEmbedding, Saved
+from psmt_viz.results import PixelEmbedding
 
 _LAYOUTS = {
     "frozen": "The map was fitted to the original pixels, and the perturbed ones are placed on it: a pixel that moves "
@@ -28,10 +28,9 @@ _LISTED = 2000
 """Flipped pixels of the table; all are in pixels.parquet."""
 
 
-def tsne_section(saved: Saved) -> Section | None:
+def section(embedding: PixelEmbedding) -> Section | None:
     """Returns the interactive map."""
-    embedding = saved.embedding
-    if embedding is None or not len(embedding.pixels):
+    if not len(embedding.pixels):
         return None
     facts = {
         "panels": _panels(embedding),
@@ -90,7 +89,7 @@ def _classes(embedding: PixelEmbedding) -> list[dict[str, Any]]:
 
 
 def _words(embedding: PixelEmbedding) -> tuple[str, ...]:
-    facts = embedding.parameters
+    facts = embedding.facts
     others = {1: "", 2: "; it is hollow where only one of the two does"}
     hollow = others.get(len(embedding.perturbations), "; it is hollow where not all of them do")
     about = (
@@ -98,7 +97,7 @@ def _words(embedding: PixelEmbedding) -> tuple[str, ...]:
         f"prediction a perturbation of the features has turned wrong{hollow}. "
         f"{_LAYOUTS.get(facts.get('layout', 'frozen'), '')}"
     )
-    numbers = [eps_words(facts, z="the features' norm"), f"features: {facts['layer']}" if "layer" in facts else ""]
+    numbers = [eps_words(facts, z=FEATURES), f"features: {facts['layer']}" if "layer" in facts else ""]
     numbers += map_measures(facts)
     if isinstance(margin := facts.get("margin"), int | float) and margin > 0:
         numbers.append(f"pixels nearer than {margin:g} px to another class left out")

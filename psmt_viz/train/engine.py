@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from psmt_viz.config import Precision, SystemConfig
 from psmt_viz.errors import UserError
-from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.models.network import Network
 from psmt_viz.train.optim import set_lr
 from psmt_viz.train.statistics import SharedStatistics
 
@@ -127,7 +127,7 @@ class Engine:
         """Returns the context in which networks compute in the run's precision."""
         return cast(AbstractContextManager[None], self._fabric.autocast())
 
-    def prepare(self, network: DeepLabV3Plus, optimizer: torch.optim.Optimizer) -> Learner:
+    def prepare(self, network: Network, optimizer: torch.optim.Optimizer) -> Learner:
         """Returns the network with its optimiser, ready to learn on all devices together."""
         network.to(self.dtype)
         if self.device.type == "cuda" and self.world > 1 and self._system.sync_batchnorm:
@@ -150,9 +150,7 @@ class Engine:
 class Learner:
     """A network that learns: its forward pass and its descent, on all devices together."""
 
-    def __init__(
-        self, engine: Engine, fabric: Fabric, network: DeepLabV3Plus, optimizer: torch.optim.Optimizer
-    ) -> None:
+    def __init__(self, engine: Engine, fabric: Fabric, network: Network, optimizer: torch.optim.Optimizer) -> None:
         self.network, self.optimizer = network, optimizer
         self._engine, self._fabric = engine, fabric
         with warnings.catch_warnings():
@@ -218,7 +216,7 @@ class _Gradients:
 class _Pass(nn.Module):
     """From images to logits as one `forward`, which is all that engines for many devices can wrap."""
 
-    def __init__(self, network: DeepLabV3Plus) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from psmt_viz.errors import UserError
+from psmt_viz.models.weights import save_weights
 from psmt_viz.results import ROLES, Evaluation, write_csv
 from psmt_viz.runs import Run
 from psmt_viz.train.checkpoint import save_state
@@ -104,7 +105,7 @@ class History:
         row["pixel_accuracy_ensemble"] = _score(scores, "pixel_accuracy", "ensemble")
         row["teacher_disagreement"] = means["teacher_disagreement"]
         teachers = self._trainer.networks.teachers
-        row["teacher_distance"] = relative_distance(*teachers) if len(teachers) else math.nan
+        row["teacher_distance"] = relative_distance(*teachers.values()) if len(teachers) else math.nan
         self._time(len(self._rows))
         self._metrics.append(row)
         self._rows, self._seconds = [], 0.0
@@ -117,7 +118,7 @@ class History:
         self.words = f"loss {row['loss_sup']:.3f}{unsup}{best}"
         if self._trainer.engine.first:
             if better:
-                self._trainer.networks.save(self._run.folder / "best.safetensors")
+                save_weights(self._trainer.networks, self._run.folder / "best.safetensors")
             self._write()
             if finished and evaluation is not None:
                 evaluation.save(self._run.folder)
@@ -171,9 +172,9 @@ class History:
         folder = self._run.folder
         if not self.open:
             # Inside an epoch the networks are further than the tables.
-            self._trainer.networks.save(folder / "last.safetensors")
+            save_weights(self._trainer.networks, folder / "last.safetensors")
             if self._run.config.system.keep_last:
-                self._trainer.networks.save(folder / f"epoch-{self.epoch:04d}.safetensors")
+                save_weights(self._trainer.networks, folder / f"epoch-{self.epoch:04d}.safetensors")
         for name, rows in (("metrics.csv", self._metrics), ("timing.csv", self._timing)):
             if rows:
                 write_csv(folder / name, pd.DataFrame(rows))

@@ -15,12 +15,13 @@ from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.data.stream import Batch
 from psmt_viz.errors import UserError
 from psmt_viz.metrics import IGNORE
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.build import build_networks
 from psmt_viz.perturb import adversarial_perturbation, frozen
 from psmt_viz.perturb.norms import widened
 from psmt_viz.results import TrainingBatch
 from psmt_viz.seeds import derived_seed
 from psmt_viz.train.draws import Draws
+from psmt_viz.train.ema import ema_update
 from psmt_viz.train.engine import Engine, Learner
 from psmt_viz.train.losses import (
     Target,
@@ -78,10 +79,10 @@ class Trainer:
         self._psmt = config.method.method == "psmt"
         self.split = split = data.split(config.data.split)
         self.plan: Plan = resolve(config, split, devices=engine.world)
-        self.networks = PSMT(
+        self.networks = build_networks(
             config.model,
             data.classes,
-            teachers=self._psmt,
+            teachers=("teacher1", "teacher2") if self._psmt else (),
             teacher_start=config.method.teacher_start,
             teacher_heads=config.teacher_heads,
             seed=config.system.seed,
@@ -156,7 +157,7 @@ class Trainer:
         first = [partial(sup, *each) for each in zip(known, known.values(), shares, strict=True)]
         second = [partial(unsup, *each) for each in zip(mixed, targets, unsup_shares, strict=True)]
         learner.descend(list(zip(first, second, strict=True)), lr)
-        self.networks.update_teacher(updated, method.ema)
+        ema_update(list(self.networks.teachers.values())[updated], self.networks.student, keep=method.ema)
         counts = [torch.stack([each.pseudo.valid.sum(), each.differing, each.seen]) for each in targets]
         valid, differing, seen = self.engine.sum(torch.stack(counts).sum(dim=0))
         pixels = torch.stack([passing, differing]).to(losses) / torch.stack([valid, seen]).clamp(min=1)
@@ -211,7 +212,7 @@ class Trainer:
         weak, strong = self._unit(batch.weak), self._unit(batch.strong)
         valid = torch.ones_like(batch.label, dtype=torch.bool) if method.count_padding else batch.label != IGNORE
         with self.engine.arithmetic():
-            logits = [teacher(weak) for teacher in self.networks.teachers]
+            logits = [teacher(weak) for teacher in self.networks.teachers.values()]
         differing, seen = ((logits[0].argmax(dim=1) != logits[1].argmax(dim=1)) & valid).sum(), valid.sum()
         mean = assisted_mean(logits[updated], logits[1 - updated], top=method.assist_top)
         mix = self._draws.mix(step, numbers, strong.shape[-2], strong.shape[-1], self.device)

@@ -15,9 +15,9 @@ from published.report import BEYOND, INPUTS, Report
 from published.step import check_steps
 
 from psmt_viz import presets
-from psmt_viz.models.psmt import PSMT
 from psmt_viz.train import loop
 from psmt_viz.train.cutmix import Box
+from psmt_viz.train.ema import ema_update
 from psmt_viz.train.loop import StepLog, Trainer
 from tests.analysis.stated_step import StatedStep
 
@@ -161,7 +161,7 @@ def joint_batch(patch):
             return losses[0] + weight * losses[1]
 
         self.learners["student"].descend([[loss]], lr)
-        self.networks.update_teacher(updated, method.ema)
+        ema_update(list(self.networks.teachers.values())[updated], self.networks.student, keep=method.ema)
         share = target.pseudo.passing.double().mean()
         measured = torch.stack([*(each.detach() for each in losses), share, share])
         return StepLog(measured=measured, unsup_weight=weight, learning_rate=lr)
@@ -205,11 +205,11 @@ def no_assist_mask(patch):
 
 def ema_of_weights_alone(patch):
     @torch.no_grad()
-    def update(self, index, keep):
-        for mine, other in zip(self.teachers[index].parameters(), self.student.parameters(), strict=True):
+    def update(teacher, student, *, keep):
+        for mine, other in zip(teacher.parameters(), student.parameters(), strict=True):
             mine.lerp_(other, 1 - keep)
 
-    patch.setattr(PSMT, "update_teacher", update)
+    patch.setattr(loop, "ema_update", update)
 
 
 def the_other_teachers_turn(patch):

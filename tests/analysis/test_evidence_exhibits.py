@@ -12,7 +12,7 @@ import evidence
 import pandas as pd
 import pytest
 
-from psmt_viz.figures import score_table
+from psmt_viz.results import ScoreTable
 from tests.analysis.made_up import TABLES, small
 from tests.figures.pictures import holds
 
@@ -58,7 +58,7 @@ def test_runs_on_pascal_voc_stand_beside_the_published_row_of_their_split():
     rows = [{"run": run, "role": "student", "class": name} for run in tables.runs["run"] for name in names]
     for images, splits in ((1449, ["1/8"]), (200, [])):
         voc = replace(tables, runs=tables.runs.assign(val_images=images), classes=pd.DataFrame(rows))
-        frame = score_table(voc.scores())
+        frame = ScoreTable.of(voc.scores()).scores
         assert frame.loc[frame["source"] == "published", "split"].tolist() == splits
 
 

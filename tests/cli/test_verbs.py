@@ -102,7 +102,7 @@ def test_a_verb_succeeds_and_says_last_where_its_results_are(twice: tuple[Ran, R
 
 def test_tsne_prints_what_its_figure_counts(twice: tuple[Ran, Ran]) -> None:
     ran = twice[0]
-    facts = json.loads((ran.folder / "tsne" / "tsne.json").read_text())["parameters"]
+    facts = json.loads((ran.folder / "tsne" / "tsne.json").read_text())["measured"]
     by = facts["flipped_by"]
     for verb in ("tsne", "figures"):
         out = ran.outcomes[verb].out
@@ -181,12 +181,13 @@ def test_every_sweep_contains_an_eps_of_2(twice: tuple[Ran, Ran], verb: str) -> 
 
 
 def test_flips_per_panel_are_told_with_the_map(twice: tuple[Ran, Ran]) -> None:
-    facts = json.loads((twice[0].folder / "tsne" / "tsne.json").read_text())["parameters"]
+    told = json.loads((twice[0].folder / "tsne" / "tsne.json").read_text())
+    asked, used, facts = told["asked"], told["used"], told["measured"]
     pixels = pd.read_parquet(twice[0].folder / "tsne" / "pixels.parquet")
     for panel in ("clean", "vat", "tvat"):
         assert facts["flipped"][panel] == int((pixels[f"pred_{panel}"] != pixels["label"]).sum())
     assert 0.5 <= facts["trustworthiness"] <= 1
-    assert (facts["perplexity_asked"], facts["perplexity"], facts["eps"]) == (8, 8, 4)
+    assert (asked["perplexity"], used["perplexity"], asked["eps"]) == (8, 8, 4)
 
 
 # What a verb leaves alone, and where it writes unless told.
@@ -288,9 +289,9 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(run: Run, blocks_folder: Pa
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
     twice: tuple[Ran, Ran], run: Run, blocks_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import psmt_viz.exhibits
+    from psmt_viz.cli import run_pictures
 
-    draw = psmt_viz.exhibits.draw_run
+    draw = run_pictures.draw_run
     command = ["train", "--data", blocks_folder, *flags(), "--out", "train", "--resume"]  # nothing there: from step 0
     for epoch in (1, 2, 3):
 
@@ -300,7 +301,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(psmt_viz.exhibits, "draw_run", stop)
+            patch.setattr(run_pictures, "draw_run", stop)
             found = run(*command)
         assert found.status == 130
         assert "kept" in found.err.splitlines()[-1]

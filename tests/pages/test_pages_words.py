@@ -75,8 +75,9 @@ def test_columns_of_a_run_and_of_its_curves_are_told(place: Place) -> None:
 
 
 def test_facts_of_a_map_are_told(place: Place) -> None:
-    parameters = json.loads((place.things["figures"] / "tsne.json").read_text())["parameters"]
-    assert {*parameters} <= {*_told_names("tsne")}
+    facts = json.loads((place.things["figures"] / "tsne.json").read_text())
+    for part in ("subject", "asked", "used", "measured"):
+        assert facts[part].keys() <= {*_told_names("tsne")}, part
 
 
 def test_methods_of_maps_are_told() -> None:
