@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from subject import subject
 
-from psmt_viz.figures import tsne_findings, write_tsne
-from psmt_viz.probes.tsne import embed_pixels
+from psmt_viz.figures import tsne_findings, write
+from psmt_viz.probes.tsne import tsne
 
 
 def main() -> None:
     """Lays 25,000 pixels out, writes the numbers, then the figure from them."""
     opened, out = subject(__doc__, "fig2")
-    embedding, _ = embed_pixels(
-        opened.networks, opened.data, n_pixels=25_000, eps=2.0, seed=0, jobs=-1, parameters=opened.facts
-    )
+    embedding = tsne(opened.networks, opened.data, n_pixels=25_000, eps=2.0, seed=0, jobs=-1, subject=opened.facts)
     embedding.save(out)
-    write_tsne(embedding, out)
+    write(embedding, out)
     print("\n".join(tsne_findings(embedding)))
     for name in ("trustworthiness", "knn_recall"):
-        print(name, embedding.parameters[name])
+        print(name, embedding.measured[name])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from subject import runs
 
-from psmt_viz.figures import write_curves
+from psmt_viz.figures import write
 from psmt_viz.results import Training
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     named, out = runs(__doc__, "fig3")
     training = Training(runs=tuple(run.curves(name) for name, run in named))
     training.save(out)
-    write_curves(training, out)
+    write(training, out)
     for curves in training.runs:
         print(curves.name, curves.metrics.iloc[-1].filter(regex="miou|teacher").to_dict())
 

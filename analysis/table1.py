@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from subject import runs
 
-from psmt_viz.figures import score_table, write_table
-from psmt_viz.results import Evaluation
+from psmt_viz.figures import write
+from psmt_viz.results import Evaluation, ScoreTable
 
 
 def main() -> None:
     """Puts the runs' scores together and writes the table three times."""
     named, out = runs(__doc__, "table1")
-    write_table(score_table([(name, Evaluation.load(run.folder)) for name, run in named]), out)
+    write(ScoreTable.of([(name, Evaluation.load(run.folder)) for name, run in named]), out)
     print((out / "table1.md").read_text(encoding="utf-8"))
 
 

@@ -2,7 +2,7 @@
 
 Command:  python analysis/thumbnails.py
 Cost:     20 s.
-Expected: thumbnails/*.png, the same bytes as before unless numbers or figures changed.
+Expected: thumbnails/*.png, byte-identical unless numbers or figures changed.
 """
 
 from __future__ import annotations
@@ -11,26 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from psmt_viz import figures
-from psmt_viz.results import Saved
+from psmt_viz.results import Cams, Flips, PixelEmbedding, Saved, Training
 
 HERE = Path(__file__).parent
 DPI = 72
 
 
 def main() -> None:
-    """Draws each exhibit of the supplement, and the laboratory's, once."""
+    """Draws each figure of the supplement and of `perturb` once."""
     saved = Saved.load(HERE / "results" / "scenes")
-    assert saved.cams and saved.embedding and saved.training and saved.flips and saved.evaluation
-    runs = saved.training.runs
+    cams, embedding = saved.get(Cams), saved.get(PixelEmbedding)
+    training, flips = saved.get(Training), saved.get(Flips)
+    assert cams and embedding and training and flips
+    runs = training.runs
     drawn: dict[str, Any] = {
-        "fig1_gradcam": figures.draw_gradcam(saved.cams),
-        "fig2_tsne": figures.draw_tsne(saved.embedding),
+        "fig1_gradcam": figures.draw_gradcam(cams),
+        "fig2_tsne": figures.draw_tsne(embedding),
         "fig3a_rampup": figures.draw_ramp_up(runs[0]),
         "fig3b_miou": figures.draw_miou(runs),
         "teachers": figures.draw_teachers(runs),
-        "flips": figures.draw_sweep(saved.flips),
-        "transfer": figures.draw_transfer(saved.flips),
-        "where": figures.draw_where(saved.flips),
+        "flips": figures.draw_sweep(flips),
+        "transfer": figures.draw_transfer(flips),
+        "where": figures.draw_where(flips),
     }
     folder = HERE / "thumbnails"
     folder.mkdir(exist_ok=True)

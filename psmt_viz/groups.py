@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
+from psmt_viz.architectures import ARCHITECTURES
+from psmt_viz.errors import UserError
 from psmt_viz.settings import Group
 
-Arch = Literal["deeplabv3plus", "psmt-deeplabv3plus"]
+if TYPE_CHECKING:
+    Arch = str
+else:
+    Arch = Literal[tuple(ARCHITECTURES)]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -31,11 +36,11 @@ class DataConfig(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Group):
-    """The network: DeepLabV3+ on any convolutional backbone of timm, or the PS-MT authors' own."""
+    """The network: DeepLabV3+ on any convolutional backbone of timm, or one of published code."""
 
     arch: Arch = "deeplabv3plus"
-    """`deeplabv3plus`, or `psmt-deeplabv3plus`: the authors' layout, whose published checkpoints can be imported; its
-    backbone is resnet50s or resnet101s, and its widths and rates are fixed."""
+    """`deeplabv3plus`, or a network of published code, whose checkpoints can be imported: its backbones are few, and
+    its widths and rates are fixed."""
     backbone: str = "resnet50"
     """A timm model name."""
     pretrained: bool = True
@@ -56,10 +61,12 @@ class ModelConfig(Group):
         self._require(self.output_stride in (8, 16, 32), "output_stride", "8, 16 or 32")
         self._positive("aspp_channels", "low_channels", "decoder_channels")
         self._require(all(rate > 0 for rate in self.aspp_rates), "aspp_rates", "above 0")
-        if self.arch == "psmt-deeplabv3plus":
-            for setting in fields(self)[-5:]:
-                expected = f"{setting.default} with --arch {self.arch}"
-                self._require(getattr(self, setting.name) == setting.default, setting.name, expected)
+        architecture = ARCHITECTURES[self.arch]
+        if architecture.backbones and self.backbone not in architecture.backbones:
+            expected = f"--backbone {' or '.join(architecture.backbones)} with --arch {self.arch}"
+            raise UserError(expected, self.backbone, "choose one of them, or --arch deeplabv3plus")
+        for name, value in architecture.fixed.items():
+            self._require(getattr(self, name) == value, name, f"{value} with --arch {self.arch}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 from psmt_viz import figures
 from psmt_viz.files import sha256, write_json
 from psmt_viz.report import write_report
-from psmt_viz.results import MANIFEST, Evaluation, Saved, Training
+from psmt_viz.results import MANIFEST, Evaluation, Result, Saved, ScoreTable, Training
 from psmt_viz.runs import Run
 
 PAGE = "index.html"
@@ -20,8 +20,8 @@ def gather(folder: Path | None) -> Saved:
     """Reads the results of a folder.
 
     Args:
-        folder: What a verb wrote, or a run folder, of which the results in its folder `figures` are taken, and its own
-            scores and measurements; left out, the run that comes with the project.
+        folder: What a command wrote, or a run folder, of which the results in its folder `figures` are taken, and its
+            own scores and measurements; default: the run that comes with the project.
 
     Raises:
         UserError: if there are none, or one is damaged.
@@ -30,12 +30,13 @@ def gather(folder: Path | None) -> Saved:
         return Saved.load(folder)
     run = Run.open(folder)
     saved = Saved.load(run.folder / "figures") if Saved.there(run.folder / "figures") else Saved()
-    if saved.training is None and run.measured:
-        saved = replace(saved, training=Training(runs=(run.curves(),)))
-    if saved.evaluation is None and (run.folder / Evaluation.FACTS).is_file():
+    own: list[Result] = []
+    if saved.get(Training) is None and run.measured:
+        own.append(Training(runs=(run.curves(),)))
+    if saved.get(Evaluation) is None and (run.folder / Evaluation.FACTS).is_file():
         scores = Evaluation.load(run.folder)
-        saved = replace(saved, evaluation=scores, table=figures.score_table([(run.name, scores)]))
-    return saved
+        own += [scores, ScoreTable.of([(run.name, scores)])]
+    return saved.beside(*own)
 
 
 def redraw(folder: Path, out: Path) -> None:
@@ -55,17 +56,17 @@ def redraw(folder: Path, out: Path) -> None:
 
 
 def publish(saved: Saved, made: Mapping[str, Sequence[Path]], out: Path) -> None:
-    """Writes manifest.json, which says what made what, and index.html.
+    """Writes manifest.json, the provenance of everything, and index.html.
 
     Args:
         saved: The results; what is known of their origin is in its manifest.
-        made: Verb -> files that were written.
+        made: Name of a result -> files that were written.
         out: The folder.
     """
     known = {key: value for key, value in saved.manifest.items() if key != "outputs"}
     page = write_report(replace(saved, manifest=known), out / PAGE)
     before: dict[str, Any] = saved.manifest.get("outputs", {})
-    now = {verb: {path.name: sha256(path) for path in paths} for verb, paths in {**made, "report": [page]}.items()}
+    now = {name: {path.name: sha256(path) for path in paths} for name, paths in {**made, "report": [page]}.items()}
     # Files of numbers that were drawn again but not written again keep the hash that they were drawn from.
-    outputs = {verb: before.get(verb, {}) | now.get(verb, {}) for verb in dict.fromkeys([*before, *now])}
+    outputs = {name: before.get(name, {}) | now.get(name, {}) for name in dict.fromkeys([*before, *now])}
     write_json(out / MANIFEST, {**known, "outputs": outputs})

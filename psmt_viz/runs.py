@@ -8,7 +8,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -40,6 +40,18 @@ def shipped_run() -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where the weights of a run come from that were trained elsewhere."""
+
+    codebase: str
+    """Whose checkpoint it was, such as `PS-MT`."""
+    method: str
+    """Name of the method of training, as tables show it."""
+    teachers: tuple[str, ...]
+    """Names of the teachers in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A run folder and the facts that it was started with."""
 
@@ -52,6 +64,8 @@ class Run:
     versions: dict[str, str]
     method_version: int = METHOD_VERSION
     """Version of the method that it was trained with."""
+    imported_from: Origin | None = None
+    """Of weights that were trained elsewhere; folders of earlier versions do not tell."""
 
     @property
     def name(self) -> str:
@@ -65,7 +79,7 @@ class Run:
             "run": self.name,
             "dataset": dataset,
             "split": config.data.split if config.data.labeled_list is None else "own lists",
-            "method": config.method.method,
+            "method": self.method,
             "method_version": self.method_version,
             "backbone": config.model.backbone,
         }
@@ -80,6 +94,8 @@ class Run:
             "versions": self.versions,
             "method_version": self.method_version,
         }
+        if self.imported_from is not None:
+            facts["imported_from"] = asdict(self.imported_from)
         write_json(self.folder / "config.json", facts)
 
     @classmethod
@@ -111,6 +127,7 @@ class Run:
                 data_fingerprint=facts["data_fingerprint"],
                 versions=facts["versions"],
                 method_version=int(facts.get("method_version", 1)),
+                imported_from=_origin(facts.get("imported_from")),
             )
         except UserError:
             raise
@@ -135,9 +152,21 @@ class Run:
         return path
 
     @property
+    def method(self) -> str:
+        """The name of the method that it was trained with, here or elsewhere."""
+        return self.config.method.method if self.imported_from is None else self.imported_from.method
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The names of its teachers."""
+        if self.imported_from is not None:
+            return self.imported_from.teachers
+        return self.config.method.teachers
+
+    @property
     def imported(self) -> bool:
         """Whether the run was made from weights that were trained elsewhere."""
-        return not any(self.plan.values())
+        return self.imported_from is not None or not any(self.plan.values())
 
     @property
     def measured(self) -> bool:
@@ -170,6 +199,12 @@ class Run:
                 "total_steps": self.plan["total_steps"] - self.plan["warmup_steps"],
             }
         return Curves(name=name or self.name, metrics=self.metrics(), ramp=ramp, images_per_step=method.images_per_step)
+
+
+def _origin(told: Any) -> Origin | None:
+    if told is None:
+        return None
+    return Origin(codebase=told["codebase"], method=told["method"], teachers=tuple(told["teachers"]))
 
 
 def experiments(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import psmt_viz
-
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "openTSNE", "pytorch_grad_cam", "matplotlib", "seaborn")
 
@@ -46,6 +44,11 @@ def test_the_waist_needs_neither_torch_nor_matplotlib(name: str) -> None:
     assert loaded(f"import psmt_viz.{name}") == set()
 
 
+@pytest.mark.parametrize("name", ["data", "data.checks", "data.opening", "data.scenes"])
+def test_reading_a_data_set_needs_no_torch(name: str) -> None:
+    assert loaded(f"import psmt_viz.{name}") == set()
+
+
 def test_figures_need_no_torch() -> None:
     assert loaded("import psmt_viz.figures") <= {"matplotlib", "seaborn"}
 
@@ -59,10 +62,5 @@ def test_computing_loads_none_of_our_drawing() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert found.returncode == 0, found.stderr
     names = set(found.stdout.split())
-    assert {"torch", "psmt_viz.train.session", "psmt_viz.models.psmt"} <= names
-    assert not {name for name in names if name.startswith(("psmt_viz.figures", "psmt_viz.cli", "psmt_viz.exhibits"))}
-
-
-def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'load_runs'"):
-        _ = psmt_viz.load_runs
+    assert {"torch", "psmt_viz.train.session", "psmt_viz.models.load"} <= names
+    assert not {name for name in names if name.startswith(("psmt_viz.figures", "psmt_viz.cli", "psmt_viz.subject"))}

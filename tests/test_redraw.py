@@ -6,24 +6,23 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from psmt_viz.errors import UserError
-from psmt_viz.figures import score_table, write_table
+from psmt_viz.figures.table import figures
 from psmt_viz.files import sha256
 from psmt_viz.redraw import gather, redraw
-from psmt_viz.results import Saved, Training
+from psmt_viz.results import RESULTS, Evaluation, PixelEmbedding, Saved, ScoreTable, Training
 from tests.commands import coarse_figures, files
 from tests.figures import synthetic
 
 WITHOUT = ("torch", "torchvision", "timm", "sklearn", "openTSNE", "pytorch_grad_cam", "lightning_fabric")
 FIGURES = {
     *("confusion", "class_iou", "fig3a_rampup", "fig3b_miou", "fig1_gradcam", "fig2_tsne"),
-    *("flips", "judges", "transfer", "where", "closeup"),
+    *("flips", "judges", "transfer", "where", "closeup", "reliability"),
 }
 
 
@@ -39,9 +38,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         synthetic.flips(("vat", "tvat", "random"), judges=("student", "ensemble"), eps=(0.5, 2.0, 8.0)),
         synthetic.closeup(),
         Training(runs=(synthetic.curves(),)),
+        synthetic.reliability(),
+        ScoreTable.of([("0016", scores)]),
     ):
         result.save(folder)
-    write_table(score_table([("0016", scores)]), folder)
     return folder
 
 
@@ -96,8 +96,11 @@ def test_redrawing_gives_the_same_bytes(results: Path, redrawn: Path, tmp_path: 
 
 
 def test_the_table_is_the_same_from_its_csv_alone(results: Path, redrawn: Path) -> None:
-    for kind in ("csv", "md", "tex"):
-        assert (redrawn / f"table1.{kind}").read_bytes() == (results / f"table1.{kind}").read_bytes()
+    assert (redrawn / "table1.csv").read_bytes() == (results / "table1.csv").read_bytes()
+    # Markdown and LaTeX as from the table itself.
+    own = figures(ScoreTable.of([("0016", synthetic.evaluation())]))
+    for name in ("table1.md", "table1.tex"):
+        assert (redrawn / name).read_text() == own[name]
     assert "0016" in (redrawn / "table1.md").read_text()  # a name, not the number 16
 
 
@@ -141,26 +144,25 @@ def test_one_sort_of_results_is_enough(results: Path, tmp_path: Path, kept: str)
 
 def test_what_was_saved_is_what_is_read(results: Path) -> None:
     saved = Saved.load(results)
-    missing = [each.name for each in fields(saved) if getattr(saved, each.name) is None]
-    assert missing == []
-    pd.testing.assert_frame_equal(saved.embedding.pixels, synthetic.embedding(40).pixels, check_dtype=False)
-    assert saved.embedding.images.equals(synthetic.embedding(40).images)
-    pd.testing.assert_frame_equal(saved.training.runs[0].metrics, synthetic.curves().metrics)
-    assert saved.training.runs[0].ramp == synthetic.curves().ramp
+    assert saved.results.keys() == RESULTS.keys()
+    embedding, training = saved.get(PixelEmbedding), saved.get(Training)
+    pd.testing.assert_frame_equal(embedding.pixels, synthetic.embedding(40).pixels, check_dtype=False)
+    assert embedding.images.equals(synthetic.embedding(40).images)
+    pd.testing.assert_frame_equal(training.runs[0].metrics, synthetic.curves().metrics)
+    assert training.runs[0].ramp == synthetic.curves().ramp
 
 
 def test_a_run_shows_its_scores_and_curves_and_what_lies_in_its_folder_of_figures(
     psmt_run: Path, results: Path, tmp_path: Path
 ) -> None:
     saved = gather(psmt_run)
-    assert (saved.evaluation is None, saved.training is None, saved.table is None) == (False, False, False)
-    assert saved.embedding is None
+    assert set(saved.results) == {"evaluate", "curves", "table"}
     run = Path(shutil.copytree(psmt_run, tmp_path / "run"))
     shutil.copytree(results, run / "figures")
     saved = gather(run)
-    assert saved.embedding is not None
-    assert saved.evaluation.classes == synthetic.evaluation().classes  # of the figures, which were made later
-    assert gather(None).training.runs[0].name == "scenes"
+    assert saved.get(PixelEmbedding) is not None
+    assert saved.get(Evaluation).classes == synthetic.evaluation().classes  # of the figures, which were made later
+    assert gather(None).get(Training).runs[0].name == "scenes"
 
 
 @pytest.mark.parametrize(

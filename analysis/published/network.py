@@ -38,7 +38,7 @@ def check_network(document: Node, report: Report) -> None:
         if network is None:
             raise stated.refuse(f"under one of {', '.join(networks.by_role())}")
         # Their input is normalised already; ours is in [0, 1].
-        z = network.encode(raw * network.backbone.std + network.backbone.mean)
+        z = network.encode(raw * network.get_buffer("backbone.std") + network.get_buffer("backbone.mean"))
         logits = network.decode(z, raw.shape[-2:])
         shapes = (list(z.shape), list(logits.shape))
         wanted = (stated["z_shape"].integers(), stated["logits_shape"].integers())

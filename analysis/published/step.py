@@ -10,8 +10,8 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from psmt_viz.models.exchange import official_layout
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.checkpoints.layouts.psmt import places
+from psmt_viz.models.networks import Networks
 from psmt_viz.train.losses import PseudoLabel
 from published.document import Node
 from published.report import Report, relative
@@ -135,8 +135,8 @@ def _compare_noise(report: Report, name: str, variant: Variant, taken: Taken, st
         report.show(f"{piece}: KL", kl, f"{flips} flips more or fewer")
 
 
-def _compare_networks(report: Report, name: str, allowed: Tolerances, networks: PSMT, stated: Node) -> None:
-    layout, roles = official_layout(networks.student.state_dict()), networks.by_role()
+def _compare_networks(report: Report, name: str, allowed: Tolerances, networks: Networks, stated: Node) -> None:
+    layout, roles = places(networks.student.state_dict()), networks.by_role()
     gradients = {
         key: torch.zeros_like(values) if values.grad is None else values.grad
         for key, values in networks.student.named_parameters()

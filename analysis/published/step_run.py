@@ -12,7 +12,7 @@ from torch import Tensor
 
 from psmt_viz.config import Config
 from psmt_viz.data.stream import Batch
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import frozen
 from psmt_viz.perturb.objectives import kl_of_logits
 from psmt_viz.presets import configure
@@ -128,7 +128,7 @@ class Taken:
     k: int
     log: StepLog
     record: Recorded
-    networks: PSMT
+    networks: Networks
     """The networks after the step; the student's parameters hold their gradients."""
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from psmt_viz.data.dataset import Split
 from psmt_viz.metrics import IGNORE, iou, mean_iou, pixel_accuracy
 from psmt_viz.models.inference import as_images, padded_size
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.probes.evaluate import confusion, evaluate, whole_logits
 from published.document import Node
 from published.inputs import generator, sha256, spread, unit
@@ -24,6 +24,8 @@ from published.report import Report, relative
 from published.weights import WeightRule, filled, imported
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_MULTIPLE = 8
+"""Of which the authors' code makes the sides of an image."""
 _LOGITS, _MARGIN, _MEAN_IOU = 1e-10, 1e-4, 1e-4
 
 
@@ -70,11 +72,10 @@ def picture_of_size(seed: int, size: tuple[int, int], classes: int) -> tuple[Ten
     return (coarse + fine).clamp(0, 255).to(torch.uint8)[0], label.to(torch.uint8)
 
 
-def shifted(networks: PSMT, minus: Sequence[float]) -> PSMT:
+def shifted(networks: Networks, minus: Sequence[float]) -> Networks:
     """Subtracts a value from each bias of both teachers' classifiers."""
     for role in ("teacher1", "teacher2"):
-        bias = networks.by_role()[role].classifier.bias
-        assert bias is not None
+        bias = networks.by_role()[role].get_parameter("classifier.bias")
         bias.data -= torch.tensor(minus, dtype=torch.float32)
     return networks
 
@@ -127,7 +128,7 @@ class Seen:
 
     @classmethod
     @torch.no_grad()
-    def by(cls, networks: PSMT, image: Tensor, label: Tensor, dtype: torch.dtype) -> Seen:
+    def by(cls, networks: Networks, image: Tensor, label: Tensor, dtype: torch.dtype) -> Seen:
         """Sees an image (1, 3, H, W) uint8."""
         images = as_images([image[0].permute(1, 2, 0).numpy()])
         if dtype != torch.float32:
@@ -147,7 +148,8 @@ class Seen:
         exact = self.logits.dtype == torch.float64
         allowed = 0 if exact else self.near
         classes, (height, width) = len(self.logits), self.logits.shape[-2:]
-        sides = zip(padded_size((height, width)), stated["network_input_size"].integers(count=2), strict=True)
+        seen = padded_size((height, width), _MULTIPLE)
+        sides = zip(seen, stated["network_input_size"].integers(count=2), strict=True)
         report.judge(f"{name}: the network's input size", float(sum(abs(a - b) for a, b in sides)), 0)
         compare_label_map(report, name, self.logits, stated, allowed)
         hit = self.matrix.diagonal()

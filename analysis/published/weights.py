@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from psmt_viz.checkpoints import read_checkpoint
+from psmt_viz.checkpoints.layouts.psmt import places
+from psmt_viz.checkpoints.states import keys_of
 from psmt_viz.config import ModelConfig
-from psmt_viz.models.deeplab import DeepLabV3Plus
-from psmt_viz.models.exchange import official_layout, read_official
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from published.document import Node, read
 from published.inputs import generator
 from published.report import Report, relative
@@ -64,9 +65,8 @@ def keys(depth: int, beside: Path) -> dict[str, tuple[int, ...]]:
     if path.exists():
         return {key: tuple(shape.integers()) for key, shape in read(path).items()}
     config = ModelConfig(arch="psmt-deeplabv3plus", backbone=_DEPTHS[depth], pretrained=False)
-    with torch.device("meta"):
-        own = DeepLabV3Plus(config, 21).state_dict()
-    return {key: tuple(own[ours].shape) for key, (_, ours) in official_layout(own).items()}
+    own = keys_of(config, 21)
+    return {key: tuple(own[ours].shape) for key, (_, ours) in places(own).items()}
 
 
 def filled(rule: WeightRule, beside: Path) -> dict[str, Tensor]:
@@ -94,12 +94,12 @@ def filled(rule: WeightRule, beside: Path) -> dict[str, Tensor]:
     return state
 
 
-def imported(state: Mapping[str, Tensor], classes: int) -> PSMT:
+def imported(state: Mapping[str, Tensor], classes: int) -> Networks:
     """Returns the product's networks of an authors' state, through a checkpoint file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pth"
         torch.save({"state_dict": dict(state)}, path)
-        return read_official(path).networks([f"class_{index}" for index in range(classes)])
+        return read_checkpoint(path).networks([f"class_{index}" for index in range(classes)])
 
 
 @dataclass(frozen=True, kw_only=True)

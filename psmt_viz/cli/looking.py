@@ -1,8 +1,7 @@
-"""Verbs that look at networks: `evaluate`, `perturb`, `tsne` and `gradcam`."""
+"""Commands that analyse networks: `evaluate`, `perturb`, `tsne` and `gradcam`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -33,11 +32,11 @@ from psmt_viz.cli.flags import (
     Weights,
     whole_number,
 )
+from psmt_viz.cli.subject import open_subject
 from psmt_viz.config import PAPER_EPS, Norm, Objective, Search
 from psmt_viz.errors import UserError
 
 if TYPE_CHECKING:
-    from psmt_viz.exhibits import Subject
     from psmt_viz.results import Flips
 
 
@@ -45,22 +44,51 @@ if TYPE_CHECKING:
 def evaluate(
     run: RunFolder = None,
     *,
+    model: Model = None,
     data: Data = None,
     part: Annotated[
         Part,
-        Parameter(help="Which images: those for validation, or the labelled or unlabelled ones of the run's split."),
+        Parameter(
+            help="Images to score: the validation images, or the labelled or unlabelled ones of the run's split."
+        ),
     ] = "val",
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Score student, teachers and their ensemble on the validation images, or on those of the training."""
-    from psmt_viz.exhibits import RunSubject, make_evaluation
+    """Score student, teachers and their ensemble on the validation images or on training images."""
+    from psmt_viz.make import make
+    from psmt_viz.results import Evaluation
 
-    subject = RunSubject.open(run, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "evaluate", subject.name) as folder:
-        result, _ = make_evaluation(subject, folder, part=part)
-        show_classes(result)
+        show_classes(make(Evaluation, subject, folder, **subject.scoring(part)))
+
+
+@app.command
+def reliability(
+    run: RunFolder = None,
+    *,
+    model: Model = None,
+    data: Data = None,
+    part: Annotated[
+        Part,
+        Parameter(help="Which images: those for validation, or the labelled or unlabelled ones of the run's split."),
+    ] = "val",
+    bins: Annotated[int, Parameter(help="Bins of equal width over the confidence.", converter=whole_number)] = 15,
+    out: Out = None,
+    seed: Seed = 0,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Draw how well the confidence of student, teachers and ensemble matches their accuracy."""
+    from psmt_viz.make import make
+    from psmt_viz.results import Reliability
+
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
+    with results_folder(out, "reliability", subject.name) as folder:
+        result = make(Reliability, subject, folder, **subject.scoring(part), bins=bins, seed=seed)
+        print(result.roles.to_string(index=False, float_format="{:.4f}".format))
 
 
 @app.command
@@ -74,32 +102,34 @@ def perturb(
     eps: Sweep = SWEEP,
     kinds: Kinds = (),
     judges: Judges = (),
-    search: Annotated[Search, Parameter(help="How a direction is found.")] = "finite-difference",
+    search: Annotated[Search, Parameter(help="How the direction of a perturbation is found.")] = "finite-difference",
     iterations: Annotated[int, Parameter(help="Power iterations of a search.", converter=whole_number)] = 1,
     norm: Annotated[
-        Norm, Parameter(help="What eps bounds: the norm over an image, or over each pixel's feature vector.")
+        Norm, Parameter(help="Norm that eps sets: over an image, or of the feature vector at each position.")
     ] = "image",
     objective: Annotated[
-        Objective, Parameter(help="What a search raises: the change of the prediction, or the loss to the label.")
+        Objective, Parameter(help="What a search maximises: the change of the prediction, or the loss for the label.")
     ] = "kl",
     ascent_steps: Annotated[int, Parameter(help="Gradient steps of pgd.", converter=whole_number)] = 10,
     official_batch: Annotated[
         int,
-        Parameter(help="Images of one call of the published search, for tvat-official.", converter=whole_number),
+        Parameter(help="Images per call of the published search (tvat-official).", converter=whole_number),
     ] = 8,
     images: Annotated[
-        int | None, Parameter(help="Only the first of the validation images.", converter=whole_number)
+        int | None, Parameter(help="Use only the first N validation images.", converter=whole_number)
     ] = None,
     closeup: Annotated[
-        str | None, Parameter(help="Only look at this validation image: flips and size of every kind, at one eps.")
+        str | None,
+        Parameter(help="Analyse only the validation image with this id: flips and size of every kind, at one eps."),
     ] = None,
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Measure what each kind of perturbation does to the predictions of student, teachers and ensemble."""
-    from psmt_viz.exhibits import make_closeup, make_perturbation
+    """Measure how each kind of perturbation changes the predictions of student, teachers and ensemble."""
+    from psmt_viz.make import make, with_paper_eps
     from psmt_viz.perturb import Settings as SearchSettings
+    from psmt_viz.results import CloseUp, Flips
 
     settings = SearchSettings(
         search=search,
@@ -118,15 +148,21 @@ def perturb(
             raise UserError("--images or --closeup", "both", "leave --images out")
     if model is None and classes:
         raise UserError("--classes with --model", "a run, which has its own classes", "leave --classes out")
-    subject = _subject(run, model, data=data, classes=classes, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, classes=classes, weights=weights, device=device)
     with results_folder(out, "perturb", subject.name) as folder:
         if closeup is not None:
             chosen = {"judge": judges[0]} if judges else {}
             one = PAPER_EPS if swept else eps[0]
-            make_closeup(subject, folder, closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen)
+            make(
+                CloseUp, subject, folder, image_id=closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen
+            )
         else:
-            result, _ = make_perturbation(
-                subject, folder, eps=eps, kinds=kinds, judges=judges, settings=settings, images=images, seed=seed
+            if images is not None and images < 1:
+                raise UserError("--images of at least 1", f"{images}", "raise it")
+            ids = subject.data.ids("val")[:images]
+            norms = with_paper_eps(eps)
+            result = make(
+                Flips, subject, folder, eps=norms, kinds=kinds, judges=judges, settings=settings, ids=ids, seed=seed
             )
             _show_flips(result)
 
@@ -143,8 +179,8 @@ def tsne(
     eps: Eps = 2.0,
     layer: Layer = "z",
     layout: Layout = "frozen",
-    arrows: Annotated[bool, Parameter(help="Draw where pixels went, flipped ones in red.", negative="")] = False,
-    margin: Annotated[float, Parameter(help="Leave out pixels nearer than this to another class.")] = 0.0,
+    arrows: Annotated[bool, Parameter(help="Draw how pixels moved, flipped ones in red.", negative="")] = False,
+    margin: Annotated[float, Parameter(help="Exclude pixels closer than this to another class, in pixels.")] = 0.0,
     perplexity: Annotated[float, Parameter(help="Effective number of neighbours of t-SNE.")] = 30.0,
     neighbors: Neighbors = "exact",
     seed: Seed = 0,
@@ -153,14 +189,17 @@ def tsne(
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw the t-SNE of correctly predicted pixels before and after VAT and T-VAT."""
+    """Draw a t-SNE of correctly predicted pixels: original, with VAT and with T-VAT."""
     if arrows and layout == "separate":
         raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
-    from psmt_viz.exhibits import make_tsne, tsne_remarks
+    from psmt_viz.figures import tsne_findings
+    from psmt_viz.make import make
+    from psmt_viz.results import PixelEmbedding
 
-    subject = _subject(run, model, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "tsne", subject.name) as folder:
-        result, seconds, _ = make_tsne(
+        result = make(
+            PixelEmbedding,
             subject,
             folder,
             jobs=jobs,
@@ -176,7 +215,7 @@ def tsne(
             seed=seed,
             batch=batch,
         )
-        print("\n".join(tsne_remarks(result, seconds)))
+        print("\n".join(tsne_findings(result)))
 
 
 @app.command
@@ -187,24 +226,26 @@ def gradcam(
     data: Data = None,
     out: Out = None,
     images: Images = 4,
-    target_class: Annotated[str | None, Parameter(help="Class to map; left out, each image's largest.")] = None,
+    target_class: Annotated[str | None, Parameter(help="Class to explain; default: the largest in each image.")] = None,
     method: Annotated[
-        str, Parameter(help="gradcam, gradcam++, layercam, hirescam, eigencam ...; another name lists them.")
+        str, Parameter(help="gradcam, gradcam++, layercam, hirescam, eigencam ...; an unknown name lists all.")
     ] = "gradcam",
     layer: Annotated[
-        str, Parameter(help="Where to map: z, decoder, logits, or the dotted name of any module of the student.")
+        str, Parameter(help="Layer to explain: z, decoder, logits, or the dotted name of any module of the student.")
     ] = "z",
     eps: Eps = 2.0,
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw Grad-CAM, or another class activation map, of the student before and after VAT and T-VAT."""
-    from psmt_viz.exhibits import make_gradcam
+    """Draw Grad-CAM or another class activation map of the student: original, with VAT and with T-VAT."""
+    from psmt_viz.make import make
+    from psmt_viz.results import Cams
 
-    subject = _subject(run, model, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "gradcam", subject.name) as folder:
-        make_gradcam(
+        make(
+            Cams,
             subject,
             folder,
             images=images,
@@ -216,29 +257,8 @@ def gradcam(
         )
 
 
-def _subject(
-    run: Path | None,
-    model: str | None,
-    *,
-    data: str | None,
-    classes: tuple[str, ...] = (),
-    weights: str,
-    device: str,
-) -> Subject:
-    """Opens the run or the networks of the user's own."""
-    from psmt_viz.exhibits import RunSubject, Subject
-
-    if model is None:
-        return RunSubject.open(run, data=data, weights=weights, device=device)
-    if run is not None:
-        raise UserError("a run or --model", "both", "leave one of them out")
-    if weights != "last":
-        raise UserError("--weights with a run", "--model, which brings its own", "leave --weights out")
-    return Subject.of_model(model, data=data, classes=classes, device=device)
-
-
 def _show_flips(result: Flips) -> None:
-    """Prints what happens at the paper's eps, what is wrong with a search, and what was left out."""
+    """Prints the flips at the paper's eps, problems of the searches, and skipped kinds."""
     table = result.flips
     shown = table[((table["eps"] == PAPER_EPS) & (table["norm"] != "own")) & (table["judge"] == table["judge"].iloc[0])]
     columns = ["kind", "judge", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high"]
@@ -247,5 +267,5 @@ def _show_flips(result: Flips) -> None:
     for kind, health in result.health.items():
         for warning in health["warnings"]:
             print(f"warning: {kind}: {warning}")
-    if left_out := result.parameters["left_out"]:
-        print(f"left out for want of teachers: {', '.join(left_out)}")
+    if left_out := result.used["left_out"]:
+        print(f"skipped, because they need teachers: {', '.join(left_out)}")

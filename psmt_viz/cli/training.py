@@ -48,8 +48,9 @@ def train(
     if resume and out is None:
         raise UserError("--out with --resume", "no --out", "name the run folder to go on with")
     resolved = _resolved(preset, recipe, config, settings)
-    from psmt_viz.exhibits import draw_run, open_config_data, resolve_device
+    from psmt_viz.cli.run_pictures import draw_run
     from psmt_viz.results import Evaluation
+    from psmt_viz.subject import open_config_data, resolve_device
     from psmt_viz.train.engine import Engine
     from psmt_viz.train.session import train as run_training
 
@@ -89,7 +90,13 @@ def configured(words: Sequence[str]) -> Config:
 
 @app.command(name="import")
 def import_(
-    official: Annotated[Path, Parameter(help="A checkpoint of the PS-MT authors, a .pth file.")],
+    checkpoint: Annotated[
+        Path,
+        Parameter(
+            name=["--checkpoint", "--official"],
+            help="A checkpoint of PS-MT's own code or of another codebase that the manual names, a .pth file.",
+        ),
+    ],
     *,
     out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/import.")] = None,
     classes: Annotated[
@@ -100,14 +107,15 @@ def import_(
         str | None, Parameter(help="The data set to look at it with; left out, other verbs want their own --data.")
     ] = None,
 ) -> None:
-    """Turn a checkpoint of the PS-MT authors into a run folder, for every verb that looks at networks."""
-    from psmt_viz.models.exchange import import_official
+    """Turn a checkpoint of another codebase into a run folder, for every command that looks at networks."""
+    from psmt_viz.checkpoints import import_checkpoint
 
     if data is not None and data != "scenes":
         data = str(Path(data).expanduser().resolve())
-    run, found = import_official(official, out, classes=classes, data=data)
-    facts = ", ".join(f"{name} {value}" for name, value in found.facts.items())
-    print(f"{found.config.backbone}, {found.classes} classes: {', '.join(run.classes)}{f'; {facts}' * bool(facts)}")
+    run, found = import_checkpoint(checkpoint, out, classes=classes, data=data)
+    facts = [f"{name} {value}" for name, value in found.facts.items()]
+    network = f"{found.codebase}'s {found.config.backbone}, {found.classes} classes: {', '.join(run.classes)}"
+    print("; ".join([network, ", ".join(facts)] if facts else [network]))
     if found.dropped:
         modules = dict.fromkeys(".".join(key.split(".")[:3]) for key in found.dropped)
         print(f"dropped {len(found.dropped)} tensors that its networks never use: {', '.join(modules)}")
@@ -122,10 +130,10 @@ def export(
     weights: Weights = "last",
 ) -> None:
     """Write a run of --arch psmt-deeplabv3plus as a checkpoint that the PS-MT authors' code loads."""
-    from psmt_viz.models.exchange import export_official
+    from psmt_viz.checkpoints.layouts.psmt import export as export_checkpoint
     from psmt_viz.runs import Run
 
-    export_official(Run.open(run), out, weights=weights)
+    export_checkpoint(Run.open(run), out, weights=weights)
     say(out)
 
 

@@ -1,20 +1,19 @@
-"""Data sets on disk in the layout of Cityscapes."""
+"""The layout of Cityscapes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psmt_viz.data.faults import Fault, relative
-from psmt_viz.data.layout import Entry, Listing, read_list
-from psmt_viz.data.layouts import Layout
+from psmt_viz.data.folder import DataFolder
+from psmt_viz.data.layout import Layout
+from psmt_viz.data.lists import Entry, Listing
 from psmt_viz.data.rasters import unknown_ids
-from psmt_viz.data.voc import VocFolder
 from psmt_viz.metrics import IGNORE
 
 IMAGES, MASKS = "leftImg8bit", "gtFine"
@@ -26,14 +25,15 @@ CITYSCAPES_CLASSES = (
 )  # fmt: skip
 """The 19 classes that are scored, in the order of their training ids."""
 _SCORED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-"""Their ids in the labelIds files, which hold 34 kinds of things."""
-_KINDS = 34
+"""Their ids in the labelIds files."""
+_LABELS = 34
+"""Ids in the labelIds files, with those that are not scored."""
 
 _TRAIN_ID = np.full(256, IGNORE, np.uint8)
 _TRAIN_ID[list(_SCORED)] = np.arange(len(_SCORED))
 
 
-class CityscapesLayout:
+class CityscapesLayout(Layout):
     """leftImg8bit/PART/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png and gtFine/PART/CITY/..._gtFine_labelIds.png.
 
     An image's id is its path under leftImg8bit without the ending, PART/CITY/CITY_SEQUENCE_FRAME. Masks with training
@@ -41,6 +41,10 @@ class CityscapesLayout:
     """
 
     images = IMAGES
+
+    def recognizes(self, root: Path) -> bool:
+        """Returns whether the folder has leftImg8bit."""
+        return (root / IMAGES).is_dir()
 
     def folder_faults(self, root: Path, *, images_listed: bool) -> list[Fault]:
         """Finds missing folders."""
@@ -77,9 +81,21 @@ class CityscapesLayout:
         )
         return Listing(where=where, faults=(fault,))
 
-    def read_list(self, path: Path, root: Path, *, may_be_empty: bool = False) -> Listing:
-        """Reads a list file: ids, their last part alone (CITY_SEQUENCE_FRAME), or paths."""
-        return read_list(path, root, may_be_empty=may_be_empty, resolve=partial(_with_id, root))
+    def identify(self, root: Path, entry: Entry) -> Entry:
+        """Gives an entry of a list the id PART/CITY/CITY_SEQUENCE_FRAME, so that overlaps of lists are seen.
+
+        A list's line may hold that id, its last part alone (CITY_SEQUENCE_FRAME), or paths.
+        """
+        if entry.image:
+            if not (entry.image.startswith(f"{IMAGES}/") and entry.image.endswith(_IMAGE)):
+                return entry
+            return Entry(id=entry.image.removeprefix(f"{IMAGES}/").removesuffix(_IMAGE), mask=entry.mask)
+        name = entry.id.removesuffix(_IMAGE.removesuffix(".png"))
+        if "/" in name:
+            return Entry(id=name)
+        city = name.split("_")[0]
+        ids = [f"{part}/{city}/{name}" for part in ("train", "val")]
+        return Entry(id=next((id for id in ids if (root / IMAGES / f"{id}{_IMAGE}").is_file()), ids[0]))
 
     def image_path(self, root: Path, entry: Entry) -> Path:
         """Returns the image of an id, or the path that a list gives."""
@@ -93,46 +109,25 @@ class CityscapesLayout:
         return next((path for path in paths if path.is_file()), paths[0])
 
     def class_ids(self, mask: NDArray[Any], path: Path) -> NDArray[Any]:
-        """Maps label ids to training ids; numbers that mean nothing stay, so that they are found."""
+        """Maps label ids to training ids; numbers that stand for no label stay, so that they are found."""
         if path.name.endswith(_TRAIN_IDS):
             return mask
-        known = (mask >= 0) & (mask < _KINDS)
+        known = (mask >= 0) & (mask < _LABELS)
         return np.where(known, _TRAIN_ID[np.where(known, mask, 0)], mask)
 
     def unknown_ids(self, mask: NDArray[Any], path: Path, root: Path, names: Sequence[str]) -> Fault | None:
-        """Finds numbers that are no label id, or in a mask with training ids no training id."""
-        count = len(names) if path.name.endswith(_TRAIN_IDS) else _KINDS
+        """Finds numbers that are no label id; in a mask with training ids, numbers that are no training id."""
+        count = len(names) if path.name.endswith(_TRAIN_IDS) else _LABELS
         fix = f"take *{_LABEL_IDS} as Cityscapes has it, or set the pixels to {IGNORE}"
         return unknown_ids(mask, relative(path, root), count, fix)
 
-    def unlisted(self, root: Path, entries: Iterable[Entry]) -> list[str]:
-        """Returns nothing: all images of a part belong to it."""
-        return []
 
+class CityscapesFolder(DataFolder):
+    """A data set in Cityscapes' layout.
 
-def _with_id(root: Path, entry: Entry) -> Entry:
-    """Gives an entry the id by which the folder's own listing knows the image, so overlaps are seen."""
-    if entry.image:
-        if not (entry.image.startswith(f"{IMAGES}/") and entry.image.endswith(_IMAGE)):
-            return entry
-        return Entry(id=entry.image.removeprefix(f"{IMAGES}/").removesuffix(_IMAGE), mask=entry.mask)
-    name = entry.id.removesuffix(_IMAGE.removesuffix(".png"))
-    if "/" in name:
-        return Entry(id=name)
-    ids = [f"{part}/{name.split('_')[0]}/{name}" for part in ("train", "val")]
-    return Entry(id=next((id for id in ids if (root / IMAGES / f"{id}{_IMAGE}").is_file()), ids[0]))
-
-
-class CityscapesFolder(VocFolder):
-    """A data set in Cityscapes' layout, with the options of `VocFolder`; nothing is ever written there.
-
-    Lists, where they are given, hold an id a line (PART/CITY/CITY_SEQUENCE_FRAME, or its last part alone), or an
-    image's and a mask's path a line, relative to the folder.
+    Images are leftImg8bit/PART/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png, masks gtFine/PART/CITY/..._gtFine_labelIds.png
+    (or labelTrainIds), PART being train or val. Lists, where they are given, hold one id per line
+    (PART/CITY/CITY_SEQUENCE_FRAME, or its last part alone), or an image's and a mask's path, relative to the folder.
     """
 
-    layout: ClassVar[Layout] = CityscapesLayout()
-
-
-def layout_of(root: Path) -> Layout:
-    """Returns the layout of a folder: Cityscapes' if it has leftImg8bit, else Pascal VOC's."""
-    return CityscapesFolder.layout if (root / IMAGES).is_dir() else VocFolder.layout
+    layout = CityscapesLayout()

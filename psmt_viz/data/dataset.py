@@ -1,4 +1,4 @@
-"""What a segmentation data set is, whatever it is read from."""
+"""The interface of every segmentation data set, whatever it is read from."""
 
 from __future__ import annotations
 
@@ -68,6 +68,6 @@ def read_pair(data: SegmentationData, id: str) -> tuple[NDArray[np.uint8], NDArr
         raise UserError(
             f"image and mask of {id} in {data.name} of one size (width x height)",
             f"an image of {sizes[0]} and a mask of {sizes[1]}",
-            "make the mask anew in the image's size; psmt-viz checks --data DIR lists all such pairs",
+            "save the mask in the image's size; psmt-viz checks --data DIR lists all such pairs",
         )
     return image, label

@@ -14,6 +14,8 @@ from PIL import Image, UnidentifiedImageError
 from psmt_viz.data.faults import Fault, relative
 from psmt_viz.metrics import IGNORE
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+
 # What Pillow raises for a broken file depends on where it breaks.
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
@@ -37,7 +39,7 @@ def read_image(path: Path, root: Path) -> NDArray[np.uint8] | Fault:
 
 
 def read_mask(path: Path, root: Path) -> NDArray[Any] | Fault:
-    """Reads a mask as (H, W) integers, the class ids as they stand in the file."""
+    """Reads a mask as (H, W) integers, exactly the numbers in the file."""
     where = relative(path, root)
     if not path.is_file():
         return Fault(
@@ -65,7 +67,7 @@ def read_mask(path: Path, root: Path) -> NDArray[Any] | Fault:
 
 def unknown_ids(mask: NDArray[Any], where: str, count: int, fix: str) -> Fault | None:
     """Finds ids in a mask that are neither 0 to count - 1 nor 255."""
-    unknown = (mask >= count) & (mask != IGNORE) | (mask < 0)
+    unknown = ((mask >= count) & (mask != IGNORE)) | (mask < 0)
     if not unknown.any():
         return None
     ids, share = np.unique(mask[unknown]), float(unknown.mean())

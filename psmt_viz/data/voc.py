@@ -1,203 +1,113 @@
-"""Data sets on disk in the layout of Pascal VOC, read and written."""
+"""The layout of Pascal VOC, which data sets of one's own can have as well."""
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from psmt_viz.data.dataset import SegmentationData, Split
-from psmt_viz.data.faults import Fault, first_error, relative
-from psmt_viz.data.layout import (
-    IMAGES,
-    MASKS,
-    Entry,
-    Listing,
-    image_path,
-    list_path,
-    merge_entries,
-    split_names,
-    split_path,
-)
-from psmt_viz.data.layouts import Layout, VocLayout
-from psmt_viz.data.rasters import read_image, read_mask
-from psmt_viz.data.splits import nested_split
-from psmt_viz.errors import UserError
-from psmt_viz.files import atomic_write, write_text
-from psmt_viz.metrics import IGNORE
-from psmt_viz.progress import progress
+from psmt_viz.data.classes import CLASSES_FILE, read_classes
+from psmt_viz.data.faults import Fault, relative
+from psmt_viz.data.folder import DataFolder
+from psmt_viz.data.layout import Layout
+from psmt_viz.data.lists import Entry, Listing
+from psmt_viz.data.rasters import IMAGE_SUFFIXES, unknown_ids
 
-T = TypeVar("T")
+VOC_CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+"""Pascal VOC's class names in the order of their ids; used for a folder without classes.txt."""
+
+IMAGES = "JPEGImages"
+MASKS = ("SegmentationClass", "SegmentationClassAug")
+"""The first that is there is read."""
+LISTS = "ImageSets/Segmentation"
 
 
-class VocFolder:
-    """A data set in a VOC-layout folder; nothing is ever written there.
+class VocLayout(Layout):
+    """JPEGImages/ID.jpg, SegmentationClass/ID.png, ImageSets/Segmentation/{train,val}.txt, classes.txt."""
+
+    images = IMAGES
+
+    def recognizes(self, root: Path) -> bool:
+        """Returns whether the folder has JPEGImages."""
+        return (root / IMAGES).is_dir()
+
+    def folder_faults(self, root: Path, *, images_listed: bool) -> list[Fault]:
+        """Finds missing folders, and the folder that was meant if it lies further in."""
+        if not root.is_dir():
+            found = "a file" if root.exists() else "nothing there"
+            fix = "give a folder in Pascal VOC's or Cityscapes' layout, or scenes for the built-in synthetic data set"
+            return [Fault(kind="missing folder", where=str(root), expected=f"a folder {root}", found=found, fix=fix)]
+        if images_listed:
+            return []
+        return [_missing(root, names) for names in ((IMAGES,), MASKS) if not _any_folder(root, names)]
+
+    def read_classes(self, root: Path) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
+        """Reads classes.txt; without the file, the names are VOC's."""
+        if not (root / CLASSES_FILE).exists():
+            return VOC_CLASSES, ()
+        return read_classes(root)
+
+    def listing(self, root: Path, part: str) -> Listing:
+        """Reads train.txt or val.txt."""
+        return self.read_list(list_path(root, part), root)
+
+    def image_path(self, root: Path, entry: Entry) -> Path:
+        """Returns JPEGImages/ID with the suffix that is there, or the path that a list gives."""
+        if entry.image:
+            return root / entry.image
+        # Not Path.with_suffix: ids may contain dots.
+        candidates = [root / IMAGES / f"{entry.id}{suffix}" for suffix in IMAGE_SUFFIXES]
+        return next((path for path in candidates if path.is_file()), candidates[0])
+
+    def mask_path(self, root: Path, entry: Entry) -> Path:
+        """Returns SegmentationClass/ID.png, or the path that a list gives."""
+        if entry.mask:
+            return root / entry.mask
+        folder = next((name for name in MASKS if (root / name).is_dir()), MASKS[0])
+        return root / folder / f"{entry.id}.png"
+
+    def unknown_ids(self, mask: NDArray[Any], path: Path, root: Path, names: Sequence[str]) -> Fault | None:
+        """Finds ids that name no class; without names (classes.txt is faulty itself), none."""
+        if not names:
+            return None
+        fix = "name every class in classes.txt, or set the pixels to 255"
+        return unknown_ids(mask, relative(path, root), len(names), fix)
+
+    def unlisted(self, root: Path, entries: Iterable[Entry]) -> list[str]:
+        """Looks through JPEGImages."""
+        folder = root / IMAGES
+        if not folder.is_dir():
+            return []
+        listed = {self.image_path(root, entry) for entry in entries}
+        found = []
+        for path in folder.rglob("*"):
+            is_image = path.suffix in IMAGE_SUFFIXES and not path.name.startswith(".")
+            if is_image and path not in listed:
+                found.append(relative(path, folder))
+        return sorted(found)
+
+
+class VocFolder(DataFolder):
+    """A data set in Pascal VOC's layout.
 
     Images are JPEGImages/ID.jpg (or .jpeg, .png), masks SegmentationClass/ID.png (or SegmentationClassAug), lists
-    ImageSets/Segmentation/{train,val}.txt, splits ImageSets/Segmentation/semi/SPLIT/{labeled,unlabeled}.txt, class
-    names classes.txt (without it, VOC's 21). A list holds an id a line, or an image's and a mask's path a line,
-    relative to the folder (`/JPEGImages/x.jpg /SegmentationClassAug/x.png`). Folder, lists and names are checked
-    here, files when they are read.
-
-    Args:
-        root: The folder.
-        classes: Names to keep, which get the ids 0, 1, ... in this order; all other classes become 255. All are kept
-            if it is empty.
-        labeled_list: A list file that replaces the folder's splits; needs `unlabeled_list`.
-        unlabeled_list: The other half of that split.
-        val_list: A list file that replaces the folder's val.txt.
-
-    Raises:
-        UserError: if a folder or list is missing, empty or malformed, or a class name is unknown.
+    ImageSets/Segmentation/{train,val}.txt, and class names are in classes.txt (without it, they are VOC's 21). A list
+    holds one id per line, or an image's and a mask's path, relative to the folder (`/JPEGImages/x.jpg
+    /SegmentationClassAug/x.png`).
     """
 
-    layout: ClassVar[Layout] = VocLayout()
-
-    def __init__(
-        self,
-        root: Path,
-        *,
-        classes: Sequence[str] = (),
-        labeled_list: Path | None = None,
-        unlabeled_list: Path | None = None,
-        val_list: Path | None = None,
-    ) -> None:
-        # `~` reaches Python unexpanded from configuration files and from --data=~/voc.
-        self.root = Path(root).expanduser()
-        require_both_lists(labeled_list, unlabeled_list)
-        self._raise_first(self.layout.folder_faults(self.root, images_listed=labeled_list is not None))
-        self._names, faults = self.layout.read_classes(self.root)
-        self._raise_first(faults)
-        self.classes = tuple(classes) or self._names
-        self._lut = class_lut(self._names, self.classes)
-        self._entries: dict[str, Entry] = {}
-        self._given: Split | None = None
-        if labeled_list is not None and unlabeled_list is not None:
-            self._given = Split(self._read(labeled_list).ids, self._read(unlabeled_list).ids)
-            train = tuple(dict.fromkeys(self._given.labeled + self._given.unlabeled))
-        else:
-            train = self._known(self.layout.listing(self.root, "train")).ids
-        val = self._read(val_list) if val_list else self._known(self.layout.listing(self.root, "val"))
-        self._ids = {"train": train, "val": val.ids}
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.root.resolve().name
-
-    def ids(self, part: str) -> tuple[str, ...]:
-        """Returns the ids of `train` or `val` in the order of the list.
-
-        Raises:
-            UserError: if `part` is neither.
-        """
-        if part not in self._ids:
-            raise UserError("the part train or val", repr(part), "choose one of the two")
-        return self._ids[part]
-
-    def splits(self) -> tuple[str, ...]:
-        """Returns the names of the splits that the folder brings itself."""
-        return split_names(self.root)
-
-    def split(self, name: str) -> Split:
-        """Returns a split: the given lists whatever the name, else the folder's own, else one drawn in memory.
-
-        Raises:
-            UserError: if the folder has no such split and the name is neither `1_N` nor `full`, or a list is faulty.
-        """
-        if self._given is not None:
-            return self._given
-        if name not in self.splits():
-            return nested_split(self._ids["train"], name, others=self.splits())
-        labeled = self._read(split_path(self.root, name, "labeled"))
-        unlabeled = self._read(split_path(self.root, name, "unlabeled"), may_be_empty=name == "full")
-        return Split(labeled.ids, unlabeled.ids)
-
-    def image(self, id: str) -> NDArray[np.uint8]:
-        """Returns the image, (H, W, 3) uint8 RGB.
-
-        Raises:
-            UserError: if the id is unknown or the file is missing or unreadable.
-        """
-        return self._sound(read_image(self.layout.image_path(self.root, self._entry(id)), self.root))
-
-    def label(self, id: str) -> NDArray[np.uint8]:
-        """Returns the label of each pixel, (H, W) uint8: an index into `classes`, or 255.
-
-        Raises:
-            UserError: if the id is unknown or the mask is missing, unreadable, in colours or holds unknown ids.
-        """
-        path = self.layout.mask_path(self.root, self._entry(id))
-        mask = self._sound(read_mask(path, self.root))
-        if (fault := self.layout.unknown_ids(mask, path, self.root, self._names)) is not None:
-            raise fault.error(self.root)
-        return self._lut[self.layout.class_ids(mask, path)]
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Returns counts, class names and a hash over the sorted paths and sizes of all listed images and masks."""
-        listed = [self._entries[id] for part in self._ids.values() for id in part]
-        paths = {find(self.root, entry) for entry in listed for find in (self.layout.image_path, self.layout.mask_path)}
-        lines = sorted((relative(path, self.root), path.stat().st_size if path.is_file() else -1) for path in paths)
-        text = "\n".join(f"{path}\t{size}" for path, size in lines)
-        return {
-            "train": len(self._ids["train"]),
-            "val": len(self._ids["val"]),
-            "classes": list(self.classes),
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
-        }
-
-    def _entry(self, id: str) -> Entry:
-        if id not in self._entries:
-            raise UserError(f"an id of the lists in {self.root}", repr(id), "see ids('train') and ids('val')")
-        return self._entries[id]
-
-    def _read(self, path: Path, *, may_be_empty: bool = False) -> Listing:
-        return self._known(self.layout.read_list(path, self.root, may_be_empty=may_be_empty))
-
-    def _known(self, listing: Listing) -> Listing:
-        self._raise_first([*listing.faults, *merge_entries(self._entries, listing)])
-        return listing
-
-    def _raise_first(self, faults: Iterable[Fault]) -> None:
-        if (fault := first_error(faults)) is not None:
-            raise fault.error(self.root)
-
-    def _sound(self, value: T | Fault) -> T:
-        if isinstance(value, Fault):
-            raise value.error(self.root)
-        return value
+    layout = VocLayout()
 
 
-def require_both_lists(labeled_list: Path | None, unlabeled_list: Path | None) -> None:
-    """Raises a UserError if only one half of a split is given: the other half would silently be another split's."""
-    if (labeled_list is None) != (unlabeled_list is None):
-        missing = "--unlabeled-list" if unlabeled_list is None else "--labeled-list"
-        raise UserError("both --labeled-list and --unlabeled-list, or neither", "one of them", f"add {missing}")
-
-
-def class_lut(names: Sequence[str], kept: Sequence[str]) -> NDArray[np.uint8]:
-    """Returns the (256,) table from the ids of `names` to those of `kept`; what is not kept becomes 255.
-
-    Raises:
-        UserError: if a kept name is unknown or comes twice, or fewer than two are kept.
-    """
-    for name in kept:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            fix = f"did you mean {near[0]}?" if near else "choose among the data set's classes"
-            raise UserError(f"class names among {', '.join(names)}", repr(name), fix)
-    if len(kept) < 2 or len(set(kept)) < len(kept):
-        raise UserError("two or more different class names", ", ".join(kept), "name each class to keep once")
-    table = np.full(256, IGNORE, np.uint8)
-    for new_id, name in enumerate(kept):
-        table[names.index(name)] = new_id
-    return table
+def list_path(root: Path, part: str) -> Path:
+    """Returns the list file of `train` or `val`."""
+    return root / LISTS / f"{part}.txt"
 
 
 def voc_palette() -> NDArray[np.uint8]:
@@ -206,60 +116,22 @@ def voc_palette() -> NDArray[np.uint8]:
     palette = np.zeros((256, 3), np.int64)
     for level in range(8):
         for channel in range(3):
-            palette[:, channel] |= (ids >> (3 * level + channel) & 1) << (7 - level)
+            bit = (ids >> (3 * level + channel)) & 1
+            palette[:, channel] |= bit << (7 - level)
     return palette.astype(np.uint8)
 
 
-def write_voc(
-    data: SegmentationData,
-    folder: Path,
-    splits: Sequence[str] = ("1_16", "1_8", "1_4", "1_2"),
-) -> None:
-    """Writes a data set as a VOC-layout folder that reads back exactly.
-
-    Images are PNG, so that no pixel changes; masks are palette PNG with VOC's colours. Other files in the folder are
-    left alone. The lists come last: without them, an export that was cut short is not taken for a whole one.
-
-    Args:
-        data: Any data set.
-        folder: Where to; made if it does not exist.
-        splits: Names of the splits to write under ImageSets/Segmentation/semi.
-
-    Raises:
-        UserError: if the folder is the data set's own, or already holds an image that would be read instead of one
-            written here.
-    """
-    if isinstance(data, VocFolder) and folder.resolve() == data.root.resolve():
-        raise UserError("another folder than the data set's own", str(folder), "choose another folder with --out")
-    parts = {part: data.ids(part) for part in ("train", "val")}
-    halves = {name: data.split(name) for name in splits}
-    ids = [id for part in parts.values() for id in part]
-    for id in ids:
-        hiding = image_path(folder, Entry(id=id))
-        if hiding.is_file() and hiding.suffix != ".png":
-            raise UserError(f"no other image of {id} in {folder}", str(hiding), "choose another folder")
-    palette = voc_palette().ravel().tolist()
-    with progress("write", len(ids)) as advance:
-        for id in ids:
-            mask = Image.fromarray(data.label(id))
-            mask.putpalette(palette)
-            for name, image in ((IMAGES, Image.fromarray(data.image(id))), (MASKS[0], mask)):
-                path = folder / name / f"{id}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with atomic_write(path) as temporary:
-                    image.save(temporary)
-            advance("")
-    write_text(folder / "classes.txt", _lines(data.classes))
-    for name, split in halves.items():
-        for half, members in (("labeled", split.labeled), ("unlabeled", split.unlabeled)):
-            path = split_path(folder, name, half)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, _lines(members))
-    for part, members in parts.items():
-        path = list_path(folder, part)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, _lines(members))
+def _any_folder(root: Path, names: Sequence[str]) -> bool:
+    return any((root / name).is_dir() for name in names)
 
 
-def _lines(items: Iterable[str]) -> str:
-    return "".join(f"{item}\n" for item in items)
+def _missing(root: Path, names: Sequence[str]) -> Fault:
+    patterns = [f"{above}/{name}" for name in (IMAGES, "leftImg8bit") for above in ("*", "*/*")]
+    inner = next((path for pattern in patterns for path in root.glob(pattern)), None)
+    return Fault(
+        kind="missing folder",
+        where=names[0],
+        expected=f"a folder {' or '.join(names)} in {root}",
+        found="no such folder",
+        fix=f"give {inner.parent} instead" if inner else f"add the folder {names[0]}, as VOC has it",
+    )

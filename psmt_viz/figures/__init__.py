@@ -4,30 +4,20 @@ from psmt_viz.figures.batch import draw_batch
 from psmt_viz.figures.closeup import draw_closeup
 from psmt_viz.figures.curves import draw_miou, draw_ramp_up, draw_training
 from psmt_viz.figures.evaluate import draw_class_iou, draw_confusion
-from psmt_viz.figures.exhibits import (
-    write_all,
-    write_closeup,
-    write_curves,
-    write_evaluation,
-    write_flips,
-    write_gradcam,
-    write_tsne,
-)
 from psmt_viz.figures.export import export, export_png, figure_of
 from psmt_viz.figures.flips import draw_flips, draw_judges, draw_sweep
 from psmt_viz.figures.gradcam import draw_gradcam
 from psmt_viz.figures.style import class_colors, class_markers, style
-from psmt_viz.figures.table import comparable, score_table, write_table
 from psmt_viz.figures.teachers import draw_teachers
 from psmt_viz.figures.transfer import draw_transfer
 from psmt_viz.figures.tsne import draw_tsne
 from psmt_viz.figures.tsne_words import tsne_findings
 from psmt_viz.figures.where import draw_where
+from psmt_viz.figures.writing import write, write_all
 
 __all__ = [
     "class_colors",
     "class_markers",
-    "comparable",
     "draw_batch",
     "draw_class_iou",
     "draw_closeup",
@@ -46,15 +36,8 @@ __all__ = [
     "export",
     "export_png",
     "figure_of",
-    "score_table",
     "style",
     "tsne_findings",
+    "write",
     "write_all",
-    "write_closeup",
-    "write_curves",
-    "write_evaluation",
-    "write_flips",
-    "write_gradcam",
-    "write_table",
-    "write_tsne",
 ]

@@ -31,6 +31,11 @@ _SPREAD = 10
 """Largest over median magnitude from which on a linear scale would show nothing but the peaks."""
 
 
+def figures(result: CloseUp) -> dict[str, Figure]:
+    """Returns the figures by the stem of their files."""
+    return {"closeup": draw_closeup(result)}
+
+
 def draw_closeup(closeup: CloseUp) -> Figure:
     """Draws an image, its truth and prediction, and for each kind the flipped pixels and the size of the perturbation.
 
@@ -38,7 +43,7 @@ def draw_closeup(closeup: CloseUp) -> Figure:
     are more than 10 times the median; places without any perturbation then have the lowest colour.
 
     Args:
-        closeup: The image; its parameters eps, relative_norm, norm and judge are printed where they are there.
+        closeup: The image; its facts eps, relative_norm, norm and judge are printed where they are there.
 
     Returns:
         A figure 174 mm wide and at most 200 mm tall.
@@ -139,7 +144,7 @@ def _handles(closeup: CloseUp) -> tuple[list[Patch], int]:
 
 
 def _title(closeup: CloseUp) -> str:
-    facts = closeup.parameters
+    facts = closeup.facts
     parts = [plain(closeup.image_id)]
     if facts.get("eps") is not None:
         parts.append(eps_text(facts) + (f" per {plain(facts['norm'])}" if "norm" in facts else ""))

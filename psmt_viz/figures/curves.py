@@ -37,12 +37,23 @@ from psmt_viz.figures.style import (
     shade,
     style,
 )
-from psmt_viz.results import ROLES, Curves
+from psmt_viz.figures.teachers import draw_teachers, is_measured
+from psmt_viz.results import ROLES, Curves, Training
 from psmt_viz.schedules import Ramp, ramp_up
 
 _OTHER: dict[str, Ramp] = {"gaussian": "cosine", "cosine": "gaussian"}
 FORMS: dict[Ramp, str] = {"gaussian": "Gaussian (paper)", "cosine": "cosine (published code)"}
 """The published forms of the ramp-up, named."""
+
+
+def figures(result: Training) -> dict[str, Axes | Figure]:
+    """Returns the figures by the stem of their files: scores, and where measured the ramp-up and the teachers."""
+    drawn: dict[str, Axes | Figure] = {"fig3b_miou": draw_miou(result.runs)}
+    if result.ramped is not None:
+        drawn["fig3a_rampup"] = draw_ramp_up(result.ramped)
+    if any(is_measured(run) for run in result.runs):
+        drawn["teachers"] = draw_teachers(result.runs)
+    return drawn
 
 
 def ramp_lines(curves: Curves, points: int) -> tuple[NDArray[np.int64], dict[Ramp, list[float]]]:

@@ -16,6 +16,11 @@ _MANY = 12
 """Classes from which on a figure needs the whole page's width."""
 
 
+def figures(result: Evaluation) -> dict[str, Axes]:
+    """Returns the figures by the stem of their files."""
+    return {"confusion": draw_confusion(result), "class_iou": draw_class_iou(result)}
+
+
 def draw_confusion(evaluation: Evaluation, role: str | None = None, *, ax: Axes | None = None) -> Axes:
     """Draws what the pixels of each class are predicted as, in % of the class's pixels.
 

@@ -37,6 +37,11 @@ _SHOWN = 0.995
 _WIDTHS = (1, 1, 1, 1, 1, 0.07, 1, 1, 0.07)
 
 
+def figures(result: Cams) -> dict[str, Figure]:
+    """Returns the figures by the stem of their files."""
+    return {"fig1_gradcam": draw_gradcam(result)}
+
+
 def draw_gradcam(cams: Cams) -> Figure:
     """Draws one row an image: input, truth and prediction, the maps before and after VAT and T-VAT, and their changes.
 
@@ -72,8 +77,8 @@ def draw_gradcam(cams: Cams) -> Figure:
 
 def _title(cams: Cams) -> str:
     names = {"cam_method": "method", "layer": "layer"}
-    known = [f"{text} {plain(cams.parameters[name])}" for name, text in names.items() if name in cams.parameters]
-    return ", ".join([*known, eps_text(cams.parameters)])
+    known = [f"{text} {plain(cams.facts[name])}" for name, text in names.items() if name in cams.facts]
+    return ", ".join([*known, eps_text(cams.facts)])
 
 
 def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:

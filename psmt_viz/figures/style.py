@@ -204,15 +204,15 @@ def text_color(background: tuple[float, ...]) -> str:
 
 
 def number(value: object) -> str:
-    """Returns a number of a result's parameters with three significant digits, and any other fact as text."""
+    """Returns a number of a result's facts with three significant digits, and any other fact as text."""
     return f"{value:.3g}" if isinstance(value, int | float) else plain(value)
 
 
-def eps_text(parameters: Mapping[str, Any]) -> str:
+def eps_text(facts: Mapping[str, Any]) -> str:
     """Returns eps and, where it is known, the relative norm, for example `eps = 2 (0.32 % of ‖z‖)`."""
-    relative = parameters.get("relative_norm")
+    relative = facts.get("relative_norm")
     size = f" ({percent(relative)} of ‖z‖)" if isinstance(relative, int | float) else ""
-    return f"eps = {number(parameters.get('eps'))}{size}"
+    return f"eps = {number(facts.get('eps'))}{size}"
 
 
 def new_figure(width: float, height: float) -> Figure:

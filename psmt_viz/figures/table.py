@@ -1,23 +1,18 @@
-"""Table 1: the ensemble beside a single teacher; on Pascal VOC, beside the published numbers."""
+"""Table 1 as text: Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from psmt_viz.errors import UserError
-from psmt_viz.files import atomic_write, write_text
-from psmt_viz.results import Evaluation, Scores
+from psmt_viz.results import ScoreTable
+from psmt_viz.results.table import NUMBERS, TEXTS
 
-SCORES = ("ensemble", "single_teacher", "teacher2", "student")
-_ROLES = {"ensemble": "ensemble", "single_teacher": "teacher1", "teacher2": "teacher2", "student": "student"}
-_HEADINGS = {
+HEADINGS = {
     "source": "source",
     "run": "run",
     "dataset": "data set",
@@ -30,187 +25,56 @@ _HEADINGS = {
     "gain": "gain",
     "gain_teacher2": "gain on teacher 2",
 }
-_TEXTS = ("source", "run", "dataset", "split")
-_BENCHMARK = "benchmark"
-_GAINS = {"gain": "single_teacher", "gain_teacher2": "teacher2"}
-_NUMBERS = (*SCORES, *_GAINS)
-_COLUMNS = (*_HEADINGS, *(f"{name}_{end}" for name in _NUMBERS for end in ("low", "high")), _BENCHMARK)
+"""Column -> heading; the ranges of a mean stand behind it."""
 _NOTE = (
     "Validation mIoU in %; single teacher = teacher 1; gain = ensemble - single teacher, in points. "
     "Of several runs (seeds): mean (lowest to highest)."
 )
-VOC = "Pascal VOC 2012"
-_VOC_CLASSES, _VOC_IMAGES = 21, 1449
-# Published in the supplement's Table 1: split -> mIoU (%) of ensemble and single teacher.
-_PUBLISHED = {"1/16": (72.83, 72.79), "1/8": (75.70, 75.59), "1/4": (76.43, 76.26), "1/2": (77.88, 77.71)}
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-} | {sign: rf"\{sign}" for sign in "&%$#_{}"}
 
 
-def score_table(runs: Sequence[tuple[str, Evaluation | Scores]]) -> pd.DataFrame:
-    """Returns the mIoU of ensemble, single teachers and student of each run and experiment.
+def figures(result: ScoreTable) -> dict[str, str]:
+    """Returns table1.csv, table1.md and table1.tex (for LaTeX with booktabs), by the names of their files.
 
-    Where one was scored on Pascal VOC 2012, that is on 1,449 validation images and 21 classes, the published row of its
-    split follows: that of another data set or split is no comparison.
-
-    Args:
-        runs: Name and scores of each run. Several of one name are one experiment under several seeds: each has its own
-            row, named by the parameter `run` of its scores, and a row of their mean follows. The parameters `dataset`
-            and `split` of the scores are shown; `part` and `images` are asked for too.
-
-    Returns:
-        Columns source (`this run`, `mean` or `published`), run, dataset, split; runs, how many a row is the mean of;
-        ensemble, single_teacher (teacher 1), teacher2, student in %; gain and gain_teacher2, the ensemble minus one
-        and the other teacher, in points; and of each of these six <name>_low and <name>_high over the runs of a mean.
-        All are rounded last, to two decimals. Empty are the scores of a role that a run has not, what is not
-        published, and low and high of one run. Last benchmark, `Pascal VOC 2012` or empty: what beside which a
-        published row may stand.
-
-    Raises:
-        UserError: if runs of one name were scored on different data sets or splits.
-
-    Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement
-    Table 1.
-    """
-    groups: dict[str, list[Evaluation | Scores]] = {}
-    for name, evaluation in runs:
-        groups.setdefault(name, []).append(evaluation)
-    rows: list[dict[str, Any]] = []
-    for name, group in groups.items():
-        own = [_scores(evaluation) for evaluation in group]
-        facts = _shared_facts(name, group)
-        facts[_BENCHMARK] = VOC if all(map(_is_on_voc, group)) else ""
-        alone = len(group) == 1
-        for evaluation, scores in zip(group, own, strict=True):
-            run = name if alone else str(evaluation.parameters.get("run", name))
-            rows.append({"source": "this run", "run": run, **facts, "runs": 1, **scores})
-        if not alone:
-            rows.append({"source": "mean", "run": name, **facts, "runs": len(group), **_over_runs(own)})
-    for split, (ensemble, single) in _PUBLISHED.items():
-        row = {"source": "published", "run": "PS-MT, DeepLabV3+ ResNet-50", "dataset": VOC, _BENCHMARK: VOC}
-        scores = {"ensemble": ensemble, "single_teacher": single, "gain": ensemble - single}
-        rows.append(row | {"split": split, **scores})
-    return comparable(_typed(pd.DataFrame(rows, columns=list(_COLUMNS)).round(2)))
-
-
-def comparable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns a table without the published rows that stand beside no run on their benchmark and split.
-
-    Args:
-        frame: The table; one from before benchmarks were noted has no such run.
-    """
-    benchmarks = frame[_BENCHMARK] if _BENCHMARK in frame else [""] * len(frame)
-    places = list(zip(benchmarks, frame["split"].str.replace("_", "/"), strict=True))
-    published = (frame["source"] == "published").to_numpy()
-    ours = {place for place, other in zip(places, published, strict=True) if place[0] and not other}
-    stands = [not other or place in ours for place, other in zip(places, published, strict=True)]
-    return frame[np.array(stands, dtype=bool)].reset_index(drop=True)
-
-
-def _is_on_voc(scores: Evaluation | Scores) -> bool:
-    """Tells Pascal VOC 2012 by what was scored; a folder may have any name."""
-    facts = scores.parameters
-    seen = facts.get("part", "val"), facts.get("images"), len(scores.classes)
-    return seen == ("val", _VOC_IMAGES, _VOC_CLASSES)
-
-
-def write_table(frame: pd.DataFrame, folder: Path) -> list[Path]:
-    """Writes a table of `score_table` as table1.csv, table1.md and table1.tex (for the LaTeX package booktabs).
-
-    What `read_csv` reads from table1.csv gives the same three files. Published rows that stand beside no run on their
-    data set are left out, as in `comparable`.
-
-    Args:
-        frame: The table.
-        folder: An existing folder.
-
-    Returns:
-        The three paths.
+    Published rows that stand beside no run on their data set are left out, as in `ScoreTable.comparable`.
 
     Raises:
         UserError: if a column is missing, as in tables of before there were means over seeds, or is no number.
     """
-    frame = comparable(_typed(frame))
-    paths = [folder / f"table1.{kind}" for kind in ("csv", "md", "tex")]
-    with atomic_write(paths[0]) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.2f", lineterminator="\n")
-    write_text(paths[1], _markdown(frame))
-    write_text(paths[2], _latex(frame))
-    return paths
-
-
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a table and no others, as text and numbers also where they were read from a file or are empty."""
-    fix = "make it again with psmt-viz table"
-    frame = frame if _BENCHMARK in frame else frame.assign(**{_BENCHMARK: ""})
-    if missing := [name for name in _COLUMNS if name not in frame]:
-        raise UserError("a table of scores", f"one without {', '.join(missing)}", fix)
-    numbers = [name for name in _COLUMNS if name not in (*_TEXTS, _BENCHMARK, "runs")]
-    try:
-        typed = frame[list(_COLUMNS)].astype({"runs": "Int64"} | dict.fromkeys(numbers, float))
-    except (TypeError, ValueError) as error:
-        raise UserError("numbers in a table of scores", str(error), fix) from None
-    typed[numbers] += 0.0  # -0.00 would look like a loss
-    texts = typed[[*_TEXTS, _BENCHMARK]].astype(object).fillna("")
-    return typed.assign(**{str(name): texts[name] for name in texts})
-
-
-def _scores(run: Evaluation | Scores) -> dict[str, float]:
-    miou = run.miou
-    scores = {column: 100 * miou.get(role, math.nan) for column, role in _ROLES.items()}
-    return scores | {gain: scores["ensemble"] - scores[teacher] for gain, teacher in _GAINS.items()}
-
-
-def _shared_facts(name: str, group: Sequence[Evaluation | Scores]) -> dict[str, str]:
-    facts = {tuple(str(each.parameters.get(key, "")) for key in ("dataset", "split")) for each in group}
-    if len(facts) > 1:
-        got = " and ".join(sorted(", split ".join(each) for each in facts))
-        raise UserError(f"runs named {name} with scores on one data set and split", got, "name them differently")
-    return dict(zip(("dataset", "split"), facts.pop(), strict=True))
-
-
-def _over_runs(own: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Mean, lowest and highest of each number; not known if one run lacks it."""
-    found: dict[str, float] = {}
-    for name in _NUMBERS:
-        values = np.array([scores[name] for scores in own])
-        found |= {name: values.mean(), f"{name}_low": values.min(), f"{name}_high": values.max()}
-    return found
+    frame = result.complete().scores
+    return {"table1.csv": result.csv(), "table1.md": _markdown(frame), "table1.tex": _latex(frame)}
 
 
 def _markdown(frame: pd.DataFrame) -> str:
-    rule = ["---" if name in _TEXTS else "---:" for name in _HEADINGS]
-    rows = [_cells(row, _escape_markdown) for row in frame.to_dict("records")]
-    lines = ["| " + " | ".join(row) + " |" for row in (list(_HEADINGS.values()), rule, *rows)]
+    rule = ["---" if name in TEXTS else "---:" for name in HEADINGS]
+    rows = [_cells(row, escape=_escape_markdown) for row in frame.to_dict("records")]
+    lines = ["| " + " | ".join(row) + " |" for row in (list(HEADINGS.values()), rule, *rows)]
     return "\n".join([*lines, "", _NOTE]) + "\n"
 
 
 def _latex(frame: pd.DataFrame) -> str:
-    columns = "".join("l" if name in _TEXTS else "r" for name in _HEADINGS)
-    lines = [
+    cells = pd.DataFrame(
+        [_cells(row, minus="$-$") for row in frame.to_dict("records")], columns=list(HEADINGS.values())
+    )
+    styler = cells.style.hide(axis="index").format(escape="latex", subset=[HEADINGS[name] for name in TEXTS])
+    alignment = "".join("l" if name in TEXTS else "r" for name in HEADINGS)
+    lines = styler.to_latex(column_format=alignment, hrules=True).splitlines()
+    ours = int((frame["source"] != "published").sum())
+    if 0 < ours < len(frame):
+        first = lines.index(r"\midrule") + 1
+        lines.insert(first + ours, r"\midrule")  # between the runs and the published rows
+    comments = [
         f"% {_NOTE}",
-        r"% Needs \usepackage{booktabs}; \resizebox{\textwidth}{!}{\input{table1}} fits it to a page.",
+        r"% Needs \usepackage{booktabs} and \usepackage[T1]{fontenc}.",
+        r"% \resizebox{\textwidth}{!}{\input{table1}} fits it to a page.",
     ]
-    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{' & '.join(_HEADINGS.values())} \\"]
-    published = (frame["source"] == "published").to_numpy()
-    for rows in (frame[~published], frame[published]):
-        if len(rows):
-            lines.append(r"\midrule")
-        lines += [" & ".join(_cells(row, _escape_latex, minus="$-$")) + r" \\" for row in rows.to_dict("records")]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    return "\n".join([*comments, *lines]) + "\n"
 
 
-def _cells(row: Mapping[Any, Any], escape: Callable[[str], str], *, minus: str = "-") -> list[str]:
+def _cells(row: Mapping[Any, Any], *, escape: Callable[[str], str] = str, minus: str = "-") -> list[str]:
     """A row as it is read, with the range of a mean behind it."""
-    cells = [escape(" ".join(row[name].split())) for name in _TEXTS]
+    cells = [escape(" ".join(row[name].split())) for name in TEXTS]
     cells.append("--" if pd.isna(row["runs"]) else str(row["runs"]))
-    for name in _NUMBERS:
+    for name in NUMBERS:
         value, low, high = (row[key] for key in (name, f"{name}_low", f"{name}_high"))
         if math.isnan(value):
             cells.append("--")
@@ -223,7 +87,3 @@ def _cells(row: Mapping[Any, Any], escape: Callable[[str], str], *, minus: str =
 
 def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~$])", r"\\\1", text)
-
-
-def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)

@@ -30,6 +30,11 @@ _PANELS = {
 }
 
 
+def is_measured(run: Curves) -> bool:
+    """Returns whether a run says anything of how alike its teachers are."""
+    return bool(run.metrics.reindex(columns=list(_PANELS)).notna().any(axis=None))
+
+
 def draw_teachers(runs: Sequence[Curves]) -> Figure:
     """Draws the distance of the two teachers' weights, and the share of pixels on which they disagree, over the epochs.
 

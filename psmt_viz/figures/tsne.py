@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,11 @@ _LEAST_IN_CELL = 8
 TITLES = {"clean": "(a) original", "vat": "(b) + VAT", "tvat": "(c) + T-VAT"}
 
 
+def figures(result: PixelEmbedding) -> dict[str, Figure]:
+    """Returns the figures by the stem of their files."""
+    return {"fig2_tsne": draw_tsne(result)}
+
+
 def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figure:
     """Draws the three panels of the map: original, with VAT noise, with T-VAT noise.
 
@@ -48,10 +53,10 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
     Panels share their axes unless each has a map of its own.
 
     Args:
-        embedding: The pixels. Of its parameters `eps`, `relative_norm`, `layer`, `layout`, `perplexity`,
+        embedding: The pixels. Of its facts `eps`, `relative_norm`, `layer`, `layout`, `perplexity`,
             `trustworthiness`, `knn_recall`, `median_move` and `placement_error` are printed where they are there.
         arrows: Whether to draw from where each flipped pixel came, and where the others went in the mean of each small
-            square of the map; left out, as the parameter `arrows` says, or not.
+            square of the map; left out, as the setting `arrows` in `asked` says, or not.
 
     Returns:
         A figure 174 mm wide.
@@ -62,8 +67,8 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement Fig. 2.
     """
     require(len(embedding.pixels) > 0, "pixels to draw", "an empty table", "run psmt-viz tsne again")
-    arrows = embedding.parameters.get("arrows", False) if arrows is None else arrows
-    separate = embedding.parameters.get("layout") == "separate"
+    arrows = embedding.facts.get("arrows", False) if arrows is None else arrows
+    separate = embedding.facts.get("layout") == "separate"
     require(not (arrows and separate), "--layout frozen or joint with --arrows", "separate maps", "leave one out")
     most = max(int(embedding.flipped(panel).sum()) for panel in PixelEmbedding.PANELS)
     with style():
@@ -82,7 +87,7 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
             _set_square_limits(axes[0], embedding, PixelEmbedding.PANELS)
         rows = _add_legend(figure, _handles(embedding, arrows=arrows))
         figure.set_figheight((_HEIGHT + _ROW * (rows - 1)) / 25.4)
-        if footer := _footer(embedding.parameters):
+        if footer := _footer(embedding.facts):
             # The label of the middle panel keeps its place in the arrangement, above the legend.
             axes[1].set_xlabel(footer, fontsize=6, color=shade(0.3))
     return figure
@@ -224,14 +229,14 @@ def _handles(embedding: PixelEmbedding, *, arrows: bool) -> list[Line2D]:
     return [*handles, *stars, *arrow]
 
 
-def _footer(parameters: dict[str, Any]) -> str:
+def _footer(facts: Mapping[str, Any]) -> str:
     parts = []
-    if parameters.get("eps") is not None:
-        parts.append(eps_text(parameters))
-    if (layer := parameters.get("layer")) is not None:
+    if facts.get("eps") is not None:
+        parts.append(eps_text(facts))
+    if (layer := facts.get("layer")) is not None:
         parts.append(f"features: {plain(layer)}")
-    if (layout := parameters.get("layout")) is not None:
+    if (layout := facts.get("layout")) is not None:
         parts.append(f"{plain(layout)} map")
     named = {"perplexity": "perplexity", "trustworthiness": "trustworthiness", "knn_recall": "kNN recall"}
-    parts += [f"{name} {number(parameters[key])}" for key, name in named.items() if key in parameters]
-    return "\n".join(filter(None, ["   ·   ".join(parts), moves(parameters)]))
+    parts += [f"{name} {number(facts[key])}" for key, name in named.items() if key in facts]
+    return "\n".join(filter(None, ["   ·   ".join(parts), moves(facts)]))

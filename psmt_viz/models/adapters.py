@@ -1,4 +1,4 @@
-"""Networks of other libraries, and one's own, with the seam where PS-MT perturbs: `encode` and `decode` apart."""
+"""Networks of other libraries, and one's own, with the split point where PS-MT perturbs: `encode` and `decode`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torchvision.models.segmentation import DeepLabV3
 
 from psmt_viz.errors import UserError
-from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.models.network import Network
 
 Encode = Callable[[Any, Tensor], Tensor]
 """Maps a network and images (B, 3, H, W) to z (B, C, h, w)."""
@@ -23,8 +23,8 @@ _SMP = "segmentation_models_pytorch"
 _WAY_OUT = "pass Adapted(network, encode=..., decode=...)"
 
 
-class Adapted(nn.Module):
-    """Gives a foreign network the seam: maps images to z (`encode`) and z to logits (`decode`).
+class Adapted(Network):
+    """Gives a foreign network the split point: maps images to z (`encode`) and z to logits (`decode`).
 
     Args:
         network: The network; it becomes a part of this one.
@@ -93,17 +93,24 @@ class Adapted(nn.Module):
         logits = network.decode(z, size) if self._decode is None else self._decode(network, z, size)
         return _resized(_four_axes("logits of decode", "(B, K, H, W)", logits), size)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Maps images (B, 3, H, W) in [0, 1] to logits (B, K, H, W)."""
-        return self.decode(self.encode(images), images.shape[-2:])
+    @property
+    def fill(self) -> Tensor | float:
+        """The mean colour (3, 1, 1) that is subtracted, where there is one, around images smaller than a window."""
+        return 0.0 if self.mean is None else self.mean[0]
 
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Returns the parameters outside the `backbone` or `encoder` of the network inside; all if it has neither."""
+        own = (getattr(self.network, name, None) for name in ("backbone", "encoder"))
+        inside = {id(parameter) for part in own if isinstance(part, nn.Module) for parameter in part.parameters()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in inside]
 
-Network = DeepLabV3Plus | Adapted
-"""What has the seam."""
+    def layers(self) -> dict[str, nn.Module]:
+        """Returns name -> module of the network inside, by the names that it has there."""
+        return {name: module for name, module in self.network.named_modules() if name}
 
 
 def adapt(network: nn.Module) -> Network:
-    """Gives a network the seam.
+    """Gives a network the split point.
 
     Networks with methods `encode(images)` and `decode(z, size)` serve as they are; their attribute `multiple`, if they
     have one, is heeded. DeepLabV3 of torchvision is cut after its ASPP; DeepLabV3+ of segmentation_models_pytorch where

@@ -29,7 +29,7 @@ class Encoder(Protocol):
 
 
 class SplitNetwork(Encoder, Protocol):
-    """A network with both sides of the seam."""
+    """A network with both sides of the split point."""
 
     def decode(self, z: Tensor, size: Sequence[int], /) -> Tensor:
         """Maps z to logits (B, K, *size)."""
@@ -65,7 +65,7 @@ def encode_whole(network: Encoder, images: Tensor) -> Tensor:
 
 
 def decode_whole(
-    decode: Callable[[Tensor, Sequence[int]], Tensor], z: Tensor, size: Sequence[int], *, multiple: int = 8
+    decode: Callable[[Tensor, Sequence[int]], Tensor], z: Tensor, size: Sequence[int], *, multiple: int
 ) -> Tensor:
     """Returns logits (B, K, *size) for z of `encode_whole`.
 
@@ -120,7 +120,7 @@ def _starts(length: int, window: int, step: int) -> list[int]:
     return [*range(0, length - window, step), length - window]
 
 
-def padded_size(size: Sequence[int], multiple: int = 8) -> tuple[int, int]:
+def padded_size(size: Sequence[int], multiple: int) -> tuple[int, int]:
     """Returns height and width, each raised to the next multiple."""
     height, width = (-(-length // multiple) * multiple for length in size)
     return height, width

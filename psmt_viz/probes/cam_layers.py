@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from psmt_viz.errors import UserError
-from psmt_viz.models.adapters import Adapted, Network
 from psmt_viz.models.inference import decode_whole, encode_whole
-
-SEAM = ("z", "logits")
-"""Layers that every network has: what `encode` returns (with the perturbation) and what `decode` returns."""
+from psmt_viz.models.network import Network
+from psmt_viz.probes.layers import SIDES, find_layer
 
 
 class Explained(nn.Module):
@@ -26,7 +23,7 @@ class Explained(nn.Module):
 
     Args:
         network: Whose layers.
-        layer: One of `SEAM`, or another name: then the layer's output must be given to `see`.
+        layer: One of `SIDES`, or another name: then the layer's output must be given to `see`.
     """
 
     def __init__(self, network: Network, layer: str) -> None:
@@ -70,24 +67,16 @@ def explained(network: Network, layer: str) -> Iterator[Explained]:
 
     Args:
         network: The student.
-        layer: `z`, `logits`, or the dotted name of any module of the network; of an adapted network, of the network
-            inside.
+        layer: `z`, `logits`, or any name among `network.layers()`.
 
     Raises:
         UserError: if there is no such module.
     """
     model = Explained(network, layer)
-    if layer in SEAM:
+    if layer in SIDES:
         yield model
         return
-    root = network.network if isinstance(network, Adapted) else network
-    names = {name: module for name, module in root.named_modules() if name}
-    if layer not in names:
-        near = difflib.get_close_matches(layer, [*SEAM, *names], 3)
-        some = [*SEAM, *(name for name in names if "." not in name)]
-        fix = f"did you mean {', '.join(near)}?" if near else f"choose one, for instance {', '.join(some[:6])}"
-        raise UserError("--layer z, logits or a module of the student", repr(layer), fix)
-    handle = names[layer].register_forward_hook(lambda _module, _inputs, output: model.see(output))
+    handle = find_layer(network, layer).register_forward_hook(lambda _module, _inputs, output: model.see(output))
     try:
         yield model
     finally:

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from psmt_viz.errors import UserError
-from psmt_viz.probes.cam_layers import SEAM, Explained
+from psmt_viz.probes.cam_layers import Explained
+from psmt_viz.probes.layers import SIDES
 
 _BATCH = 8
 """Images at a time for the methods that try every channel."""
@@ -170,7 +171,7 @@ def _seen(cam: Any, model: Explained, images: Tensor, score: SemanticSegmentatio
         return cam.activations_and_grads.activations.pop().numpy(), None
     # The graph begins as late as it can: from z on it spares the encoder.
     start = model.delta = model.delta.detach().requires_grad_()
-    if model.layer not in SEAM:
+    if model.layer not in SIDES:
         start = images = images.detach().requires_grad_()
     hooks = cam.activations_and_grads
     output = hooks(images)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Settings
 from psmt_viz.perturb.norms import norms
 from psmt_viz.probes.images import labeled_images
-from psmt_viz.probes.kinds import chosen, judged, kinds_of, perturb
+from psmt_viz.probes.kinds import chosen, judged, kinds_of, perturbation
 from psmt_viz.results import CloseUp
 
 
@@ -29,9 +30,9 @@ def closeup(
     settings: Settings | None = None,
     seed: int = 0,
     device: str = "cpu",
-    parameters: dict[str, Any] | None = None,
+    subject: Mapping[str, Any] | None = None,
 ) -> CloseUp:
-    """Perturbs one validation image in every way; the same perturbations as `flips` with the same seed makes.
+    """Perturbs one validation image in every way; the same perturbations as `perturb` with the same seed makes.
 
     Args:
         networks: Networks; put in eval mode.
@@ -43,7 +44,7 @@ def closeup(
         settings: How perturbations are found; left out, as the paper does.
         seed: Decides the start of each search.
         device: Where the networks are.
-        parameters: Facts to keep with the result.
+        subject: What to say of the networks and the data (see `results.Result`).
 
     Raises:
         UserError: if there is no such image, or as `adversarial_perturbation`.
@@ -53,6 +54,7 @@ def closeup(
         some = ", ".join(ids[:3])
         raise UserError(f"a validation image of {data.name}, such as {some}", repr(image_id), "choose one of its ids")
     settings = settings or Settings()
+    asked = {"eps": eps, "kinds": list(kinds), "judge": judge, **vars(settings), "seed": seed}
     kinds = chosen("kinds", kinds, kinds_of(networks))
     (judge,) = chosen("judges", [judge], networks.roles)
     networks.eval()
@@ -65,13 +67,12 @@ def closeup(
 
     moved, magnitude, relative = {}, {}, {}
     for kind in kinds:
-        found = perturb(
+        found = perturbation(
             networks, kind, z, image.size, image_id=image_id, eps=eps, seed=seed, settings=settings, labels=image.labels
         )
         moved[kind] = predicted(z + found.delta)
         magnitude[kind] = norms(found.delta, "pixel")[0, 0].float().cpu().numpy()
         relative[kind] = float(found.health.relative_norm)
-    facts = {"eps": eps, "judge": judge, "relative_norm": relative, **vars(settings), "seed": seed}
     return CloseUp(
         image_id=image_id,
         classes=tuple(networks.classes),
@@ -80,5 +81,7 @@ def closeup(
         prediction=predicted(z),
         moved=moved,
         magnitude=magnitude,
-        parameters=facts | (parameters or {}),
+        subject=dict(subject or {}),
+        asked=asked,
+        measured={"relative_norm": statistics.median(relative.values()), "relative_norm_by_kind": relative},
     )

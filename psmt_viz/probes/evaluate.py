@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.metrics import IGNORE
 from psmt_viz.models.inference import decode_whole, encode_whole, sliding_logits
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import ENSEMBLE, Networks, mean_logits
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.progress import progress
 from psmt_viz.results import Evaluation
@@ -19,7 +19,7 @@ from psmt_viz.results import Evaluation
 
 @torch.no_grad()
 def evaluate(
-    networks: PSMT,
+    networks: Networks,
     data: SegmentationData,
     *,
     part: str = "val",
@@ -27,11 +27,11 @@ def evaluate(
     window: int | None = None,
     window_stride: float = 2 / 3,
     device: str = "cpu",
-    parameters: dict[str, Any] | None = None,
+    subject: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Scores every role on a part of a data set, each from one confusion matrix over all its pixels.
 
-    Each network sees the image through its own encoder; the ensemble is the mean of the two teachers' logits.
+    Each network sees the image through its own encoder; the ensemble is the mean of the teachers' logits.
 
     Args:
         networks: Networks; each is put in eval mode.
@@ -41,7 +41,7 @@ def evaluate(
         window: Side of a window that slides over the images, in pixels; left out, they are seen whole.
         window_stride: Its step, as a share of the side.
         device: A torch device, where the networks are.
-        parameters: Facts to keep with the result.
+        subject: What to say of the networks and the data (see `results.Result`).
     """
     networks.eval()
     classes = len(networks.classes)
@@ -54,27 +54,29 @@ def evaluate(
                 matrices[role] += confusion(batch.labels, values.argmax(dim=1), classes)
             for _ in batch.ids:
                 advance("")
-    facts = {"part": part, "images": len(ids), **(parameters or {})}
     return Evaluation(
         classes=networks.classes,
         confusion={role: matrix.cpu().numpy() for role, matrix in matrices.items()},
-        parameters=facts,
+        subject=dict(subject or {}),
+        asked={"part": part},
+        used={"images": len(ids)},
     )
 
 
 def whole_logits(
-    networks: PSMT, images: Tensor, *, window: int | None = None, window_stride: float = 2 / 3
+    networks: Networks, images: Tensor, *, window: int | None = None, window_stride: float = 2 / 3
 ) -> dict[str, Tensor]:
     """Returns role -> logits (B, K, H, W) of images (B, 3, H, W) in [0, 1], seen whole or through a sliding window."""
     size = images.shape[-2:]
-    logits = {
-        role: decode_whole(network.decode, encode_whole(network, images), size)
-        if window is None
-        else sliding_logits(network, images, window=window, stride=window_stride, fill=network.backbone.mean[0])
-        for role, network in networks.by_role().items()
-    }
-    if "ensemble" in networks.roles:
-        logits["ensemble"] = (logits["teacher1"] + logits["teacher2"]) / 2
+    logits = {}
+    for role, network in networks.by_role().items():
+        if window is None:
+            z = encode_whole(network, images)
+            logits[role] = decode_whole(network.decode, z, size, multiple=network.multiple)
+        else:
+            logits[role] = sliding_logits(network, images, window=window, stride=window_stride, fill=network.fill)
+    if ENSEMBLE in networks.roles:
+        logits[ENSEMBLE] = mean_logits([logits[name] for name in networks.teachers])
     return logits
 
 

@@ -17,7 +17,6 @@ from psmt_viz.probes.bootstrap import Bootstrap
 from psmt_viz.probes.shares import paired_difference, share
 from psmt_viz.probes.strata import CONFIDENCE_EDGES, DISTANCE_EDGES, bins_of
 from psmt_viz.probes.tally import Counts, Tally
-from psmt_viz.results import Flips
 
 Size = float | None
 """An eps, or None for the own size of a feature perturbation."""
@@ -53,8 +52,8 @@ class FlipTables:
         self._tallies, self._clean, self._classes, self._norm = tallies, clean, classes, norm
         self._bootstrap = Bootstrap(len(next(iter(tallies.values())).kl), seed=seed)
 
-    def result(self, *, health: dict[str, Any], parameters: dict[str, Any]) -> Flips:
-        """Returns all tables, with the health of the searches and what was asked and used.
+    def frames(self) -> dict[str, Any]:
+        """Returns the tables of `Flips` by its fields.
 
         Raises:
             UserError: if a judge has no correct pixel.
@@ -62,16 +61,16 @@ class FlipTables:
         by = [{"class": name} for name in self._classes]
         distances = [{"low": low, "high": high} for low, high in bins_of(DISTANCE_EDGES, math.inf)]
         confidences = [{"low": low, "high": high} for low, high in bins_of(CONFIDENCE_EDGES, 1.0)]
-        return Flips(
-            flips=pd.DataFrame([self._key(cell) | self._row(cell[2], tally) for cell, tally in self._tallies.items()]),
-            paired=pd.DataFrame(self._paired(), columns=_PAIRED),
-            by_class=self._stratum("class", by),
-            by_distance=self._stratum("distance", distances),
-            by_confidence=self._stratum("confidence", confidences),
-            confusion=pd.DataFrame(self._confusion(), columns=_CONFUSION),
-            health=health,
-            parameters=parameters,
-        )
+        return {
+            "flips": pd.DataFrame(
+                [self._key(cell) | self._row(cell[2], tally) for cell, tally in self._tallies.items()]
+            ),
+            "paired": pd.DataFrame(self._paired(), columns=_PAIRED),
+            "by_class": self._stratum("class", by),
+            "by_distance": self._stratum("distance", distances),
+            "by_confidence": self._stratum("confidence", confidences),
+            "confusion": pd.DataFrame(self._confusion(), columns=_CONFUSION),
+        }
 
     def _key(self, cell: Cell) -> dict[str, Any]:
         kind, size, judge = cell

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from psmt_viz.probes.cam_faithfulness import SHARES, faithfulness
 from psmt_viz.probes.cam_layers import Explained, explained
 from psmt_viz.probes.cam_methods import check_method, raw_map
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import perturb
+from psmt_viz.probes.kinds import perturbation
 from psmt_viz.progress import progress
 from psmt_viz.results import Cam, Cams
 from psmt_viz.seeds import derived_seed
@@ -43,7 +43,7 @@ def gradcam(
     eps: float = 2.0,
     seed: int = 0,
     device: str = "cpu",
-    parameters: dict[str, Any] | None = None,
+    subject: Mapping[str, Any] | None = None,
 ) -> Cams:
     """Maps what speaks for a class at a layer of the student, with z as it is, with z + VAT and with z + T-VAT.
 
@@ -66,7 +66,7 @@ def gradcam(
         eps: Norm of the perturbations.
         seed: Decides the images and the start of each search.
         device: Where the networks are.
-        parameters: Facts to keep with the result.
+        subject: What to say of the networks and the data (see `results.Result`).
 
     Raises:
         UserError: if the class, the method or the layer is unknown, there are no teachers, or fewer images qualify than
@@ -98,20 +98,25 @@ def gradcam(
     if len(found) < images:
         fix = f"ask for at most {len(found)} images" if found else "train the run for longer or choose another class"
         raise UserError(f"{images} images with a correctly predicted object", f"{len(found)} such images", fix)
-    facts = {
-        "images": images,
-        "target_class": target_class,
-        "eps": eps,
-        "relative_norm": float(np.mean([one.relative_norm for one in found])),
-        "seed": seed,
-        "layer": layer,
-        "cam_method": method,  # a run's own facts have a `method`
-        "faithfulness_shares": list(SHARES),
-        "rule": "seeded random order; target = largest class but background; at least 1 % of pixels correct",
-        **(parameters or {}),
-    }
-    table = pd.DataFrame([one.row for one in found])
-    return Cams(cams=tuple(one.cam for one in found), classes=networks.classes, table=table, parameters=facts)
+    return Cams(
+        cams=tuple(one.cam for one in found),
+        classes=networks.classes,
+        table=pd.DataFrame([one.row for one in found]),
+        subject=dict(subject or {}),
+        asked={
+            "images": images,
+            "target_class": target_class,
+            "eps": eps,
+            "seed": seed,
+            "layer": layer,
+            "cam_method": method,
+        },
+        used={
+            "faithfulness_shares": list(SHARES),
+            "rule": "seeded random order; target = largest class but background; at least 1 % of pixels correct",
+        },
+        measured={"relative_norm": float(np.mean([one.relative_norm for one in found]))},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +147,7 @@ class _Mapper:
         if target is None:
             return None
         made = {
-            kind: perturb(networks, kind, z, image.size, image_id=id, eps=self.eps, seed=self.seed)
+            kind: perturbation(networks, kind, z, image.size, image_id=id, eps=self.eps, seed=self.seed)
             for kind in ("vat", "tvat")
         }
         deltas = {"clean": torch.zeros_like(z), **{kind: one.delta for kind, one in made.items()}}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from psmt_viz.errors import UserError
 from psmt_viz.models.inference import decode_whole, padded_size, resized
-from psmt_viz.models.networks import Networks
+from psmt_viz.models.networks import ENSEMBLE, Networks, mean_logits
 from psmt_viz.perturb import KINDS, MAKERS, Perturbed, Predict, Settings, frozen, make
 from psmt_viz.results import ROLES
 from psmt_viz.seeds import derived_seed
@@ -45,7 +45,7 @@ def maker(networks: Networks, kind: str, size: Sequence[int]) -> Predict | None:
     return None if role is None else predictor(networks, role, size)
 
 
-def perturb(
+def perturbation(
     networks: Networks,
     kind: str,
     z: Tensor,
@@ -84,8 +84,9 @@ def perturb(
 def judged(networks: Networks, roles: Sequence[str], z: Tensor, size: Sequence[int]) -> dict[str, Tensor]:
     """Returns role -> logits (B, K, *size), without a graph; each network decodes once, for the ensemble too."""
     padded = padded_size(size, networks.multiple)
-    needed = {*roles, *(("teacher1", "teacher2") if "ensemble" in roles else ())} - {"ensemble"}
+    teachers = tuple(networks.teachers) if ENSEMBLE in roles else ()
+    needed = {*roles, *teachers} - {ENSEMBLE}
     decoded = {role: networks.decode(role, z, padded) for role in sorted(needed)}
-    if "ensemble" in roles:
-        decoded["ensemble"] = (decoded["teacher1"] + decoded["teacher2"]) / 2
+    if ENSEMBLE in roles:
+        decoded[ENSEMBLE] = mean_logits([decoded[name] for name in teachers])
     return {role: resized(decoded[role], size) for role in roles}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,14 @@ from psmt_viz.probes.evaluate import confusion
 from psmt_viz.probes.flip_tables import Cell, FlipTables, Size
 from psmt_viz.probes.health import HealthRecord
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import chosen, judged, kinds_of, perturb
+from psmt_viz.probes.kinds import chosen, judged, kinds_of, perturbation
 from psmt_viz.probes.strata import distance_bins
 from psmt_viz.probes.tally import Clean, Tally, stratified
 from psmt_viz.progress import progress
 from psmt_viz.results import Flips
 
 
-def flips(
+def perturb(
     networks: Networks,
     data: SegmentationData,
     *,
@@ -37,7 +37,7 @@ def flips(
     ids: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
-    parameters: dict[str, Any] | None = None,
+    subject: Mapping[str, Any] | None = None,
 ) -> Flips:
     """Measures each kind at each eps on the validation images, with every role as judge.
 
@@ -55,7 +55,7 @@ def flips(
         ids: Only these validation images.
         seed: Decides the start of each search and the bootstrap.
         device: Where the networks are.
-        parameters: Facts to keep with the result.
+        subject: What to say of the networks and the data (see `results.Result`).
 
     Raises:
         UserError: if an eps is not above 0, a kind or judge is unknown or needs teachers that are not there, networks
@@ -63,6 +63,7 @@ def flips(
             predicted correctly.
     """
     settings = settings or Settings()
+    asked = {"eps": list(eps), "kinds": list(kinds), "judges": list(judges), **vars(settings), "seed": seed}
     if networks.classes != tuple(data.classes):
         got, fix = ", ".join(networks.classes), "give the data that the networks were trained for"
         raise UserError(f"networks of the classes {', '.join(data.classes)}", got, fix)
@@ -88,17 +89,20 @@ def flips(
         for image in labeled_images(data, ids, batch=1, device=device):
             sums.add(image)
             advance("")
-    facts = {
-        "eps": list(eps),
-        "kinds": list(kinds),
-        "judges": list(judges),
-        "left_out": left_out,
-        **vars(settings),
-        "images": len(ids),
-        "seed": seed,
-    }
     tables = FlipTables(sums.tallies, sums.clean, data.classes, norm=settings.norm, seed=seed)
-    return tables.result(health=sums.health.summary(), parameters=facts | (parameters or {}))
+    return Flips(
+        **tables.frames(),
+        health=sums.health.summary(),
+        subject=dict(subject or {}),
+        asked=asked,
+        used={
+            "eps": list(eps),
+            "kinds": list(kinds),
+            "judges": list(judges),
+            "left_out": left_out,
+            "images": len(ids),
+        },
+    )
 
 
 class _Sums:
@@ -114,7 +118,7 @@ class _Sums:
         settings: Settings,
         seed: int,
     ) -> None:
-        self._bundle, self._judges, self._settings, self._seed = networks, judges, settings, seed
+        self._networks, self._judges, self._settings, self._seed = networks, judges, settings, seed
         self._sizes: dict[str, tuple[Size, ...]] = {
             kind: (*eps, *((None,) if kind in FEATURE_KINDS else ())) for kind in kinds
         }
@@ -127,7 +131,7 @@ class _Sums:
 
     def add(self, image: LabeledImages) -> None:
         """Perturbs one image in every way and counts what flips."""
-        networks, labels = self._bundle, image.labels
+        networks, labels = self._networks, image.labels
         with torch.no_grad():
             z = encode_whole(networks.student, image.images)
         distance = distance_bins(labels)
@@ -152,8 +156,8 @@ class _Sums:
         """Returns each size with the perturbation and its norm."""
 
         def found(eps: float) -> Perturbed:
-            made = perturb(
-                self._bundle,
+            made = perturbation(
+                self._networks,
                 kind,
                 z,
                 image.size,

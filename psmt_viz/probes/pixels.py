@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
-from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import perturb
+from psmt_viz.probes.kinds import perturbation
+from psmt_viz.probes.layers import SIDES, decoded_layer, find_layer
 from psmt_viz.probes.reservoir import Smallest
 from psmt_viz.probes.strata import distance_to_other
 from psmt_viz.progress import progress
@@ -97,8 +97,8 @@ def sample_pixels(
         raise UserError("--margin of 0 pixels or more", f"{margin}", "give 0 to keep the boundaries")
     if batch < 1:
         raise UserError("--batch of 1 image or more", f"{batch}", "raise it")
-    if layer != "z" and not isinstance(networks.student, DeepLabV3Plus):
-        raise UserError("--layer z for a network that was not trained here", layer, "leave --layer out")
+    if layer not in SIDES:
+        find_layer(networks.student, layer)
     ids = data.ids("val")
     quota = pixels // wanted
     kept = {index: Smallest(quota) for index in range(len(names)) if not classes or names[index] in classes}
@@ -143,24 +143,25 @@ class _Collector:
         margin: float,
         seed: int,
     ) -> None:
-        self._bundle, self.kept, self._eps, self._seed = networks, kept, eps, seed
+        self._networks, self.kept, self._eps, self._seed = networks, kept, eps, seed
         self._layer, self._margin = layer, margin
         self._places = {id: place for place, id in enumerate(ids)}
         self.norms: list[float] = []
 
     def add(self, images: LabeledImages) -> None:
         """Takes in images of one size."""
-        networks, size = self._bundle, images.size
+        networks, size = self._networks, images.size
         with torch.no_grad():
             z = {"clean": encode_whole(networks, images.images)}
         for kind in ("vat", "tvat"):
-            found = perturb(networks, kind, z["clean"], size, image_id=images.ids, eps=self._eps, seed=self._seed)
+            found = perturbation(networks, kind, z["clean"], size, image_id=images.ids, eps=self._eps, seed=self._seed)
             z[kind] = z["clean"] + found.delta
         self.norms += found.health.relative_norm.tolist()
         with torch.no_grad():
-            maps = {panel: self._features(values) for panel, values in z.items()}
+            student = networks.student
+            maps = {panel: decoded_layer(student, self._layer, values, size) for panel, values in z.items()}
             predicted = {
-                panel: decode_whole(networks.student.decode, values, size, multiple=networks.multiple).argmax(dim=1)
+                panel: decode_whole(student.decode, values, size, multiple=networks.multiple).argmax(dim=1)
                 for panel, values in z.items()
             }
         predictions = {panel: values.cpu().numpy() for panel, values in predicted.items()}
@@ -171,13 +172,6 @@ class _Collector:
                 {panel: values[index] for panel, values in predictions.items()},
                 {panel: values[index : index + 1] for panel, values in maps.items()},
             )
-
-    def _features(self, z: Tensor) -> Tensor:
-        student = self._bundle.student
-        if self._layer == "z":
-            return z
-        assert isinstance(student, DeepLabV3Plus)
-        return student.decoder(z) if self._layer == "decoder" else student.classifier(student.decoder(z))
 
     def _offer(
         self,

@@ -23,7 +23,7 @@ from psmt_viz.results import PixelEmbedding, overlap
 from psmt_viz.seeds import derived_seed
 
 
-def embed_pixels(
+def tsne(
     networks: Networks,
     data: SegmentationData,
     *,
@@ -39,8 +39,8 @@ def embed_pixels(
     batch: int = 1,
     jobs: int = 1,
     device: str = "cpu",
-    parameters: dict[str, Any] | None = None,
-) -> tuple[PixelEmbedding, dict[str, float]]:
+    subject: Mapping[str, Any] | None = None,
+) -> PixelEmbedding:
     """Lays pixels out by t-SNE before and after the perturbations.
 
     Args:
@@ -58,11 +58,10 @@ def embed_pixels(
         batch: Images at a time.
         jobs: Threads of openTSNE.
         device: Where the networks are.
-        parameters: Facts to keep with the result.
+        subject: What to say of the networks and the data (see `results.Result`).
 
     Returns:
-        The embedding, and the seconds spent in `sampling`, in `layout` and in `measuring` the map (kept apart, since
-        equal inputs give equal results but never equal times).
+        The embedding; its `seconds` are those spent in `sampling`, in `layout` and in `measuring` the map.
 
     Raises:
         UserError: see `sample_pixels`.
@@ -88,34 +87,40 @@ def embed_pixels(
     )
     times.append(time.perf_counter())
     map_seed = derived_seed(seed, "tsne") % 2**32
-    coordinates, used = lay_out(
+    coordinates, used, measured = lay_out(
         sample.features, layout, perplexity=perplexity, neighbors=neighbors, seed=map_seed, jobs=jobs
     )
     times.append(time.perf_counter())
-    used |= map_quality(sample.features["clean"], coordinates["clean"], seed=map_seed)
+    measured |= map_quality(sample.features["clean"], coordinates["clean"], seed=map_seed)
+    if layout != "separate":
+        measured["median_move"] = _moves(coordinates)
     images = thumbnails(data, [sample.image_ids[place] for place in np.unique(sample.image)])
     times.append(time.perf_counter())
-    facts = {
-        "n_pixels": n_pixels,
-        "classes": [networks.classes[label] for label in np.unique(sample.label)],
-        "correct_pixels": sample.correct_pixels,
-        "eps": eps,
-        "relative_norm": sample.relative_norm,
-        "layer": layer,
-        "layout": layout,
-        "margin": margin,
-        "neighbors": neighbors,
-        "seed": seed,
-        **_flips(sample),
-        "perplexity_asked": perplexity,
-        **used,
-        **({} if layout == "separate" else {"median_move": _moves(coordinates)}),
-        **(parameters or {}),
-    }
-    embedding = PixelEmbedding(
-        pixels=_table(sample, coordinates), images=images, classes=networks.classes, parameters=facts
+    return PixelEmbedding(
+        pixels=_table(sample, coordinates),
+        images=images,
+        classes=networks.classes,
+        subject=dict(subject or {}),
+        asked={
+            "n_pixels": n_pixels,
+            "classes": list(classes),
+            "eps": eps,
+            "layer": layer,
+            "layout": layout,
+            "margin": margin,
+            "perplexity": perplexity,
+            "neighbors": neighbors,
+            "seed": seed,
+        },
+        used={"classes": [networks.classes[label] for label in np.unique(sample.label)], **used},
+        measured={
+            "correct_pixels": sample.correct_pixels,
+            "relative_norm": sample.relative_norm,
+            **_flips(sample),
+            **measured,
+        },
+        seconds=dict(zip(("sampling", "layout", "measuring"), np.diff(times).tolist(), strict=True)),
     )
-    return embedding, dict(zip(("sampling", "layout", "measuring"), np.diff(times).tolist(), strict=True))
 
 
 def _table(sample: PixelSample, coordinates: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:

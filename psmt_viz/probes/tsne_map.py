@@ -15,6 +15,7 @@ from psmt_viz.results import PixelEmbedding
 Layout = Literal["frozen", "joint", "separate"]
 Neighbors = Literal["exact", "approx"]
 Coordinates = NDArray[np.float64]
+Facts = dict[str, Any]
 PANELS = PixelEmbedding.PANELS
 _PCA_DIMENSIONS = 50
 
@@ -27,7 +28,7 @@ def lay_out(
     neighbors: Neighbors = "exact",
     seed: int,
     jobs: int = 1,
-) -> tuple[dict[str, Coordinates], dict[str, Any]]:
+) -> tuple[dict[str, Coordinates], Facts, Facts]:
     """Places every pixel of every panel on a map.
 
     Features are reduced to their first 50 principal components before; those of `separate` each to its own.
@@ -43,8 +44,8 @@ def lay_out(
         jobs: Threads.
 
     Returns:
-        Panel -> (N, 2), and what was used: perplexity, pca_dimensions, pca_variance, kl_divergence, learning_rate,
-        iterations, and for `frozen` placement_error.
+        Panel -> (N, 2); what was used: perplexity, pca_dimensions, iterations; and what was measured: pca_variance,
+        kl_divergence, and for `frozen` placement_error.
 
     openTSNE (Policar et al., 2024); its `transform` is Embedding to Reference t-SNE Space (Policar et al., 2021).
     """
@@ -52,10 +53,11 @@ def lay_out(
     if layout == "frozen":
         return _frozen(features, make)
     if layout == "joint":
-        coordinates, facts = make.fit(np.concatenate([features[panel] for panel in PANELS]))
-        return dict(zip(PANELS, np.split(coordinates, len(PANELS)), strict=True)), facts
+        coordinates, used, measured = make.fit(np.concatenate([features[panel] for panel in PANELS]))
+        return dict(zip(PANELS, np.split(coordinates, len(PANELS)), strict=True)), used, measured
     made = {panel: make.fit(features[panel]) for panel in PANELS}
-    return {panel: coordinates for panel, (coordinates, _) in made.items()}, made["clean"][1]
+    _, used, measured = made["clean"]
+    return {panel: coordinates for panel, (coordinates, *_) in made.items()}, used, measured
 
 
 class _Maker:
@@ -68,33 +70,39 @@ class _Maker:
         """Returns the principal components, which `transform` needs again."""
         return PCA(min(_PCA_DIMENSIONS, *features.shape), random_state=self.seed).fit(features)
 
-    def tsne(self, reduced: NDArray[np.float32], pca: PCA) -> tuple[openTSNE.TSNEEmbedding, dict[str, Any]]:
-        """Returns openTSNE's embedding and what was used."""
-        used = min(self._perplexity, (len(reduced) - 1) / 3)
+    def tsne(self, reduced: NDArray[np.float32], pca: PCA) -> tuple[openTSNE.TSNEEmbedding, Facts, Facts]:
+        """Returns openTSNE's embedding, what was used and what was measured."""
+        perplexity = min(self._perplexity, (len(reduced) - 1) / 3)
         tsne = openTSNE.TSNE(
-            perplexity=used, neighbors=self._neighbors, random_state=self.seed, n_jobs=self._jobs, metric="euclidean"
+            perplexity=perplexity,
+            neighbors=self._neighbors,
+            random_state=self.seed,
+            n_jobs=self._jobs,
+            metric="euclidean",
         )
         fitted = tsne.fit(reduced)
-        facts = {
-            "perplexity": used,
+        used = {
+            "perplexity": perplexity,
             "pca_dimensions": int(pca.n_components_),
-            "pca_variance": float(pca.explained_variance_ratio_.sum()),
-            "kl_divergence": float(fitted.kl_divergence),
             "iterations": tsne.early_exaggeration_iter + tsne.n_iter,
         }
-        return fitted, facts
+        measured = {
+            "pca_variance": float(pca.explained_variance_ratio_.sum()),
+            "kl_divergence": float(fitted.kl_divergence),
+        }
+        return fitted, used, measured
 
-    def fit(self, features: NDArray[np.float32]) -> tuple[Coordinates, dict[str, Any]]:
-        """Returns (N, 2) and what was used."""
+    def fit(self, features: NDArray[np.float32]) -> tuple[Coordinates, Facts, Facts]:
+        """Returns (N, 2), what was used and what was measured."""
         pca = self.reduce(features)
-        fitted, facts = self.tsne(pca.transform(features), pca)
-        return np.array(fitted), facts
+        fitted, used, measured = self.tsne(pca.transform(features), pca)
+        return np.array(fitted), used, measured
 
 
-def _frozen(features: Mapping[str, NDArray[np.float32]], make: _Maker) -> tuple[dict[str, Coordinates], dict[str, Any]]:
+def _frozen(features: Mapping[str, NDArray[np.float32]], make: _Maker) -> tuple[dict[str, Coordinates], Facts, Facts]:
     pca = make.reduce(features["clean"])
     reduced = {panel: pca.transform(values) for panel, values in features.items()}
-    fitted, facts = make.tsne(reduced["clean"], pca)
+    fitted, used, measured = make.tsne(reduced["clean"], pca)
     moved = {panel: np.asarray(fitted.transform(reduced[panel])) for panel in PANELS[1:]}
     # After `transform`, which centres the map that it is given; before it, the panels would not share an origin.
     coordinates = {"clean": np.array(fitted), **moved}
@@ -102,8 +110,8 @@ def _frozen(features: Mapping[str, NDArray[np.float32]], make: _Maker) -> tuple[
     checked = np.random.default_rng(make.seed).permutation(len(reduced["clean"]))[:2000]
     again = np.asarray(fitted.transform(reduced["clean"][checked]))
     away = np.linalg.norm(again - coordinates["clean"][checked], axis=1)
-    facts["placement_error"] = float(np.median(away) / extent(coordinates["clean"]))
-    return coordinates, facts
+    measured["placement_error"] = float(np.median(away) / extent(coordinates["clean"]))
+    return coordinates, used, measured
 
 
 def extent(coordinates: Coordinates) -> float:

@@ -115,8 +115,8 @@ def make_charts(training: Training) -> tuple[Chart, ...]:
     for id, title, unit, lines in _CHARTS:
         if series := tuple(_series(training.runs, lines, scale=100 if unit else 1)):
             made.append(Chart(id=id, title=title, unit=unit, series=series))
-    if ramped := next((run for run in training.runs if run.ramp), None):
-        made.append(_ramp_chart(ramped))
+    if training.ramped is not None:
+        made.append(_ramp_chart(training.ramped))
     return tuple(made)
 
 

@@ -29,15 +29,15 @@ from psmt_viz.report.inline import json_text
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, frame_table
 from psmt_viz.report.themes import greys
-from psmt_viz.results import Curves, Saved
+from psmt_viz.results import Curves, Training
 
 _FONT = "system-ui, sans-serif"
 _LABELS = {"epoch": "epoch", "iteration": "iteration after warm-up"}
 
 
-def curves_section(saved: Saved) -> Section | None:
+def section(training: Training) -> Section | None:
     """Returns the charts of training."""
-    if saved.training is None or not (charts := make_charts(saved.training)):
+    if not (charts := make_charts(training)):
         return None
     over_epochs = [series for chart in charts if chart.over == "epoch" for series in chart.series]
     facts = {
@@ -49,8 +49,8 @@ def curves_section(saved: Saved) -> Section | None:
     return Section(
         id="curves",
         title="Training curves",
-        paragraphs=(_words(saved.training.runs), *_falls(saved.training.runs)),
-        tables=tuple(_epoch_tables(saved.training.runs)),
+        paragraphs=(_words(training.runs), *_falls(training.runs)),
+        tables=tuple(_epoch_tables(training.runs)),
         part="curves.html",
         facts=facts,
         scripts=("curves.js",),

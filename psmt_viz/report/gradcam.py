@@ -11,8 +11,9 @@ from psmt_viz import figures
 from psmt_viz.figures.shares import percents
 from psmt_viz.report.pictures import picture
 from psmt_viz.report.section import Section
+from psmt_viz.report.tables import frame_table
 from psmt_viz.report.words import eps_words, kind_words, listed
-from psmt_viz.results import Cams, Saved
+from psmt_viz.results import Cams
 
 _MEASURES = {
     "change": "On average over these images the mass of a map, its sum, changes by {}.",
@@ -20,10 +21,9 @@ _MEASURES = {
 }
 
 
-def gradcam_section(saved: Saved) -> Section | None:
+def section(cams: Cams) -> Section | None:
     """Returns the maps of what speaks for a class."""
-    cams = saved.cams
-    if cams is None or not cams.cams:
+    if not cams.cams:
         return None
     shown = listed([f"{cam.class_name} in image {cam.image_id}" for cam in cams.cams])
     drawn = picture(
@@ -39,6 +39,7 @@ def gradcam_section(saved: Saved) -> Section | None:
         title="Grad-CAM: what speaks for a class",
         paragraphs=_words(cams),
         pictures=(drawn,),
+        numbers=(frame_table("Grad-CAM (gradcam.csv)", cams.table, searchable=True),) if len(cams.table) else (),
     )
 
 
@@ -51,7 +52,7 @@ def _words(cams: Cams) -> tuple[str, ...]:
             texts = [share.replace("-", "−") for share in percents(list(means.values()))]
             parts = [f"{share} after {kind_words(name)}" for name, share in zip(means, texts, strict=True)]
             sentences.append(words.format(listed(parts)))
-    if size := eps_words(cams.parameters):
+    if size := eps_words(cams.facts):
         sentences.append(f"Both perturbations have {size}.")
     return (" ".join(sentences),)
 

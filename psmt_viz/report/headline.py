@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psmt_viz.report.words import listed
-from psmt_viz.results import Saved
+from psmt_viz.results import Saved, Training
 
 _LABELS = {
     "dataset": "data set",
@@ -31,7 +31,8 @@ class Headline:
 def headline(saved: Saved) -> Headline:
     """Returns what run, data set and weights the results are of, as the first result that knows says it."""
     facts = next((facts for facts in _origins(saved) if "run" in facts or "model" in facts), {})
-    runs = dict.fromkeys(curves.name for curves in saved.training.runs) if saved.training else {}
+    training = saved.get(Training)
+    runs = dict.fromkeys(curves.name for curves in training.runs) if training else {}
     name = str(facts.get("run") or facts.get("model") or listed(list(runs)) or "results")
     shown = [(label, str(facts[key])) for key, label in _LABELS.items() if facts.get(key) is not None]
     if version := saved.manifest.get("versions", {}).get("psmt-viz"):
@@ -41,6 +42,5 @@ def headline(saved: Saved) -> Headline:
 
 def _origins(saved: Saved) -> Iterator[Mapping[str, Any]]:
     yield saved.manifest.get("run", {})
-    for result in (saved.evaluation, saved.embedding, saved.flips, saved.cams, saved.closeup):
-        if result is not None:
-            yield result.parameters
+    for result in saved.results.values():
+        yield result.subject

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from psmt_viz.report.section import Section
-from psmt_viz.report.tables import Table, frame_table, make_table
+from psmt_viz.report.tables import Table, make_table
 from psmt_viz.results import Saved
+from psmt_viz.results.result import PARTS
 
 
-def numbers_section(saved: Saved) -> Section | None:
-    """Returns the tables of flips and of Grad-CAM, to search."""
-    tables = []
-    if saved.flips is not None and len(saved.flips.flips):
-        tables.append(frame_table("Flips (flips.csv)", saved.flips.flips, searchable=True))
-    if saved.cams is not None and len(saved.cams.table):
-        tables.append(frame_table("Grad-CAM (gradcam.csv)", saved.cams.table, searchable=True))
+def numbers_section(sections: Iterable[Section]) -> Section | None:
+    """Returns the tables of numbers that the results' sections bring, to search."""
+    tables = [table for section in sections for table in section.numbers]
     if not tables:
         return None
     words = (
@@ -27,8 +24,8 @@ def numbers_section(saved: Saved) -> Section | None:
 
 
 def provenance_section(saved: Saved) -> Section | None:
-    """Returns what made the results: the manifest, and what each result was asked for and used."""
-    tables = [*_manifest(saved.manifest), *_parameters(saved)]
+    """Returns what made the results: the manifest, and what each result was asked for, used and measured."""
+    tables = [*_manifest(saved.manifest), *_facts(saved)]
     if not tables:
         return None
     return Section(id="provenance", title="Provenance", tables=tuple(tables), part="tables.html", open=False)
@@ -39,7 +36,7 @@ _MANIFEST = {
     "versions": "Versions",
     "inputs": "SHA-256 of the inputs",
     "data": "Data set",
-    "parameters": "Parameters of the exhibits",
+    "parameters": "Settings of the figures and tables",
     "outputs": "SHA-256 of the results",
 }
 
@@ -50,18 +47,11 @@ def _manifest(manifest: Mapping[str, Any]) -> Iterator[Table]:
             yield _facts_table(caption, facts, folded=key == "outputs")
 
 
-def _parameters(saved: Saved) -> Iterator[Table]:
-    results: dict[str, Any] = {
-        "evaluation": saved.evaluation,
-        "t-SNE": saved.embedding,
-        "Grad-CAM": saved.cams,
-        "perturbations": saved.flips,
-        "close-up": saved.closeup,
-        "training curves": saved.training,
-    }
-    for name, result in results.items():
-        if result is not None and result.parameters:
-            yield _facts_table(f"Asked and used: {name}", result.parameters, folded=True)
+def _facts(saved: Saved) -> Iterator[Table]:
+    for result in saved.results.values():
+        facts = {part: values for part in PARTS if (values := getattr(result, part))}
+        if facts:
+            yield _facts_table(f"Asked, used and measured: {result.TITLE}", facts, folded=True)
 
 
 def _facts_table(caption: str, facts: Any, *, folded: bool) -> Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +12,14 @@ from markupsafe import Markup
 
 from psmt_viz.errors import UserError
 from psmt_viz.files import write_text
-from psmt_viz.report.curves import curves_section
-from psmt_viz.report.gradcam import gradcam_section
 from psmt_viz.report.headline import headline
 from psmt_viz.report.inline import bokeh_script, content_policy, static
 from psmt_viz.report.numbers import numbers_section, provenance_section
-from psmt_viz.report.perturb import laboratory_section
-from psmt_viz.report.scores import evaluation_section, table_section
-from psmt_viz.report.section import Section
+from psmt_viz.report.section import Section, merged
 from psmt_viz.report.summary import summary_section
-from psmt_viz.report.tsne import tsne_section
 from psmt_viz.results import Saved
+from psmt_viz.results.registry import commands
 
-_SECTIONS: tuple[Callable[[Saved], Section | None], ...] = (
-    summary_section,
-    tsne_section,
-    gradcam_section,
-    laboratory_section,
-    curves_section,
-    evaluation_section,
-    table_section,
-    numbers_section,
-    provenance_section,
-)
 _ALWAYS = ("page.js",)
 _PLOTS = "plots.js"
 
@@ -53,12 +39,20 @@ def write_report(saved: Saved, path: Path) -> Path:
     Raises:
         UserError: if there is nothing to show, or a result is damaged.
     """
-    sections = [section for make in _SECTIONS if (section := make(saved)) is not None]
+    sections = list(_sections(saved))
     if not sections:
-        fix = "give a folder that psmt-viz figures, tsne, gradcam, perturb or curves wrote"
-        raise UserError("results to show", "none", fix)
+        raise UserError("results to show", "none", f"give a folder that psmt-viz {commands()} wrote")
     write_text(path, _render(saved, sections))
     return path
+
+
+def _sections(saved: Saved) -> Iterator[Section]:
+    """Yields the key numbers, the section that the module of each result's name makes, all numbers and provenance."""
+    made = [import_module(f"psmt_viz.report.{name}").section(result) for name, result in saved.results.items()]
+    own = merged(section for section in made if section is not None)
+    for section in (summary_section(saved), *own, numbers_section(own), provenance_section(saved)):
+        if section is not None:
+            yield section
 
 
 def _render(saved: Saved, sections: list[Section]) -> str:

@@ -11,24 +11,22 @@ from psmt_viz.figures.kinds import ordered, ordered_judges
 from psmt_viz.figures.style import ROLE_LABELS
 from psmt_viz.report.pictures import Picture, picture
 from psmt_viz.report.section import Section
-from psmt_viz.report.words import PAPER_EPS, eps_words, kind_words, listed
-from psmt_viz.results import CloseUp, Flips, Saved
+from psmt_viz.report.tables import frame_table
+from psmt_viz.report.words import PAPER_EPS, kind_words, listed
+from psmt_viz.results import Flips
 
 
-def laboratory_section(saved: Saved) -> Section | None:
-    """Returns the sweep, the judges, the transfer, the places of flips and the close-up, those that are there."""
-    flips, closeup = saved.flips, saved.closeup
-    pictures = _sweep(flips) if flips is not None else []
-    if closeup is not None and closeup.moved:
-        pictures.append(_closeup(closeup))
-    if not pictures:
+def section(flips: Flips) -> Section | None:
+    """Returns the sweep, the judges, the transfer and the places of flips, those that are there."""
+    if not (pictures := _sweep(flips)):
         return None
     return Section(
         id="perturbations",
         title="Perturbation laboratory",
-        paragraphs=(_words(flips),) if flips is not None else (),
-        warnings=_warnings(flips) if flips is not None else (),
+        paragraphs=(_words(flips),),
+        warnings=_warnings(flips),
         pictures=tuple(pictures),
+        numbers=(frame_table("Flips (flips.csv)", flips.flips, searchable=True),),
     )
 
 
@@ -96,15 +94,3 @@ def _drawn_eps(table: pd.DataFrame) -> float | None:
     """Returns the paper's eps, or the nearest that the sweep has; none where there are only authors' own sizes."""
     swept = table.loc[table["norm"] != "own", "eps"].unique()
     return min(map(float, swept), key=lambda eps: abs(eps - PAPER_EPS), default=None)
-
-
-def _closeup(closeup: CloseUp) -> Picture:
-    size = eps_words(closeup.parameters)
-    return picture(
-        "closeup",
-        partial(figures.draw_closeup, closeup),
-        alt=f"Image {closeup.image_id} with truth and prediction; for each kind the flipped pixels in red and a map of "
-        "the perturbation's size.",
-        caption=f"One image under every kind of perturbation{', ' + size if size else ''}: which pixels flip, and "
-        "where the perturbation lies.",
-    )

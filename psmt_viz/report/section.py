@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psmt_viz.report.pictures import Picture
@@ -21,6 +22,8 @@ class Section:
     """What is wrong with a result."""
     pictures: tuple[Picture, ...] = ()
     tables: tuple[Table, ...] = ()
+    numbers: tuple[Table, ...] = ()
+    """Tables of the files for the section of all numbers."""
     part: str = "plain.html"
     """The template that draws the section."""
     facts: dict[str, Any] = field(default_factory=dict)
@@ -29,3 +32,17 @@ class Section:
     """Own scripts that this section needs, in this order."""
     open: bool = True
     """Whether the section is unfolded at first."""
+
+
+def merged(sections: Iterable[Section]) -> list[Section]:
+    """Returns sections of which those of one id are one: the first, with the words and pictures of the others below."""
+    found: dict[str, Section] = {}
+    for section in sections:
+        first = found.get(section.id)
+        if first is None:
+            found[section.id] = section
+        else:
+            names = ("paragraphs", "warnings", "pictures", "tables", "numbers")
+            both: dict[str, Any] = {name: (*getattr(first, name), *getattr(section, name)) for name in names}
+            found[section.id] = replace(first, **both)
+    return list(found.values())

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pandas as pd
 
-from psmt_viz.figures import score_table
 from psmt_viz.figures.kinds import judge_of
 from psmt_viz.figures.shares import counted, interval, percents
 from psmt_viz.figures.style import ROLE_LABELS
@@ -16,7 +15,7 @@ from psmt_viz.figures.tsne_words import BY, flips_by_both, flips_by_panel
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
 from psmt_viz.report.words import PAPER_EPS, eps_words, kind_words, listed, role_words
-from psmt_viz.results import Evaluation, Flips, PixelEmbedding, Saved
+from psmt_viz.results import Evaluation, Flips, PixelEmbedding, Saved, ScoreTable
 
 _KINDS = ("vat", "tvat", "random")
 _COLUMNS = {"ensemble": "ensemble", "teacher1": "single_teacher"}
@@ -26,7 +25,8 @@ _COLUMNS = {"ensemble": "ensemble", "teacher1": "single_teacher"}
 def summary_section(saved: Saved) -> Section | None:
     """Returns the key numbers, in words and as small tables; none where no result has one."""
     paragraphs, tables = [], []
-    for made in (_scores(saved), _flips(saved.flips), _pixels(saved.embedding)):
+    found = (_scores(saved.get(Evaluation)), _flips(saved.get(Flips)), _pixels(saved.get(PixelEmbedding)))
+    for made in found:
         if made is not None:
             paragraphs.append(made[0])
             tables.append(made[1])
@@ -37,8 +37,7 @@ def summary_section(saved: Saved) -> Section | None:
     )
 
 
-def _scores(saved: Saved) -> tuple[str, Table] | None:
-    evaluation = saved.evaluation
+def _scores(evaluation: Evaluation | None) -> tuple[str, Table] | None:
     if evaluation is None:
         return None
     scores = {str(role): 100 * float(value) for role, value in evaluation.table().set_index("role")["miou"].items()}
@@ -57,8 +56,8 @@ def _scores(saved: Saved) -> tuple[str, Table] | None:
 
 def _published(evaluation: Evaluation) -> pd.Series | None:
     """Returns Table 1's published row of the same split."""
-    table = score_table([("", evaluation)])
-    split = str(evaluation.parameters.get("split", "")).replace("_", "/")
+    table = ScoreTable.of([("", evaluation)]).scores
+    split = str(evaluation.subject.get("split", "")).replace("_", "/")
     rows = table[(table["source"] == "published") & (table["split"] == split)]
     return rows.iloc[0] if len(rows) else None
 

@@ -16,7 +16,7 @@ from psmt_viz.report.tables import Table, make_table
 from psmt_viz.report.themes import both
 from psmt_viz.report.tsne_map import PANELS, map_facts, map_json
 from psmt_viz.report.words import eps_words
-from psmt_viz.results import PixelEmbedding, Saved
+from psmt_viz.results import PixelEmbedding
 
 _LAYOUTS = {
     "frozen": "The map was fitted to the original pixels, and the perturbed ones are placed on it: a pixel that moves "
@@ -30,10 +30,9 @@ _LISTED = 2000
 """Flipped pixels of the table; all are in pixels.parquet."""
 
 
-def tsne_section(saved: Saved) -> Section | None:
+def section(embedding: PixelEmbedding) -> Section | None:
     """Returns the interactive map."""
-    embedding = saved.embedding
-    if embedding is None or not len(embedding.pixels):
+    if not len(embedding.pixels):
         return None
     facts = {
         "panels": _panels(embedding),
@@ -91,7 +90,7 @@ def _classes(embedding: PixelEmbedding) -> list[dict[str, Any]]:
 
 
 def _words(embedding: PixelEmbedding) -> tuple[str, ...]:
-    facts = embedding.parameters
+    facts = embedding.facts
     about = (
         "Each point is a pixel of a validation image that the student predicts correctly. A red star is a pixel whose "
         "prediction a perturbation of the features has turned wrong; it is hollow where only one of the two does. "

@@ -139,7 +139,7 @@ def _compact(values: NDArray[Any]) -> NDArray[Any]:
 
 def _ranges(embedding: PixelEmbedding) -> Mapping[str, tuple[Range1d, Range1d]]:
     """Returns square ranges: one pair for all panels, or one each where the panels are maps of their own."""
-    if embedding.parameters.get("layout") == "separate":
+    if embedding.facts.get("layout") == "separate":
         return {panel: _square(embedding, (panel,)) for panel in PANELS}
     return dict.fromkeys(PANELS, _square(embedding, PANELS))
 

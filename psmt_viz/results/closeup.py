@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import atomic_write, read_json, write_json
+from psmt_viz.files import atomic_write
+from psmt_viz.results.result import Result
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloseUp:
-    """One image, what is predicted for it, and what each kind of perturbation changes."""
+class CloseUp(Result):
+    """One image, what is predicted for it, and what each kind of perturbation changes.
+
+    `asked` holds eps, norm, judge and how perturbations are found; `measured` the perturbations' relative_norm (to z,
+    median over the kinds) and relative_norm_by_kind.
+    """
 
     image_id: str
     classes: tuple[str, ...]
@@ -31,19 +36,23 @@ class CloseUp:
     magnitude: Mapping[str, NDArray[np.float32]]
     """Kind -> (h, w) norm of the perturbation's feature vector at each place of the feature map; the norm over all
     places is eps where norm is `image`."""
-    parameters: dict[str, Any] = field(default_factory=dict)
-    """eps, norm, judge, relative_norm and what else was asked and used."""
 
+    NAME: ClassVar = "closeup"
+    COMMAND: ClassVar = "perturb --closeup"
+    TITLE: ClassVar = "close-up"
     FACTS: ClassVar = "closeup.json"
-    """The file whose presence says that a folder holds this result."""
 
     def flipped(self, kind: str) -> NDArray[np.bool_]:
         """Returns (H, W) truth values: was the pixel right before this kind of perturbation and is it wrong now?"""
         return (self.prediction == self.truth) & (self.moved[kind] != self.truth)
 
+    def provenance(self) -> dict[str, Any]:
+        """Returns the image's id and the four parts of the facts."""
+        return {"image": self.image_id, **super().provenance()}
+
     def save(self, folder: Path) -> list[Path]:
         """Writes closeup.npz and closeup.json."""
-        paths = [folder / "closeup.npz", folder / self.FACTS]
+        path = folder / "closeup.npz"
         arrays: dict[str, NDArray[Any]] = {
             "image": self.image,
             "truth": self.truth,
@@ -51,25 +60,24 @@ class CloseUp:
         }
         arrays |= {f"moved_{kind}": values for kind, values in self.moved.items()}
         arrays |= {f"magnitude_{kind}": values for kind, values in self.magnitude.items()}
-        with atomic_write(paths[0]) as temporary:
+        with atomic_write(path) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
-        facts = {"image_id": self.image_id, "classes": list(self.classes), "kinds": list(self.moved)}
-        write_json(paths[1], {**facts, "parameters": self.parameters})
-        return paths
+        names = {"image_id": self.image_id, "classes": list(self.classes), "kinds": list(self.moved)}
+        return [path, self._write_facts(folder, **names)]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
-        facts = read_json(folder / cls.FACTS)
-        path = folder / "closeup.npz"
-        if not path.is_file():
-            raise UserError(f"arrays in {path}", "nothing there", "run psmt-viz perturb with --closeup again")
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(
-                image_id=facts["image_id"],
-                classes=tuple(facts["classes"]),
-                **{name: arrays[name] for name in ("image", "truth", "prediction")},
-                moved={kind: arrays[f"moved_{kind}"] for kind in facts["kinds"]},
-                magnitude={kind: arrays[f"magnitude_{kind}"] for kind in facts["kinds"]},
-                parameters=facts["parameters"],
-            )
+        with cls._reading(folder) as (facts, parts):
+            path = folder / "closeup.npz"
+            if not path.is_file():
+                raise UserError(f"arrays in {path}", "nothing there", f"run psmt-viz {cls.COMMAND} again")
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(
+                    image_id=facts["image_id"],
+                    classes=tuple(facts["classes"]),
+                    **{name: arrays[name] for name in ("image", "truth", "prediction")},
+                    moved={kind: arrays[f"moved_{kind}"] for kind in facts["kinds"]},
+                    magnitude={kind: arrays[f"magnitude_{kind}"] for kind in facts["kinds"]},
+                    **parts,
+                )

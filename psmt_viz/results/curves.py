@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import read_json, write_json
+from psmt_viz.results.result import Result
 from psmt_viz.results.tables import read_csv, write_csv
 
 
@@ -33,15 +33,26 @@ class Curves:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(Result):
     """What one or several runs measured after each epoch."""
 
     runs: tuple[Curves, ...]
     """Runs of one name are one experiment under several seeds."""
-    parameters: dict[str, Any] = field(default_factory=dict)
 
+    NAME: ClassVar = "curves"
+    COMMAND: ClassVar = "curves"
+    TITLE: ClassVar = "training curves"
     FACTS: ClassVar = "curves.json"
-    """The file whose presence says that a folder holds this result."""
+
+    @property
+    def ramped(self) -> Curves | None:
+        """The first run that has a ramp-up, which is the one that is drawn."""
+        return next((run for run in self.runs if run.ramp), None)
+
+    def provenance(self) -> dict[str, Any]:
+        """Returns the runs' names, whose ramp-up is drawn, and the four parts of the facts."""
+        ramp = {"run": self.ramped.name, **self.ramped.ramp} if self.ramped else {}
+        return {"runs": [run.name for run in self.runs], **ramp, **super().provenance()}
 
     def save(self, folder: Path) -> list[Path]:
         """Writes curves.csv, the runs' metrics one below the other, and curves.json.
@@ -51,22 +62,17 @@ class Training:
         """
         if not self.runs:
             raise UserError("measurements of at least one run", "none", "give a run that was trained here")
-        paths = [folder / "curves.csv", folder / self.FACTS]
+        path = folder / "curves.csv"
         tables = [run.metrics.assign(number=number, run=run.name) for number, run in enumerate(self.runs)]
-        write_csv(paths[0], pd.concat(tables, ignore_index=True))
+        write_csv(path, pd.concat(tables, ignore_index=True))
         runs = [{"run": run.name, "ramp": run.ramp, "images_per_step": run.images_per_step} for run in self.runs]
-        write_json(paths[1], {"runs": runs, "parameters": self.parameters})
-        return paths
+        return [path, self._write_facts(folder, runs=runs)]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote; a run has every column that one of them has.
-
-        Raises:
-            UserError: if a file is missing or damaged.
-        """
-        facts, table = read_json(folder / cls.FACTS), read_csv(folder / "curves.csv")
-        try:
+        """Reads what `save` wrote; a run has every column that one of them has."""
+        with cls._reading(folder) as (facts, parts):
+            table = read_csv(folder / "curves.csv")
             runs = [
                 Curves(
                     name=run["run"],
@@ -76,10 +82,7 @@ class Training:
                 )
                 for number, run in enumerate(facts["runs"])
             ]
-            return cls(runs=tuple(runs), parameters=facts["parameters"])
-        except (KeyError, TypeError) as error:
-            fix = "restore the files or make them again"
-            raise UserError(f"curves of runs in {folder / cls.FACTS} and curves.csv", f"{error!r}", fix) from None
+            return cls(runs=tuple(runs), **parts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from psmt_viz.files import read_json, write_json
 from psmt_viz.metrics import iou, mean_iou, pixel_accuracy
+from psmt_viz.results.result import Result
 from psmt_viz.results.tables import read_csv, write_csv
 
 ROLES = ("student", "teacher1", "teacher2", "ensemble")
@@ -27,20 +27,26 @@ class Scores:
     """Role -> share in [0, 1]; only the roles that the run has."""
     classes: tuple[str, ...] = ()
     """Names of the classes scored; empty where they are not known."""
-    parameters: dict[str, Any] = field(default_factory=dict)
+    subject: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """`part` and `images`, as `Evaluation` has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Scores of each role on one set of images, from one confusion matrix a role."""
+class Evaluation(Result):
+    """Scores of each role on one set of images, from one confusion matrix per role.
+
+    `asked` holds the part of the data set that was scored, `used` the number of images.
+    """
 
     classes: tuple[str, ...]
     confusion: Mapping[str, NDArray[np.int64]]
     """Role -> (K, K) pixel counts, rows = truth, columns = prediction; only the roles that the run has."""
-    parameters: dict[str, Any] = field(default_factory=dict)
 
+    NAME: ClassVar = "evaluate"
+    COMMAND: ClassVar = "evaluate"
+    TITLE: ClassVar = "evaluation"
     FACTS: ClassVar = "evaluation.json"
-    """The file whose presence says that a folder holds this result."""
 
     @property
     def miou(self) -> dict[str, float]:
@@ -48,7 +54,7 @@ class Evaluation:
         return {role: mean_iou(matrix) for role, matrix in self.confusion.items()}
 
     def table(self) -> pd.DataFrame:
-        """Returns one row a role: role, miou, pixel_accuracy, iou_<class>; shares in [0, 1]."""
+        """Returns one row per role: role, miou, pixel_accuracy, iou_<class>; shares in [0, 1]."""
         rows, miou = [], self.miou
         for role, matrix in self.confusion.items():
             row: dict[str, Any] = {
@@ -68,20 +74,19 @@ class Evaluation:
             for i, truth in enumerate(self.classes)
             for j, prediction in enumerate(self.classes)
         ]
-        paths = [folder / "evaluation.csv", folder / "confusion.csv", folder / self.FACTS]
+        paths = [folder / "evaluation.csv", folder / "confusion.csv"]
         write_csv(paths[0], self.table())
         write_csv(paths[1], pd.DataFrame(cells))
-        write_json(paths[2], {"classes": list(self.classes), "parameters": self.parameters})
-        return paths
+        return [*paths, self._write_facts(folder, classes=list(self.classes))]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
-        facts = read_json(folder / cls.FACTS)
-        classes, cells = tuple(facts["classes"]), read_csv(folder / "confusion.csv")
-        size = len(classes)
-        confusion = {
-            str(role): rows["pixels"].to_numpy(np.int64).reshape(size, size)
-            for role, rows in cells.groupby("role", sort=False)
-        }
-        return cls(classes=classes, confusion=confusion, parameters=facts["parameters"])
+        with cls._reading(folder) as (facts, parts):
+            classes, cells = tuple(facts["classes"]), read_csv(folder / "confusion.csv")
+            size = len(classes)
+            confusion = {
+                str(role): rows["pixels"].to_numpy(np.int64).reshape(size, size)
+                for role, rows in cells.groupby("role", sort=False)
+            }
+            return cls(classes=classes, confusion=confusion, **parts)

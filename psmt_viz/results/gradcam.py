@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import atomic_write, read_json, write_json
+from psmt_viz.files import atomic_write
+from psmt_viz.results.result import Result
 from psmt_viz.results.tables import read_csv, write_csv
 
 
@@ -43,13 +44,17 @@ class Cam:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cams:
-    """Class activation maps before and after the perturbations, image by image."""
+class Cams(Result):
+    """Class activation maps before and after the perturbations, image by image.
+
+    `asked` holds cam_method, layer, eps, images, target_class and seed; `used` faithfulness_shares and the rule that
+    chooses images; `measured` relative_norm (of the perturbation to z, mean over the images).
+    """
 
     cams: tuple[Cam, ...]
     classes: tuple[str, ...]
     table: pd.DataFrame
-    """One row an image: image, class, and, with _clean, _vat and _tvat at their ends:
+    """One row per image: image, class, and, with _clean, _vat and _tvat at their ends:
 
     - mass: sum of the map over the pixels;
     - inside: share of the mass on pixels whose truth is the class;
@@ -63,43 +68,32 @@ class Cams:
       where the map went up in one place and down in another.
 
     What has no value, because a map is 0 everywhere, is NaN."""
-    parameters: dict[str, Any] = field(default_factory=dict)
-    """cam_method, layer, eps, relative_norm (of the perturbation to z, mean over the images), seed,
-    faithfulness_shares, rule, and what else was asked and used."""
 
+    NAME: ClassVar = "gradcam"
+    COMMAND: ClassVar = "gradcam"
+    TITLE: ClassVar = "Grad-CAM"
     FACTS: ClassVar = "gradcam.json"
-    """The file whose presence says that a folder holds this result."""
 
     def save(self, folder: Path) -> list[Path]:
         """Writes cams.npz, gradcam.csv and gradcam.json."""
-        paths = [folder / "cams.npz", folder / "gradcam.csv", folder / self.FACTS]
+        paths = [folder / "cams.npz", folder / "gradcam.csv"]
         arrays = {f"{index}_{name}": getattr(cam, name) for index, cam in enumerate(self.cams) for name in Cam.ARRAYS}
         with atomic_write(paths[0]) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
         write_csv(paths[1], self.table)
-        facts = {
-            "classes": list(self.classes),
-            "images": [{"image_id": cam.image_id, "class_name": cam.class_name} for cam in self.cams],
-            "parameters": self.parameters,
-        }
-        write_json(paths[2], facts)
-        return paths
+        images = [{"image_id": cam.image_id, "class_name": cam.class_name} for cam in self.cams]
+        return [*paths, self._write_facts(folder, classes=list(self.classes), images=images)]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
-        facts = read_json(folder / cls.FACTS)
-        path = folder / "cams.npz"
-        if not path.is_file():
-            raise UserError(f"maps in {path}", "nothing there", "run psmt-viz gradcam again")
-        with np.load(path, allow_pickle=False) as arrays:
-            cams = tuple(
-                Cam(**names, **{name: arrays[f"{index}_{name}"] for name in Cam.ARRAYS})
-                for index, names in enumerate(facts["images"])
-            )
-        return cls(
-            cams=cams,
-            classes=tuple(facts["classes"]),
-            table=read_csv(folder / "gradcam.csv"),
-            parameters=facts["parameters"],
-        )
+        with cls._reading(folder) as (facts, parts):
+            path = folder / "cams.npz"
+            if not path.is_file():
+                raise UserError(f"maps in {path}", "nothing there", f"run psmt-viz {cls.COMMAND} again")
+            with np.load(path, allow_pickle=False) as arrays:
+                cams = tuple(
+                    Cam(**names, **{name: arrays[f"{index}_{name}"] for name in Cam.ARRAYS})
+                    for index, names in enumerate(facts["images"])
+                )
+            return cls(cams=cams, classes=tuple(facts["classes"]), table=read_csv(folder / "gradcam.csv"), **parts)

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from psmt_viz.errors import UserError
-from psmt_viz.files import atomic_write, read_json, write_json
+from psmt_viz.files import atomic_write
+from psmt_viz.results.result import Result
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelEmbedding:
-    """Correctly predicted pixels on a t-SNE map, before and after the perturbations."""
+class PixelEmbedding(Result):
+    """Correctly predicted pixels on a t-SNE map, before and after the perturbations.
+
+    `asked` holds the settings; `used` the classes shown, perplexity, pca_dimensions and iterations; `measured`
+    relative_norm, flips per panel and by both, correct_pixels of each class, trustworthiness, knn_recall, median_move
+    and placement_error.
+    """
 
     pixels: pd.DataFrame
-    """One row a pixel: image, row, col, label, pred_clean, pred_vat, pred_tvat, x_clean, y_clean, x_vat, y_vat,
+    """One row per pixel: image, row, col, label, pred_clean, pred_vat, pred_tvat, x_clean, y_clean, x_vat, y_vat,
     x_tvat, y_tvat; labels and predictions are class ids, coordinates have no unit."""
     classes: tuple[str, ...]
     """All class names of the data set; `pixels.label` indexes them."""
     images: pd.DataFrame
     """The images that the pixels come from, so that a page can show where each lies: image, height, width (of the
     original, in pixels), jpeg (bytes of a picture that may be smaller)."""
-    parameters: dict[str, Any] = field(default_factory=dict)
-    """What was asked and used, with flips per panel and by both, trustworthiness and kNN recall (see tsne.json)."""
 
     PANELS = ("clean", "vat", "tvat")
+    NAME: ClassVar = "tsne"
+    COMMAND: ClassVar = "tsne"
+    TITLE: ClassVar = "t-SNE"
     FACTS: ClassVar = "tsne.json"
-    """The file whose presence says that a folder holds this result."""
+    DRAWING: ClassVar = ("arrows",)
 
     def flipped(self, panel: str) -> NDArray[np.bool_]:
         """Returns (N,) truth values: is the pixel's prediction wrong in this panel (`clean`, `vat` or `tvat`)?"""
@@ -43,19 +50,18 @@ class PixelEmbedding:
 
     def save(self, folder: Path) -> list[Path]:
         """Writes pixels.parquet, pixel_images.parquet and tsne.json."""
-        paths = [folder / "pixels.parquet", folder / "pixel_images.parquet", folder / self.FACTS]
-        for path, table in zip(paths, (self.pixels, self.images), strict=False):
+        paths = [folder / "pixels.parquet", folder / "pixel_images.parquet"]
+        for path, table in zip(paths, (self.pixels, self.images), strict=True):
             with atomic_write(path) as temporary:
                 table.to_parquet(temporary, index=False)
-        write_json(paths[2], {"classes": list(self.classes), "parameters": self.parameters})
-        return paths
+        return [*paths, self._write_facts(folder, classes=list(self.classes))]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
-        facts = read_json(folder / cls.FACTS)
-        pixels, images = (_table(folder / name) for name in ("pixels.parquet", "pixel_images.parquet"))
-        return cls(pixels=pixels, images=images, classes=tuple(facts["classes"]), parameters=facts["parameters"])
+        with cls._reading(folder) as (facts, parts):
+            pixels, images = (_table(folder / name) for name in ("pixels.parquet", "pixel_images.parquet"))
+            return cls(pixels=pixels, images=images, classes=tuple(facts["classes"]), **parts)
 
 
 def overlap(vat: NDArray[np.bool_], tvat: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:

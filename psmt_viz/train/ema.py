@@ -1,4 +1,4 @@
-"""How a teacher follows the student: the exponential moving average of its weights."""
+"""The exponential moving average by which a teacher follows the student."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from torch import nn
 
 
 @torch.no_grad()
-def update_ema(teacher: nn.Module, student: nn.Module, *, keep: float) -> None:
+def ema_update(teacher: nn.Module, student: nn.Module, *, keep: float) -> None:
     """Moves a teacher towards the student: keep * teacher + (1 - keep) * student, parameters and buffers alike.
 
     Counters, which have no fractions, are copied.
 
-    Mean teachers are better role models (Tarvainen and Valpola, 2017), eq. 2.
+    Args:
+        teacher: The network that moves.
+        student: A network of the same architecture; not changed.
+        keep: Share of itself that the teacher keeps.
     """
     own, other = teacher.state_dict(), student.state_dict()
     floating = [name for name, value in own.items() if value.is_floating_point()]

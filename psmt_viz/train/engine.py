@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from psmt_viz.config import Precision, SystemConfig
 from psmt_viz.errors import UserError
-from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.models.network import Network
 from psmt_viz.train.learner import Learner
 from psmt_viz.train.statistics import SharedStatistics
 
@@ -125,13 +125,13 @@ class Engine:
         """Returns the context in which networks compute in the run's precision."""
         return cast(AbstractContextManager[None], self._fabric.autocast())
 
-    def convert(self, network: DeepLabV3Plus) -> None:
+    def convert(self, network: Network) -> None:
         """Gives a network the run's numbers and, on several GPUs, BatchNorm layers that share their statistics."""
         network.to(self.dtype)
         if self.device.type == "cuda" and self.world_size > 1 and self._system.sync_batchnorm:
             nn.SyncBatchNorm.convert_sync_batchnorm(network)
 
-    def learner(self, network: DeepLabV3Plus, optimizer: torch.optim.Optimizer) -> Learner:
+    def learner(self, network: Network, optimizer: torch.optim.Optimizer) -> Learner:
         """Returns a converted network with its optimiser, ready to learn on all devices together."""
         return Learner(self._fabric, network, optimizer, statistics=self.shared_statistics)
 

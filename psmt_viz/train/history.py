@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from psmt_viz.errors import UserError
+from psmt_viz.models.weights import save_weights
 from psmt_viz.results import Evaluation, write_csv
 from psmt_viz.runs import Run
 from psmt_viz.train.checkpoint import save_state
@@ -111,7 +112,7 @@ class History:
         self.status_line = f"loss {losses}{best}"
         if self._trainer.engine.is_main_process:
             if better:
-                self._trainer.networks.save(self._run.folder / "best.safetensors")
+                save_weights(self._trainer.networks, self._run.folder / "best.safetensors")
             self._write()
             if finished and evaluation is not None:
                 evaluation.save(self._run.folder)
@@ -154,9 +155,9 @@ class History:
         folder = self._run.folder
         if not self.mid_epoch:
             # Inside an epoch the networks are further than the tables.
-            self._trainer.networks.save(folder / "last.safetensors")
+            save_weights(self._trainer.networks, folder / "last.safetensors")
             if self._run.config.system.keep_last:
-                self._trainer.networks.save(folder / f"epoch-{self.epoch:04d}.safetensors")
+                save_weights(self._trainer.networks, folder / f"epoch-{self.epoch:04d}.safetensors")
         for name, rows in (("metrics.csv", self._metrics), ("timing.csv", self._timing)):
             if rows:
                 write_csv(folder / name, pd.DataFrame(rows))

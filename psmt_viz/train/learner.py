@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.models.network import Network
 from psmt_viz.train.optim import set_lr
 from psmt_viz.train.statistics import SharedStatistics
 
@@ -39,7 +39,7 @@ class Learner:
     def __init__(
         self,
         fabric: Fabric,
-        network: DeepLabV3Plus,
+        network: Network,
         optimizer: torch.optim.Optimizer,
         *,
         statistics: Callable[[nn.Module, int], SharedStatistics],
@@ -124,7 +124,7 @@ class _Gradients:
 class _Forward(nn.Module):
     """From images to logits as one `forward`, which is all that engines for many devices can wrap."""
 
-    def __init__(self, network: DeepLabV3Plus) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 

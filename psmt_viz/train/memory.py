@@ -13,7 +13,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
 from psmt_viz.config import Config
-from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.models.build import build
+from psmt_viz.models.network import Network
 from psmt_viz.perturb import frozen
 from psmt_viz.train.losses import PseudoLabel, confident_cross_entropy, labeled_cross_entropy
 
@@ -123,7 +124,7 @@ def estimate_memory(config: Config, classes: int, *, labeled: int, unlabeled: in
     """
     method, parts = config.method, config.system.accumulate
     with torch.device("meta"):
-        network = DeepLabV3Plus(replace(config.model, pretrained=False), classes)
+        network = build(replace(config.model, pretrained=False), classes)
     roles = 1 + len(method.teachers)
     warmup = method.warmup_epochs if method.warmup_steps is None else method.warmup_steps
     learners = roles if warmup else 1
@@ -145,7 +146,7 @@ def estimate_memory(config: Config, classes: int, *, labeled: int, unlabeled: in
     )
 
 
-def _moments(network: DeepLabV3Plus, config: Config, classes: int, images: int, *, mixed: bool) -> tuple[int, int]:
+def _moments(network: Network, config: Config, classes: int, images: int, *, mixed: bool) -> tuple[int, int]:
     """Returns the bytes of a backward pass and of the search before it; without a search, 0 for that."""
     perturbation = config.flat().get("perturbation", "none")
     precision, side = config.system.precision, config.views.crop
@@ -178,7 +179,7 @@ def _forward_loss(logits: Tensor, *, mixed: bool) -> None:
     confident_cross_entropy(logits, pseudo, share)
 
 
-def _search(network: DeepLabV3Plus, z: Tensor, size: tuple[int, int], *, decoders: int) -> int:
+def _search(network: Network, z: Tensor, size: tuple[int, int], *, decoders: int) -> int:
     """Returns the bytes of one power iteration: what decoders and divergence keep, and the copies of z."""
     dtype = next(network.parameters()).dtype
     kept = SavedTensors(network.state_dict().values() if dtype == torch.float32 else ())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Generic, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -53,7 +53,7 @@ class Parts:
     config: Config
     plan: Plan
     engine: Engine
-    networks: Networks[Any]
+    networks: Networks
     learners: Mapping[str, Learner]
     """Role -> the network with its optimiser, of those that learn by gradients."""
     draws: RandomDraws

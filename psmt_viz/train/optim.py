@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from psmt_viz.config import OptimConfig
-from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.models.network import Network
 
 
-def make_optimizer(network: DeepLabV3Plus, config: OptimConfig) -> torch.optim.SGD:
+def make_optimizer(network: Network, config: OptimConfig) -> torch.optim.SGD:
     """Returns SGD with weight decay on convolution and linear weights only, and the head's own learning rate."""
     head = {id(parameter) for parameter in network.head_parameters()}
     decayed = {id(m.weight) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)}

@@ -20,7 +20,7 @@ import torch
 from psmt_viz.config import Config, fixed_settings
 from psmt_viz.data.dataset import SegmentationData, Split
 from psmt_viz.errors import UserError
-from psmt_viz.models.deeplab import DeepLabV3Plus
+from psmt_viz.models.build import build
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.progress import Advance, progress, silence
 from psmt_viz.results import Curves, Evaluation, TrainingBatch
@@ -243,7 +243,7 @@ class _Session:
                 window=views.window,
                 window_stride=views.window_stride,
                 device=str(trainer.device),
-                parameters=self.run.facts(data.name),
+                subject=self.run.facts(data.name),
             )
         if self.engine.world_size == 1:
             return own
@@ -251,7 +251,7 @@ class _Session:
             role: self.engine.sum(torch.from_numpy(matrix).to(trainer.device)).cpu().numpy()
             for role, matrix in own.confusion.items()
         }
-        return replace(own, confusion=confusion, parameters=own.parameters | {"images": len(ids)})
+        return replace(own, confusion=confusion, used={**own.used, "images": len(ids)})
 
 
 def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
@@ -266,7 +266,7 @@ def _begin(run: Run, *, resume: bool) -> dict[str, Any] | None:
         # A start that reached no checkpoint binds nobody: data or settings may have been mended since.
         with torch.device("meta"):
             # A network that cannot be built is told before anything is written.
-            DeepLabV3Plus(replace(run.config.model, pretrained=False), len(run.classes))
+            build(replace(run.config.model, pretrained=False), len(run.classes))
         run.write()
         return None
     before = _before(run.folder)

@@ -12,7 +12,7 @@ from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.data.stream import Batch
 from psmt_viz.methods.settings import LABELED, UNLABELED
 from psmt_viz.metrics import IGNORE
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.build import build_networks
 from psmt_viz.results import TrainingBatch
 from psmt_viz.seeds import derived_seed
 from psmt_viz.train.engine import Engine
@@ -53,10 +53,10 @@ class Trainer:
         self.split = split = data.split(config.data.split)
         self.plan: Plan = resolve(config, split, devices=engine.world_size)
         settings = config.method
-        self.networks = PSMT(
+        self.networks = build_networks(
             config.model,
             data.classes,
-            teachers=bool(settings.teachers),
+            teachers=settings.teachers,
             **settings.start_of_teachers,
             seed=config.system.seed,
         ).to(self.device)

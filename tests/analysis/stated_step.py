@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from psmt_viz.checkpoints.layouts.psmt import places
 from psmt_viz.config import ModelConfig
-from psmt_viz.models.deeplab import DeepLabV3Plus
-from psmt_viz.models.exchange import official_layout
+from psmt_viz.models.build import build
 from tests.authors import shapes
 
 MARKS = {"teacher1": "1", "teacher2": "2", "student": "_s"}
@@ -112,8 +112,8 @@ class StatedStep:
         theirs = state(base, classes, classifier_scale, bn3_scale)
         self.weights_check = {key: summary(theirs[key]) for key in ("encoder1.backbone.conv1.0.weight",)}
         config = ModelConfig(arch="psmt-deeplabv3plus", backbone="resnet50s", pretrained=False)
-        self.networks = {role: DeepLabV3Plus(config, classes).double() for role in MARKS}
-        self.keys = official_layout(self.networks["student"].state_dict())
+        self.networks = {role: build(config, classes).double() for role in MARKS}
+        self.keys = places(self.networks["student"].state_dict())
         for key, (role, ours) in self.keys.items():
             if ".head.last_conv." not in key:
                 self.networks[role].state_dict()[ours].copy_(theirs[key])

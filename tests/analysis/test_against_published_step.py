@@ -17,7 +17,7 @@ from published.step import check_steps
 from psmt_viz import presets
 from psmt_viz.train import trainer
 from psmt_viz.train.cutmix import Box
-from psmt_viz.train.ema import update_ema
+from psmt_viz.train.ema import ema_update
 from psmt_viz.train.losses import confident_cross_entropy, labeled_cross_entropy
 from psmt_viz.train.method import StepLog
 from psmt_viz.train.methods import psmt
@@ -162,7 +162,7 @@ def joint_batch(patch):
             losses = [labeled_cross_entropy(sup, labeled.label.long()), confident_cross_entropy(unsup, target.pseudo)]
             student.backward(losses[0] + weight * losses[1])
         student.step()
-        update_ema(self.networks.by_role()[self.turn(number)], student.network, keep=settings.ema)
+        ema_update(self.networks.by_role()[self.turn(number)], student.network, keep=settings.ema)
         share = target.pseudo.passing.double().mean()
         names = ("loss_sup", "loss_unsup", "confident_fraction")
         measured = dict(zip(names, [*(each.detach() for each in losses), share], strict=True))
@@ -211,7 +211,7 @@ def ema_of_weights_alone(patch):
         for mine, other in zip(teacher.parameters(), student.parameters(), strict=True):
             mine.lerp_(other, 1 - keep)
 
-    patch.setattr(psmt, "update_ema", update)
+    patch.setattr(psmt, "ema_update", update)
 
 
 def the_other_teachers_turn(patch):

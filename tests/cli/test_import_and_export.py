@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from psmt_viz.cli import main
-from psmt_viz.data.layout import VOC_CLASSES
+from psmt_viz.data.voc import VOC_CLASSES
 from tests.authors import light_state, save
 
 
@@ -61,7 +61,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 def test_import_says_what_it_found_dropped_and_wrote(imported: tuple[Path, str]) -> None:
     folder, told = imported
     first, second, last = told.splitlines()
-    assert first.startswith("resnet50s, 21 classes: background, aeroplane, ")
+    assert first.startswith("PS-MT's resnet50s, 21 classes: background, aeroplane, ")
     assert first.endswith("; epoch 80, monitor_best 0.7569, labeled_examples 1323")
     assert second == "dropped 36 tensors that its networks never use: " + ", ".join(
         f"encoder{mark}.head.last_conv" for mark in ("1", "2", "_s")

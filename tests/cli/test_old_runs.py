@@ -35,7 +35,7 @@ def test_it_can_be_looked_at_and_says_once_what_trained_it(run: Run, old: Path) 
     found = run("evaluate", old, "--out", "out")
     assert found.status == 0
     assert found.err.count("trained with version 1 of the method, not 2") == 1
-    assert json.loads(Path("out/evaluation.json").read_text())["parameters"]["method_version"] == 1
+    assert json.loads(Path("out/evaluation.json").read_text())["subject"]["method_version"] == 1
 
 
 def test_its_settings_train_a_run_of_the_same_lengths(run: Run, old: Path) -> None:

@@ -43,8 +43,9 @@ def flips(**wanted: Any) -> pd.DataFrame:
     return table[np.logical_and.reduce([table[name] == value for name, value in wanted.items()])] if wanted else table
 
 
-def parameters(name: str = "health.json") -> dict[str, Any]:
-    return json.loads(Path("out", name).read_text())["parameters"]
+def told(part: str, name: str = "health.json") -> dict[str, Any]:
+    """A part of a result's facts: subject, asked, used or measured."""
+    return json.loads(Path("out", name).read_text())[part]
 
 
 # On runs.
@@ -58,9 +59,9 @@ def test_every_kind_before_every_judge(run: Run, psmt_run: Path) -> None:
     assert table["kind"].unique().tolist() == KINDS
     assert table["judge"].unique().tolist() == ROLES
     assert not table[["kind", "judge"]].duplicated().any()
-    facts = parameters()
-    assert (facts["kinds"], facts["judges"], facts["left_out"]) == (KINDS, ROLES, [])
-    assert (facts["run"], facts["images"], facts["search"]) == ("psmt", 1, "finite-difference")
+    used = told("used")
+    assert (used["kinds"], used["judges"], used["left_out"], used["images"]) == (KINDS, ROLES, [], 1)
+    assert (told("subject")["run"], told("asked")["search"]) == ("psmt", "finite-difference")
     # The numbers on the screen are those of the table.
     line = next(line for line in found.out.splitlines() if line.split()[:2] == ["tvat", "student"])
     (rate,) = flips(kind="tvat", judge="student", eps=2.0)["flip_rate"]
@@ -73,7 +74,7 @@ def test_a_student_alone_leaves_out_what_needs_teachers(run: Run, supervised_run
     found = done(run("perturb", supervised_run, "--images", "1", "--eps", "2", "--out", "out"))
     assert files(Path("out")) == TABLES | FIGURES
     lost = ["tvat", "teacher1", "teacher2", "tvat-official"]
-    assert f"left out for want of teachers: {', '.join(lost)}" in found.out
+    assert f"skipped, because they need teachers: {', '.join(lost)}" in found.out
     assert sorted({*KINDS} - {*flips()["kind"]}) == sorted(lost)
     assert flips()["judge"].unique().tolist() == ["student"]
 
@@ -115,7 +116,7 @@ def test_how_a_perturbation_is_found(
     plain = as_the_paper[as_the_paper["kind"] == kind]
     command = ["perturb", psmt_run, "--kinds", kind, "--judges", "student", "--images", "1", "--eps", "2"]
     done(run(*command, f"--{flag}", value, "--out", "out"))
-    assert str(parameters()[flag.replace("-", "_")]) == value
+    assert str(told("asked")[flag.replace("-", "_")]) == value
     changed = flips()
     assert changed["norm"].tolist() == ["pixel" if flag == "norm" else "image"]
     # Whatever finds it, another one is found.
@@ -131,14 +132,14 @@ def test_a_closer_look(run: Run, psmt_run: Path) -> None:
     more = ["--kinds", *kinds, "--closeup", "val01"]
     done(run("perturb", psmt_run, *more, "--out", "out"))
     assert files(Path("out")) == CLOSEUP
-    assert (parameters("closeup.json")["eps"], parameters("closeup.json")["judge"]) == (2, "student")
+    assert (told("asked", "closeup.json")["eps"], told("asked", "closeup.json")["judge"]) == (2, "student")
     with np.load("out/closeup.npz") as arrays:
         assert arrays["image"].shape == (56, 56, 3)
         for kind in kinds:
             assert np.linalg.norm(arrays[f"magnitude_{kind}"]) == pytest.approx(2, rel=1e-4)
         before = arrays["prediction"]
     done(run("perturb", psmt_run, *more, "--eps", "8", "--judges", "ensemble", "--out", "out"))
-    assert (parameters("closeup.json")["eps"], parameters("closeup.json")["judge"]) == (8, "ensemble")
+    assert (told("asked", "closeup.json")["eps"], told("asked", "closeup.json")["judge"]) == (8, "ensemble")
     with np.load("out/closeup.npz") as arrays:
         assert np.linalg.norm(arrays["magnitude_vat"]) == pytest.approx(8, rel=1e-4)
         assert (arrays["prediction"] != before).any()
@@ -249,7 +250,7 @@ def test_a_network_of_ones_own(run: Run, models: str, blocks_folder: Path, libra
     assert files(Path("out")) == TABLES | FIGURES
     assert "left out" not in found.out  # nothing that was asked for
     assert flips()["kind"].tolist() == ["vat", "random"]
-    facts = parameters()
+    facts = told("subject")
     assert (facts["model"], facts["dataset"]) == (f"{models}:{library}", "blocks")
     assert "run" not in facts
 

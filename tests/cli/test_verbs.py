@@ -42,8 +42,11 @@ WRITES = {
     "table": {"table1.csv", "table1.md", "table1.tex"},
 }
 """Verb -> its files: those of the contract, and beside them what is needed to draw them again."""
+SUPPLEMENT = [verb for verb in WRITES if verb != "checks"]
+"""What `figures` makes."""
+WRITES["reliability"] = {"reliability.csv", "reliability_bins.csv", "reliability.json"} | drawn("reliability")
 WRITES["report"] = {"index.html"}
-WRITES["figures"] = {"manifest.json"}.union(*(WRITES[verb] for verb in WRITES if verb != "checks"))
+WRITES["figures"] = {"manifest.json"}.union(*(WRITES[verb] for verb in (*SUPPLEMENT, "report")))
 WRITES["train"] = EVALUATION | {
     *("config.json", "metrics.csv", "timing.csv", "state.pt", "last.safetensors", "best.safetensors"),
     *("results.png", "batch.png", "confusion.png"),
@@ -67,6 +70,7 @@ def twice(blocks_folder: Path, psmt_run: Path, tmp_path_factory: pytest.TempPath
         "data": [str(blocks_folder)],
         "train": ["--data", str(blocks_folder), *flags()],
         "evaluate": [run],
+        "reliability": [run, "--bins", "5"],
         "perturb": [run, "--eps", "0.5", "8", "--seed", "1"],
         "tsne": [run, "--n-pixels", "50", "--eps", "4", "--perplexity", "8"],
         "gradcam": [run, "--images", "2", "--eps", "4"],
@@ -102,7 +106,7 @@ def test_a_verb_succeeds_and_says_last_where_its_results_are(twice: tuple[Ran, R
 
 def test_tsne_prints_what_its_figure_counts(twice: tuple[Ran, Ran]) -> None:
     ran = twice[0]
-    facts = json.loads((ran.folder / "tsne" / "tsne.json").read_text())["parameters"]
+    facts = json.loads((ran.folder / "tsne" / "tsne.json").read_text())["measured"]
     by = facts["flipped_by"]
     for verb in ("tsne", "figures"):
         out = ran.outcomes[verb].out
@@ -181,12 +185,13 @@ def test_every_sweep_contains_an_eps_of_2(twice: tuple[Ran, Ran], verb: str) -> 
 
 
 def test_flips_per_panel_are_told_with_the_map(twice: tuple[Ran, Ran]) -> None:
-    facts = json.loads((twice[0].folder / "tsne" / "tsne.json").read_text())["parameters"]
+    told = json.loads((twice[0].folder / "tsne" / "tsne.json").read_text())
+    asked, used, facts = told["asked"], told["used"], told["measured"]
     pixels = pd.read_parquet(twice[0].folder / "tsne" / "pixels.parquet")
     for panel in ("clean", "vat", "tvat"):
         assert facts["flipped"][panel] == int((pixels[f"pred_{panel}"] != pixels["label"]).sum())
     assert 0.5 <= facts["trustworthiness"] <= 1
-    assert (facts["perplexity_asked"], facts["perplexity"], facts["eps"]) == (8, 8, 4)
+    assert (asked["perplexity"], used["perplexity"], asked["eps"]) == (8, 8, 4)
 
 
 # What a verb leaves alone, and where it writes unless told.
@@ -288,9 +293,9 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(run: Run, blocks_folder: Pa
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
     twice: tuple[Ran, Ran], run: Run, blocks_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import psmt_viz.exhibits
+    from psmt_viz.cli import run_pictures
 
-    draw = psmt_viz.exhibits.draw_run
+    draw = run_pictures.draw_run
     command = ["train", "--data", blocks_folder, *flags(), "--out", "train", "--resume"]  # nothing there: from step 0
     for epoch in (1, 2, 3):
 
@@ -300,7 +305,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(psmt_viz.exhibits, "draw_run", stop)
+            patch.setattr(run_pictures, "draw_run", stop)
             found = run(*command)
         assert found.status == 130
         assert "kept" in found.err.splitlines()[-1]

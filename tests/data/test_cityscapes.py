@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from psmt_viz.data import open_data
+from psmt_viz.data import VocFolder, open_data
 from psmt_viz.data.checks import check
 from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES, CityscapesFolder
-from psmt_viz.data.voc import VocFolder
 from psmt_viz.errors import UserError
 
 # Class name -> id in the labelIds files, as the data set's authors list them.

@@ -9,7 +9,18 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from psmt_viz.results import ROLES, Cam, Cams, CloseUp, Curves, Evaluation, Flips, PixelEmbedding, TrainingBatch
+from psmt_viz.results import (
+    ROLES,
+    Cam,
+    Cams,
+    CloseUp,
+    Curves,
+    Evaluation,
+    Flips,
+    PixelEmbedding,
+    Reliability,
+    TrainingBatch,
+)
 
 VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -34,21 +45,19 @@ def embedding(per_class: int = 200, flips: tuple[int, int] = (7, 11), classes=VO
         chosen = random.choice(len(label), count, replace=False)
         prediction[chosen] = np.where(label[chosen] == labels[0], labels[1], labels[0])
         frame |= {f"pred_{panel}": prediction, f"x_{panel}": moved[:, 0], f"y_{panel}": moved[:, 1]}
-    parameters = {
-        "eps": 2.0,
+    facts: dict[str, dict] = {"asked": {"eps": 2.0, "layer": "decoder.2", "perplexity": 30, "layout": "frozen"}}
+    facts["used"] = {"perplexity": 30}
+    facts["measured"] = {
         "relative_norm": 0.0032,
-        "layer": "decoder.2",
-        "perplexity": 30,
         "trustworthiness": 0.9731,
         "knn_recall": 0.412,
-        "layout": "frozen",
         "placement_error": 0.0004,
         "median_move": {"vat": 0.00035, "tvat": 0.0009},
         "flip_rate_low": {"vat": 0.0009, "tvat": None},
         "flip_rate_high": {"vat": 0.0021, "tvat": None},
     }
     images = pixel_images(40, random)
-    return PixelEmbedding(pixels=pd.DataFrame(frame), classes=classes, images=images, parameters=parameters)
+    return PixelEmbedding(pixels=pd.DataFrame(frame), classes=classes, images=images, **facts)
 
 
 def pixel_images(count: int, random: np.random.Generator, size: tuple[int, int] = (60, 80)) -> pd.DataFrame:
@@ -100,8 +109,9 @@ def cams(count: int = 4, size: tuple[int, int] = (60, 80), classes=VOC):
         row |= {f"change_{name}": float(maps[name].sum() / clean.sum() - 1) for name in ("vat", "tvat")}
         row |= {f"moved_{name}": float(abs(maps[name] - clean).sum() / clean.sum()) for name in ("vat", "tvat")}
         rows.append(row | {f"faithfulness_{name}": 0.5 - 0.01 * index for index, name in enumerate(maps)})
-    parameters = {"cam_method": "gradcam", "layer": "z", "eps": 2.0, "relative_norm": 0.0032}
-    return Cams(cams=tuple(made), classes=classes, table=pd.DataFrame(rows), parameters=parameters)
+    asked = {"cam_method": "gradcam", "layer": "z", "eps": 2.0}
+    measured = {"relative_norm": 0.0032}
+    return Cams(cams=tuple(made), classes=classes, table=pd.DataFrame(rows), asked=asked, measured=measured)
 
 
 def curves(epochs: int = 30, *, name: str = "scenes 1_8", seed: int = 0, supervised: bool = False):
@@ -124,15 +134,15 @@ def curves(epochs: int = 30, *, name: str = "scenes 1_8", seed: int = 0, supervi
     return Curves(name=name, metrics=pd.DataFrame(frame), ramp=ramp, images_per_step=8 if supervised else 16)
 
 
-def evaluation(classes=SCENES, *, roles=ROLES, seed: int = 0, parameters=None):
+def evaluation(classes=SCENES, *, roles=ROLES, seed: int = 0, **facts):
     random = np.random.default_rng(seed)
     size = len(classes)
     confusion = {}
     for role in roles:
         matrix = random.integers(0, 900, (size, size)) * (random.random((size, size)) < 0.5)
         confusion[role] = matrix + np.diag(random.integers(2_000, 40_000, size))
-    parameters = {"dataset": "scenes", "split": "1_8"} if parameters is None else parameters
-    return Evaluation(classes=tuple(classes), confusion=confusion, parameters=parameters)
+    facts = {"subject": {"dataset": "scenes", "split": "1_8"}} | facts
+    return Evaluation(classes=tuple(classes), confusion=confusion, **facts)
 
 
 KINDS = (
@@ -213,7 +223,7 @@ def flips(
         ],
     )
     frames = {name: pd.DataFrame(rows) for name, rows in tables.items()}
-    return Flips(**frames, paired=paired, health=health, parameters={"n": 1})
+    return Flips(**frames, paired=paired, health=health, asked={"n": 1})
 
 
 def closeup(kinds=KINDS, size: tuple[int, int] = (96, 128), classes=SCENES):
@@ -244,7 +254,31 @@ def closeup(kinds=KINDS, size: tuple[int, int] = (96, 128), classes=SCENES):
         prediction=prediction,
         moved=moved,
         magnitude=magnitude,
-        parameters={"eps": 2.0, "norm": "image", "judge": "student", "relative_norm": 0.0032},
+        asked={"eps": 2.0, "norm": "image", "judge": "student"},
+        measured={"relative_norm": 0.0032},
+    )
+
+
+def reliability(roles=ROLES, bins=10, images=60):
+    random = np.random.default_rng(5)
+    tables, rows = [], []
+    for index, role in enumerate(roles):
+        low = np.arange(bins) / bins
+        confidence = low + 0.6 / bins
+        accuracy = np.clip(confidence - 0.06 + random.normal(0, 0.01, bins), 0, 1)
+        pixels = (1000 * 1.9 ** np.arange(bins)).astype(int) * (low >= 0.2)  # no pixel is so unsure
+        table = {"role": role, "low": low, "high": low + 1 / bins, "pixels": pixels}
+        table |= {"correct_pixels": (accuracy * pixels).astype(int), "confidence": confidence, "accuracy": accuracy}
+        table |= {"accuracy_low": accuracy - 0.02, "accuracy_high": accuracy + 0.03}
+        table = pd.DataFrame(table)
+        table.loc[table["pixels"] == 0, ["confidence", "accuracy", "accuracy_low", "accuracy_high"]] = np.nan
+        tables.append(table)
+        error = 0.06 + 0.003 * index
+        row = {"role": role, "ece": error, "ece_low": error - 0.011, "ece_high": error + 0.012}
+        rows.append(row | {"confidence": 0.87, "accuracy": 0.81, "pixels": int(pixels.sum())})
+    asked = {"part": "val", "bins": bins, "seed": 0}
+    return Reliability(
+        bins=pd.concat(tables, ignore_index=True), roles=pd.DataFrame(rows), asked=asked, used={"images": images}
     )
 
 

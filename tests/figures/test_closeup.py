@@ -96,7 +96,7 @@ def test_eleven_kinds_fit_a_page_and_nothing_is_cut_or_covered(size):
 def test_the_title_says_what_was_used():
     title = draw_closeup(synthetic.closeup(("vat",)))._suptitle.get_text()
     assert title == "0016   ·   eps = 2 (0.32 % of ‖z‖) per image   ·   judged by the student"
-    assert draw_closeup(replace(synthetic.closeup(("vat",)), parameters={}))._suptitle.get_text() == "0016"
+    assert draw_closeup(replace(synthetic.closeup(("vat",)), asked={}, measured={}))._suptitle.get_text() == "0016"
 
 
 def test_an_image_without_correct_pixels_draws_and_one_without_kinds_does_not():

@@ -113,11 +113,11 @@ def test_titles_legend_and_footer():
         assert part in footer
 
 
-@pytest.mark.parametrize("parameters", [{}, {"eps": 2}, {"relative_norm": 0.1}, {"eps": "auto", "layer": None}])
-def test_missing_parameters_are_left_out(parameters):
-    figure = draw_tsne(replace(synthetic.embedding(20, (1, 1)), parameters=parameters))
+@pytest.mark.parametrize("facts", [{}, {"eps": 2}, {"relative_norm": 0.1}, {"eps": "auto", "layer": None}])
+def test_missing_facts_are_left_out(facts):
+    figure = draw_tsne(replace(synthetic.embedding(20, (1, 1)), asked=facts, used={}, measured={}))
     assert "None" not in figure.axes[1].get_xlabel()
-    assert ("eps" in figure.axes[1].get_xlabel()) == ("eps" in parameters)
+    assert ("eps" in figure.axes[1].get_xlabel()) == ("eps" in facts)
 
 
 def test_panels_share_square_limits_that_hold_every_point():
@@ -153,8 +153,8 @@ def test_no_pixels_is_an_error():
         draw_tsne(replace(embedding, pixels=embedding.pixels.iloc[:0]))
 
 
-def panels_of(embedding, **parameters):
-    return replace(embedding, parameters=embedding.parameters | parameters)
+def panels_of(embedding, **facts):
+    return replace(embedding, measured=embedding.measured | facts)
 
 
 def test_separate_maps_share_no_axes():

@@ -29,9 +29,9 @@ def test_a_move_within_the_placement_error_is_said_to_be_within_it():
     )
 
 
-@pytest.mark.parametrize("parameters", [{}, {"median_move": {}}, {"median_move": None, "placement_error": 0.1}])
-def test_nothing_is_said_of_moves_that_are_not_known(parameters):
-    assert moves(parameters) == ""
+@pytest.mark.parametrize("facts", [{}, {"median_move": {}}, {"median_move": None, "placement_error": 0.1}])
+def test_nothing_is_said_of_moves_that_are_not_known(facts):
+    assert moves(facts) == ""
 
 
 def test_a_joint_map_has_no_placement_error():
@@ -47,4 +47,9 @@ def test_the_screen_says_counts_of_both_and_of_one_alone():
     both = int((vat & tvat).sum())
     assert lines[2] == f"flipped by both: {both}, VAT alone: {361 - both}, T-VAT alone: {363 - both}"
     assert "within the placement error" in lines[3]
-    assert len(tsne_findings(replace(embedding, parameters={}))) == 3
+    assert len(tsne_findings(replace(embedding, measured={}))) == 3
+
+
+def test_the_screen_says_how_long_the_map_took():
+    embedding = replace(synthetic.embedding(20), seconds={"sampling": 12.4, "layout": 30.3})
+    assert tsne_findings(embedding)[-1] == "t-SNE: 43 s, of which sampling 12 s and openTSNE 30 s"

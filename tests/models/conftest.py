@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from psmt_viz.config import ModelConfig
-from psmt_viz.models.psmt import PSMT
-from tests.models.small_networks import CLASSES, settle
+from psmt_viz.models.build import build_networks
+from tests.models.small_networks import CLASSES, TEACHERS, settle
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def config():
 @pytest.fixture
 def networks(config):
     """A student and two teachers with unlike statistics and counters, in eval mode."""
-    made = PSMT(config, CLASSES, seed=3)
+    made = build_networks(config, CLASSES, teachers=TEACHERS, seed=3)
     for index, network in enumerate(made.by_role().values()):
         settle(network, index)
         for name, values in network.named_buffers():

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 CLASSES = ("ground", "tree", "house", "road", "sky")
+TEACHERS = ("teacher1", "teacher2")
 
 
 def settle(network, seed=0):
@@ -16,3 +17,14 @@ def settle(network, seed=0):
             for values in (module.running_var, module.weight.data):
                 values.copy_(torch.rand(values.shape, generator=source) + 0.5)
     return network
+
+
+def copied(network):
+    """The state, apart from the network."""
+    return {name: values.clone() for name, values in network.state_dict().items()}
+
+
+def same(first, second):
+    """Whether two states are equal bit by bit."""
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[name], second[name]) for name in first)

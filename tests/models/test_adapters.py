@@ -294,3 +294,16 @@ def test_what_is_not_one_tensor_of_four_axes_is_refused(z, got):
     adapted = Adapted(Unseamed(), encode=through, decode=lambda network, features, size: z(images))
     with pytest.raises(UserError, match=rf"logits of decode as one tensor \(B, K, H, W\), got {got}"):
         adapted.decode(adapted.encode(images), (8, 8))
+
+
+def test_layers_have_the_names_of_the_network_inside():
+    adapted = Adapted(Own())
+    assert adapted.layers() == {"body": adapted.network.body, "head": adapted.network.head}
+
+
+def test_the_encoder_of_a_foreign_network_is_its_backbone(foreign):
+    network, *_ = foreign
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    head = {names[id(parameter)].split(".")[0] for parameter in adapt(network).head_parameters()}
+    assert head == {name.split(".")[0] for name in names.values()} - {"encoder", "backbone"}
+    assert len(Adapted(Own()).head_parameters()) == 4

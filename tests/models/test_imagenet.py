@@ -6,9 +6,9 @@ import timm
 import torch
 
 from psmt_viz.config import ModelConfig
+from psmt_viz.models.build import build_networks
 from psmt_viz.models.deeplab import Backbone
 from psmt_viz.models.imagenet import PACKAGES, packaged_weights
-from psmt_viz.models.psmt import PSMT
 
 NAME = "tf_efficientnet_lite0"
 WEIGHTS = "ImageNet weights of EfficientNet-Lite0 come in a package of the extra `imagenet`"
@@ -68,7 +68,7 @@ def test_students_and_teachers_start_from_the_package():
     pytest.importorskip(PACKAGES[NAME], reason=WEIGHTS)
     config = ModelConfig(backbone=NAME, aspp_channels=4, low_channels=4, decoder_channels=4)
     weights = packaged_weights(NAME)
-    for network in PSMT(config, ("a", "b")).by_role().values():
+    for network in build_networks(config, ("a", "b"), teachers=("teacher1", "teacher2")).by_role().values():
         state = network.backbone.state_dict()
         compared = [key for key in weights if f"body.{key}" in state]
         assert len(compared) > 200

@@ -35,7 +35,7 @@ def bilinear(values, size):
 
 @pytest.mark.parametrize(("size", "padded"), [((8, 16), (8, 16)), ((9, 15), (16, 16)), ((1, 24), (8, 24))])
 def test_sides_go_up_to_the_next_multiple_of_8(size, padded):
-    assert padded_size(size) == padded
+    assert padded_size(size, 8) == padded
 
 
 @pytest.mark.parametrize(("size", "multiple", "padded"), [((8, 16), 32, (32, 32)), ((15, 28), 14, (28, 28))])
@@ -67,14 +67,16 @@ def test_images_are_stretched_before_and_logits_after():
         asked.append(tuple(size))
         return logits
 
-    np.testing.assert_allclose(decode_whole(decode, z, (11, 13)), bilinear(logits.numpy(), (11, 13)), atol=1e-9)
+    np.testing.assert_allclose(
+        decode_whole(decode, z, (11, 13), multiple=8), bilinear(logits.numpy(), (11, 13)), atol=1e-9
+    )
     assert asked == [(16, 16)]
 
 
 def test_sizes_that_fit_pass_through():
     images = torch.rand(1, 3, 16, 24)
     assert encode_whole(Recorder(), images) is images
-    assert decode_whole(lambda z, size: z, images, (16, 24)) is images
+    assert decode_whole(lambda z, size: z, images, (16, 24), multiple=8) is images
 
 
 def test_arrays_become_images():
@@ -154,7 +156,7 @@ def test_sliding_windows_against_a_loop_over_pixels(size, window, stride):
     for row in rows:
         for column in columns:
             view = images[:, :, row : row + window, column : column + window]
-            views[row, column] = decode_whole(network.decode, encode_whole(network, view), view.shape[-2:])
+            views[row, column] = decode_whole(network.decode, encode_whole(network, view), view.shape[-2:], multiple=8)
     for row, column in np.ndindex(*size):
         y, x = row + before[0], column + before[1]
         covering = [(r, c) for r, c in views if 0 <= y - r < window and 0 <= x - c < window]
@@ -179,7 +181,7 @@ def test_the_published_windows_of_cityscapes():
 
 def test_a_window_as_large_as_the_image_sees_it_whole():
     images = torch.rand(1, 3, 30, 30)
-    whole = decode_whole(Centred().decode, encode_whole(Centred(), images), (30, 30))
+    whole = decode_whole(Centred().decode, encode_whole(Centred(), images), (30, 30), multiple=8)
     torch.testing.assert_close(sliding_logits(Centred(), images, window=30, stride=2 / 3), whole)
     assert not torch.allclose(sliding_logits(Centred(), images, window=16, stride=0.5), whole)
 
@@ -189,7 +191,7 @@ def test_an_image_smaller_than_the_window_is_filled_up_with_a_colour():
     images = torch.rand(1, 3, 16, 24)
     padded = colour.expand(1, 3, 32, 32).clone()
     padded[..., 8:24, 4:28] = images
-    expected = decode_whole(Centred().decode, encode_whole(Centred(), padded), (32, 32))[..., 8:24, 4:28]
+    expected = decode_whole(Centred().decode, encode_whole(Centred(), padded), (32, 32), multiple=8)[..., 8:24, 4:28]
     found = sliding_logits(Centred(), images, window=32, stride=2 / 3, fill=colour)
     torch.testing.assert_close(found, expected)
 

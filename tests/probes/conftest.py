@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from psmt_viz.models.psmt import PSMT
-from psmt_viz.probes.perturb import flips
+from psmt_viz.models.networks import Networks
+from psmt_viz.probes.perturb import perturb
 from psmt_viz.results import Flips
 from tests.probes.flips_reference import EPS, SEED
 
 
 @pytest.fixture(scope="module")
-def result(networks: PSMT, blocks: Any) -> Flips:
-    return flips(networks, blocks, eps=EPS, seed=SEED)
+def result(networks: Networks, blocks: Any) -> Flips:
+    return perturb(networks, blocks, eps=EPS, seed=SEED)

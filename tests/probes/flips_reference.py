@@ -55,9 +55,9 @@ class Reference:
     def predict(self, role: str, z: Tensor, image: dict[str, Any]) -> Tensor:
         asked = {
             "student": [self.networks.student],
-            "teacher1": [self.networks.teachers[0]],
-            "teacher2": [self.networks.teachers[1]],
-            "ensemble": list(self.networks.teachers),
+            "teacher1": [self.networks.teachers["teacher1"]],
+            "teacher2": [self.networks.teachers["teacher2"]],
+            "ensemble": list(self.networks.teachers.values()),
         }[role]
         mean = sum(network.decode(z, image["padded"]) for network in asked) / len(asked)
         return stretched(mean, image["size"])

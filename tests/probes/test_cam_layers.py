@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from psmt_viz.errors import UserError
 from psmt_viz.models import Adapted
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import frozen
-from psmt_viz.probes.cam_layers import SEAM, explained
+from psmt_viz.probes.cam_layers import explained
 from psmt_viz.probes.cam_methods import raw_map
+from psmt_viz.probes.layers import SIDES
 
 
 class Odd(nn.Module):
@@ -70,7 +71,7 @@ def test_layers_that_cannot_be_mapped(odd: Adapted, layer: str, message: str) ->
     assert not hooks_of(odd)
 
 
-@pytest.mark.parametrize("layer", [*SEAM, "body", "several.0", "head"])
+@pytest.mark.parametrize("layer", [*SIDES, "body", "several.0", "head"])
 def test_layers_that_can(odd: Adapted, layer: str) -> None:
     found = mapped(odd, layer)
     assert found.shape == (6, 5)
@@ -96,7 +97,7 @@ def test_the_hook_is_there_while_it_is_needed(odd: Adapted) -> None:
 @pytest.mark.parametrize("method", ["gradcam", "shapleycam", "ablationcam", "scorecam"])
 @pytest.mark.parametrize("call", [0, 1, 2])
 def test_nothing_is_left_behind_after_an_error(
-    networks: PSMT, method: str, call: int, monkeypatch: pytest.MonkeyPatch
+    networks: Networks, method: str, call: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """IndexError, because pytorch-grad-cam's context manager would swallow it."""
     student = networks.student

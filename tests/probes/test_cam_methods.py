@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from psmt_viz.errors import UserError
 from psmt_viz.models import Adapted
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import frozen
 from psmt_viz.probes import cam_methods
 from psmt_viz.probes.cam_layers import explained
@@ -126,7 +126,7 @@ def test_modules_are_found_by_the_names_of_the_network_inside() -> None:
     np.testing.assert_allclose(on_paper("gradcam", layer="mix"), on_paper("gradcam"), rtol=1e-6)
 
 
-def seen_at(networks: PSMT, image: Any, layer: str, method: str, target: int = 1) -> tuple[np.ndarray, ...]:
+def seen_at(networks: Networks, image: Any, layer: str, method: str, target: int = 1) -> tuple[np.ndarray, ...]:
     """Activations, gradients and map of one image at a layer."""
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     mask = np.zeros(image.shape[:2], bool)
@@ -148,7 +148,7 @@ def stretched(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", ["eigencam", "eigengradcam", "segeigencam"])
-def test_components_are_the_librarys(networks: PSMT, blocks: Any, method: str) -> None:
+def test_components_are_the_librarys(networks: Networks, blocks: Any, method: str) -> None:
     activations, gradients, found, mask = seen_at(networks, blocks.image("val00"), "z", method)
     if method == "segeigencam":
         expected = get_2d_projection_with_sign_correction(np.abs(gradients) * activations)
@@ -174,7 +174,7 @@ def test_seg_eigen_cam_turns_its_component_by_its_own_rule() -> None:
 
 @pytest.mark.parametrize("method", ["eigencam", "eigengradcam", "kpcacam"])
 def test_a_component_is_turned_towards_the_mask(
-    networks: PSMT, blocks: Any, method: str, monkeypatch: pytest.MonkeyPatch
+    networks: Networks, blocks: Any, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = METHODS[method].get_cam_image
     _, _, found, _ = seen_at(networks, blocks.image("val00"), "z", method)
@@ -183,7 +183,7 @@ def test_a_component_is_turned_towards_the_mask(
     np.testing.assert_array_equal(found, turned)
 
 
-def test_shapley_cam_is_grad_cam_in_a_network_of_relus(networks: PSMT, blocks: Any) -> None:
+def test_shapley_cam_is_grad_cam_in_a_network_of_relus(networks: Networks, blocks: Any) -> None:
     maps = [
         seen_at(networks, blocks.image("val00"), "aspp", method)[2] for method in ("gradcam", "shapleycam", "hirescam")
     ]
@@ -192,7 +192,9 @@ def test_shapley_cam_is_grad_cam_in_a_network_of_relus(networks: PSMT, blocks: A
 
 
 @pytest.mark.parametrize("layer", ["backbone.body.bn1", "backbone.body.layer1.0.bn2"])
-def test_layers_before_one_that_works_in_place_are_seen_as_they_are(networks: PSMT, blocks: Any, layer: str) -> None:
+def test_layers_before_one_that_works_in_place_are_seen_as_they_are(
+    networks: Networks, blocks: Any, layer: str
+) -> None:
     activations, _, found, mask = seen_at(networks, blocks.image("val00"), layer, "ablationcam")
     tame = copy.deepcopy(networks)
     kept: dict[str, Tensor] = {}
@@ -208,7 +210,7 @@ def test_layers_before_one_that_works_in_place_are_seen_as_they_are(networks: PS
     assert found.shape == mask.shape
 
 
-def test_random_numbers_are_the_maps_own(networks: PSMT, blocks: Any) -> None:
+def test_random_numbers_are_the_maps_own(networks: Networks, blocks: Any) -> None:
     def state() -> tuple[Any, Any]:
         return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
 

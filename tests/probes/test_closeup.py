@@ -9,10 +9,10 @@ import torch
 
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import KINDS, Settings, adversarial_perturbation, frozen
 from psmt_viz.probes.closeup import closeup
-from psmt_viz.probes.perturb import flips
+from psmt_viz.probes.perturb import perturb
 from psmt_viz.results import CloseUp
 from psmt_viz.seeds import derived_seed
 
@@ -21,11 +21,11 @@ ODD = "val02"  # 45 x 61
 
 
 @pytest.fixture(scope="module")
-def result(networks: PSMT, blocks: Any) -> CloseUp:
-    return closeup(networks, blocks, ID, eps=EPS, seed=SEED, parameters={"run": "x"})
+def result(networks: Networks, blocks: Any) -> CloseUp:
+    return closeup(networks, blocks, ID, eps=EPS, seed=SEED, subject={"run": "x"})
 
 
-def test_equals_a_direct_computation(networks: PSMT, blocks: Any, result: CloseUp) -> None:
+def test_equals_a_direct_computation(networks: Networks, blocks: Any, result: CloseUp) -> None:
     size = (48, 64)
     np.testing.assert_array_equal(result.image, blocks.image(ID))
     np.testing.assert_array_equal(result.truth, blocks.label(ID))
@@ -36,9 +36,9 @@ def test_equals_a_direct_computation(networks: PSMT, blocks: Any, result: CloseU
     np.testing.assert_array_equal(result.prediction, prediction)
     makers: dict[str, Any] = {
         "vat": networks.student.decode,
-        "teacher1": networks.teachers[0].decode,
-        "teacher2": networks.teachers[1].decode,
-        "tvat": lambda z, size: sum(teacher.decode(z, size) for teacher in networks.teachers) / 2,
+        "teacher1": networks.teachers["teacher1"].decode,
+        "teacher2": networks.teachers["teacher2"].decode,
+        "tvat": lambda z, size: sum(teacher.decode(z, size) for teacher in networks.teachers.values()) / 2,
     }
     for kind, decode in makers.items():
         generator = torch.Generator().manual_seed(derived_seed(SEED, "noise", ID))
@@ -53,11 +53,11 @@ def test_equals_a_direct_computation(networks: PSMT, blocks: Any, result: CloseU
         assert flipped.any()
         lengths = delta[0].double().square().sum(dim=0).sqrt()
         np.testing.assert_allclose(result.magnitude[kind], lengths, rtol=1e-5, atol=1e-7)
-        assert result.parameters["relative_norm"][kind] == pytest.approx(float(delta.norm() / z.norm()), rel=1e-5)
+        assert result.measured["relative_norm_by_kind"][kind] == pytest.approx(float(delta.norm() / z.norm()), rel=1e-5)
     assert len({result.moved[kind].tobytes() for kind in makers}) == len(makers)
 
 
-def test_every_kind_of_equal_norm_in_one_order(networks: PSMT, result: CloseUp) -> None:
+def test_every_kind_of_equal_norm_in_one_order(networks: Networks, result: CloseUp) -> None:
     assert tuple(result.moved) == tuple(result.magnitude) == KINDS
     assert result.classes == tuple(networks.classes)
     for kind in KINDS:
@@ -67,27 +67,30 @@ def test_every_kind_of_equal_norm_in_one_order(networks: PSMT, result: CloseUp) 
             assert 0 < whole < 0.01 * EPS
         else:
             assert whole == pytest.approx(EPS, rel=1e-5)
-    facts = {"eps": EPS, "judge": "student", "seed": SEED, "norm": "image", "search": "finite-difference", "run": "x"}
-    assert facts.items() <= result.parameters.items()
+    facts = {"eps": EPS, "judge": "student", "seed": SEED, "norm": "image", "search": "finite-difference"}
+    assert facts.items() <= result.asked.items()
+    assert result.subject == {"run": "x"}
+    norms = result.measured["relative_norm_by_kind"]
+    assert result.measured["relative_norm"] == np.median(list(norms.values())) == pytest.approx(norms["vat"], rel=1e-5)
 
 
 @pytest.mark.parametrize(("id", "judge"), [(ID, "student"), (ODD, "ensemble")])
-def test_perturbs_as_flips_does_with_the_same_seed(networks: PSMT, blocks: Any, id: str, judge: str) -> None:
+def test_perturbs_as_flips_does_with_the_same_seed(networks: Networks, blocks: Any, id: str, judge: str) -> None:
     seen = closeup(networks, blocks, id, eps=EPS, judge=judge, seed=SEED)
-    rows = flips(networks, blocks, eps=(EPS,), judges=(judge,), ids=(id,), seed=SEED).flips
+    rows = perturb(networks, blocks, eps=(EPS,), judges=(judge,), ids=(id,), seed=SEED).flips
     rows = rows[rows["norm"] == "image"].set_index("kind")
     assert tuple(rows.index) == KINDS
     assert {kind: seen.flipped(kind).sum() for kind in KINDS} == rows["flipped_pixels"].to_dict()
     assert (seen.prediction == seen.truth).sum() == rows["correct_pixels"].iloc[0]
-    assert seen.parameters["relative_norm"] == pytest.approx(rows["relative_norm"].to_dict(), rel=1e-6)
+    assert seen.measured["relative_norm_by_kind"] == pytest.approx(rows["relative_norm"].to_dict(), rel=1e-6)
     other = closeup(networks, blocks, id, eps=EPS, judge=judge, seed=SEED + 1, kinds=("random",))
     assert not np.array_equal(other.magnitude["random"], seen.magnitude["random"])
 
 
-def test_settings_reach_the_search(networks: PSMT, blocks: Any, result: CloseUp) -> None:
+def test_settings_reach_the_search(networks: Networks, blocks: Any, result: CloseUp) -> None:
     found = closeup(networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(norm="pixel"))
     np.testing.assert_allclose(found.magnitude["vat"], EPS, rtol=1e-5)
-    assert found.parameters["norm"] == "pixel"
+    assert found.asked["norm"] == "pixel"
     labelled = closeup(
         networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(objective="cross-entropy")
     )
@@ -97,13 +100,13 @@ def test_settings_reach_the_search(networks: PSMT, blocks: Any, result: CloseUp)
 def test_comes_back_from_files(tmp_path: Path, result: CloseUp) -> None:
     result.save(tmp_path)
     again = CloseUp.load(tmp_path)
-    assert tuple(again.moved) == KINDS and again.parameters == result.parameters
+    assert tuple(again.moved) == KINDS and again.facts == result.facts
     for kind in KINDS:
         np.testing.assert_array_equal(again.flipped(kind), result.flipped(kind))
         np.testing.assert_array_equal(again.magnitude[kind], result.magnitude[kind])
 
 
-def test_what_is_not_there_is_refused(networks: PSMT, supervised_run: Path, blocks: Any) -> None:
+def test_what_is_not_there_is_refused(networks: Networks, supervised_run: Path, blocks: Any) -> None:
     for id in ("val99", "train00"):
         with pytest.raises(UserError, match=rf"a validation image of blocks, such as val00, val01, val02, got '{id}'"):
             closeup(networks, blocks, id)
@@ -115,6 +118,6 @@ def test_what_is_not_there_is_refused(networks: PSMT, supervised_run: Path, bloc
         closeup(networks, blocks, ID, eps=0.0)
 
 
-def test_an_unknown_kind_is_refused(networks: PSMT, blocks: Any) -> None:
+def test_an_unknown_kind_is_refused(networks: Networks, blocks: Any) -> None:
     with pytest.raises(UserError, match=r"kinds among vat, .*got vta"):
         closeup(networks, blocks, ID, kinds=("vta",))

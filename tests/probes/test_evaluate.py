@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import confusion_matrix
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import psmt_viz.probes.evaluate as module
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.inference import encode_whole
+from psmt_viz.models.networks import Networks
 from psmt_viz.probes.evaluate import confusion, evaluate, whole_logits
 from psmt_viz.probes.images import labeled_images
+from psmt_viz.probes.kinds import predictor
 
 
 @pytest.mark.parametrize("classes", [2, 7, 21])
@@ -46,12 +48,16 @@ def slow_logits(network: Any, image: np.ndarray) -> Tensor:
     return F.interpolate(network(stretched), size=(height, width), mode="bilinear", align_corners=True)[0]
 
 
-def slow_confusion(networks: PSMT, data: Any, ids: tuple[str, ...]) -> dict[str, list[list[int]]]:
+def slow_confusion(networks: Networks, data: Any, ids: tuple[str, ...]) -> dict[str, list[list[int]]]:
     size = len(networks.classes)
     counts = {role: [[0] * size for _ in range(size)] for role in ("student", "teacher1", "teacher2", "ensemble")}
     for id in ids:
         image, truth = data.image(id), data.label(id).tolist()
-        single = {"student": networks.student, "teacher1": networks.teachers[0], "teacher2": networks.teachers[1]}
+        single = {
+            "student": networks.student,
+            "teacher1": networks.teachers["teacher1"],
+            "teacher2": networks.teachers["teacher2"],
+        }
         with torch.no_grad():
             logits = {role: slow_logits(network, image) for role, network in single.items()}
         logits["ensemble"] = torch.stack([logits["teacher1"], logits["teacher2"]]).mean(dim=0)
@@ -69,7 +75,7 @@ def apart(first: Any, second: Any) -> int:
     return int(np.abs(np.asarray(first) - np.asarray(second)).sum()) // 2
 
 
-def test_equals_a_loop_over_images_and_pixels(networks: PSMT, blocks: Any) -> None:
+def test_equals_a_loop_over_images_and_pixels(networks: Networks, blocks: Any) -> None:
     result = evaluate(networks, blocks)
     expected = slow_confusion(networks, blocks, blocks.ids("val"))
     labelled = sum(int((blocks.label(id) != 255).sum()) for id in blocks.ids("val"))
@@ -82,7 +88,7 @@ def test_equals_a_loop_over_images_and_pixels(networks: PSMT, blocks: Any) -> No
     assert len({matrix.tobytes() for matrix in result.confusion.values()}) == 4
 
 
-def test_scores_are_those_of_the_matrix(networks: PSMT, blocks: Any) -> None:
+def test_scores_are_those_of_the_matrix(networks: Networks, blocks: Any) -> None:
     result = evaluate(networks, blocks)
     table = result.table().set_index("role")
     for role, matrix in slow_confusion(networks, blocks, blocks.ids("val")).items():
@@ -96,7 +102,9 @@ def test_scores_are_those_of_the_matrix(networks: PSMT, blocks: Any) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_does_not_depend_on_the_batch(networks: PSMT, blocks: Any, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+def test_does_not_depend_on_the_batch(
+    networks: Networks, blocks: Any, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
     ids = sorted(blocks.ids("val"), key=lambda id: blocks.image(id).shape)  # neighbours of one size
     expected = evaluate(networks, blocks, ids=ids).confusion
     monkeypatch.setattr(module, "labeled_images", partial(labeled_images, batch=batch))
@@ -104,7 +112,7 @@ def test_does_not_depend_on_the_batch(networks: PSMT, blocks: Any, monkeypatch: 
     assert all(apart(found[role], expected[role]) <= 2 for role in expected)
 
 
-def test_does_not_depend_on_how_sizes_are_mixed(networks: PSMT, blocks: Any) -> None:
+def test_does_not_depend_on_how_sizes_are_mixed(networks: Networks, blocks: Any) -> None:
     ids = blocks.ids("val")
     assert len({blocks.image(id).shape for id in ids}) == 3
     mixed, sorted_by_size = (
@@ -128,11 +136,11 @@ def test_the_batches_hold_every_image_once_in_order_and_of_one_size(blocks: Any)
             assert np.array_equal(batch.labels[place], blocks.label(id))
 
 
-def test_the_ensemble_is_the_mean_of_the_teachers_logits(networks: PSMT, blocks: Any) -> None:
+def test_the_ensemble_is_the_mean_of_the_teachers_logits(networks: Networks, blocks: Any) -> None:
     image = blocks.image(blocks.ids("val")[2])
     with torch.no_grad():
         logits = whole_logits(networks, next(labeled_images(blocks, [blocks.ids("val")[2]])).images)
-        slow = [slow_logits(teacher, image).double() for teacher in networks.teachers]
+        slow = [slow_logits(teacher, image).double() for teacher in networks.teachers.values()]
     assert torch.allclose(logits["ensemble"][0].double(), (slow[0] + slow[1]) / 2, atol=1e-5)
     assert tuple(logits["ensemble"].shape[-2:]) == image.shape[:2]
 
@@ -151,12 +159,16 @@ def windowed_logits(network: Any, image: np.ndarray, window: int, step: int) -> 
     return total / torch.from_numpy(seen).float()
 
 
-def test_a_sliding_window_scores_every_role(networks: PSMT, blocks: Any) -> None:
+def test_a_sliding_window_scores_every_role(networks: Networks, blocks: Any) -> None:
     id = blocks.ids("val")[0]
     image, truth = blocks.image(id), blocks.label(id)
     window = min(image.shape[:2]) // 2 + 3
     found = evaluate(networks, blocks, ids=[id], window=window, window_stride=0.5).confusion
-    single = {"student": networks.student, "teacher1": networks.teachers[0], "teacher2": networks.teachers[1]}
+    single = {
+        "student": networks.student,
+        "teacher1": networks.teachers["teacher1"],
+        "teacher2": networks.teachers["teacher2"],
+    }
     with torch.no_grad():
         logits = {role: windowed_logits(net, image, window, round(window / 2)) for role, net in single.items()}
     logits["ensemble"] = (logits["teacher1"] + logits["teacher2"]) / 2
@@ -170,7 +182,7 @@ def test_a_sliding_window_scores_every_role(networks: PSMT, blocks: Any) -> None
     assert any(apart(found[role], whole[role]) > 2 for role in whole)
 
 
-def test_around_an_image_smaller_than_the_window_lies_the_mean_colour(networks: PSMT, blocks: Any) -> None:
+def test_around_an_image_smaller_than_the_window_lies_the_mean_colour(networks: Networks, blocks: Any) -> None:
     id = blocks.ids("val")[0]
     image = blocks.image(id)
     side = max(image.shape[:2]) + 9
@@ -205,6 +217,62 @@ def test_large_images_come_fewer_at_a_time() -> None:
 def test_a_run_without_teachers_has_one_role(supervised_run: Any, blocks: Any) -> None:
     from psmt_viz import load_run
 
-    result = evaluate(load_run(supervised_run), blocks, ids=blocks.ids("val")[:2], parameters={"run": "x"})
+    result = evaluate(load_run(supervised_run), blocks, ids=blocks.ids("val")[:2], subject={"run": "x"})
     assert list(result.confusion) == ["student"]
-    assert result.parameters == {"part": "val", "images": 2, "run": "x"}
+    assert (result.asked, result.used, result.subject) == ({"part": "val"}, {"images": 2}, {"run": "x"})
+
+
+class Patches(nn.Module):
+    """Takes images whose sides are multiples of its patches'."""
+
+    def __init__(self, patch: int) -> None:
+        super().__init__()
+        torch.manual_seed(patch)
+        self.multiple = patch
+        self.body, self.head = nn.Conv2d(3, 8, patch, stride=patch), nn.Conv2d(8, 6, 1)
+
+    def encode(self, images: Tensor) -> Tensor:
+        assert not any(length % self.multiple for length in images.shape[-2:])
+        return self.body(images).relu()
+
+    def decode(self, z: Tensor, size: Any) -> Tensor:
+        return F.interpolate(self.head(z), size=tuple(size), mode="bilinear", align_corners=False)
+
+
+@torch.no_grad()
+def test_each_network_sees_and_decodes_at_its_own_multiple(blocks: Any) -> None:
+    """At 45 x 61, which no multiple here divides."""
+    nets = {"student": Patches(14), "teacher1": Patches(6), "teacher2": Patches(14)}
+    networks = Networks(nets["student"], [nets["teacher1"], nets["teacher2"]], classes=blocks.classes)
+    images = torch.rand(2, 3, 45, 61)
+    found = whole_logits(networks, images)
+    sizes = {"student": (56, 70), "teacher1": (48, 66), "teacher2": (56, 70)}
+    expected = {}
+    for role, net in nets.items():
+        stretched = F.interpolate(images, size=sizes[role], mode="bilinear", align_corners=True)
+        logits = net.decode(net.encode(stretched), sizes[role])
+        expected[role] = F.interpolate(logits, size=(45, 61), mode="bilinear", align_corners=True)
+    expected["ensemble"] = (expected["teacher1"] + expected["teacher2"]) / 2
+    assert list(found) == list(expected)
+    for role, values in expected.items():
+        torch.testing.assert_close(found[role], values)
+    # Decoded straight at the image's next multiple of 8 they would be others.
+    z = nets["student"].encode(F.interpolate(images, size=(56, 70), mode="bilinear", align_corners=True))
+    wrong = F.interpolate(nets["student"].decode(z, (48, 64)), size=(45, 61), mode="bilinear", align_corners=True)
+    assert (wrong - expected["student"]).abs().max() > 1e-3
+
+
+def test_what_is_scored_is_what_is_perturbed(blocks: Any) -> None:
+    networks = Networks(Patches(14), classes=blocks.classes)
+    images = torch.rand(1, 3, 45, 61)
+    with torch.no_grad():
+        z = encode_whole(networks, images)
+        assert torch.equal(whole_logits(networks, images)["student"], predictor(networks, "student", (45, 61))(z))
+
+
+def test_around_small_images_of_a_network_without_a_mean_lies_0(blocks: Any) -> None:
+    networks, images = Networks(Patches(7), classes=blocks.classes), torch.rand(1, 3, 14, 28)
+    padded = F.pad(images, (0, 0, 7, 7))
+    with torch.no_grad():
+        expected = whole_logits(networks, padded)["student"][..., 7:21, :]
+        torch.testing.assert_close(whole_logits(networks, images, window=28)["student"], expected)

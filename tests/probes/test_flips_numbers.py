@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import jaccard_score
 
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import FEATURE_KINDS, KINDS
 from psmt_viz.probes.bootstrap import Bootstrap
-from psmt_viz.probes.perturb import flips
+from psmt_viz.probes.perturb import perturb
 from psmt_viz.probes.shares import paired_difference, share
 from psmt_viz.results import Flips
 from tests.probes.flips_reference import CONFIDENCES, DISTANCES, EPS, JUDGES, SEED, Reference, counts, foreign, pick
@@ -21,7 +21,7 @@ CELLS = [(kind, eps) for kind in REFERENCED for eps in (*EPS, None) if eps or ki
 
 
 @pytest.fixture(scope="module")
-def reference(networks: PSMT, blocks: Any) -> Reference:
+def reference(networks: Networks, blocks: Any) -> Reference:
     networks.eval()
     return Reference(networks, blocks)
 
@@ -120,7 +120,7 @@ def test_differences_are_of_the_same_images_and_pixels(
 
 def test_a_foreign_network_of_two_layers(blocks: Any) -> None:
     networks = foreign(6, 6, 6)
-    found = flips(networks, blocks, eps=EPS, seed=SEED)
+    found = perturb(networks, blocks, eps=EPS, seed=SEED)
     reference = Reference(networks, blocks)
     assert set(found.flips["kind"]) == set(KINDS) and set(found.flips["judge"]) == set(JUDGES)
     for kind, judge in (("vat", "student"), ("tvat", "teacher1"), ("random", "ensemble")):

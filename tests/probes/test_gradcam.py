@@ -18,11 +18,10 @@ from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.models import Adapted, Networks
 from psmt_viz.models.deeplab import DeepLabV3Plus
-from psmt_viz.models.psmt import PSMT
 from psmt_viz.probes.cam_faithfulness import faithfulness
 from psmt_viz.probes.cam_methods import METHODS
 from psmt_viz.probes.gradcam import gradcam
-from psmt_viz.probes.kinds import perturb
+from psmt_viz.probes.kinds import perturbation
 from psmt_viz.results import Cam, Cams
 from psmt_viz.seeds import derived_seed
 
@@ -30,8 +29,8 @@ EPS, SEED = 4.0, 2
 
 
 @pytest.fixture(scope="module")
-def result(networks: PSMT, blocks: Any) -> Cams:
-    return gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, parameters={"run": "x"})
+def result(networks: Networks, blocks: Any) -> Cams:
+    return gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
 
 
 def stretched(values: Tensor, size: Any) -> Tensor:
@@ -42,16 +41,16 @@ def multiples_of_8(size: Any) -> list[int]:
     return [8 * math.ceil(length / 8) for length in size]
 
 
-def z_of(networks: PSMT, image: np.ndarray) -> Tensor:
+def z_of(networks: Networks, image: np.ndarray) -> Tensor:
     pixels = torch.from_numpy(image[None].copy()).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         return networks.student.encode(stretched(pixels, multiples_of_8(image.shape[:2])))
 
 
-def deltas_of(networks: PSMT, cam: Cam) -> dict[str, Tensor]:
+def deltas_of(networks: Networks, cam: Cam) -> dict[str, Tensor]:
     z, size = z_of(networks, cam.image), cam.image.shape[:2]
     made = {
-        kind: perturb(networks, kind, z, size, image_id=cam.image_id, eps=EPS, seed=SEED).delta
+        kind: perturbation(networks, kind, z, size, image_id=cam.image_id, eps=EPS, seed=SEED).delta
         for kind in ("vat", "tvat")
     }
     return {"clean": torch.zeros_like(z), **made}
@@ -83,7 +82,7 @@ def textbook(student: DeepLabV3Plus, cam: Cam, delta: Tensor, target: int, layer
 
 @pytest.mark.parametrize("layer", ["z", "decoder", "aspp"])
 def test_maps_are_the_textbooks_before_and_after_each_perturbation(
-    networks: PSMT, blocks: Any, result: Cams, layer: str
+    networks: Networks, blocks: Any, result: Cams, layer: str
 ) -> None:
     found = result if layer == "z" else gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, layer=layer)
     assert len({cam.image.shape for cam in found.cams}) > 1
@@ -106,7 +105,7 @@ def test_maps_are_the_textbooks_before_and_after_each_perturbation(
 
 
 @pytest.mark.parametrize("layer", ["backbone.body.layer2", "backbone.body.bn1", "reduce", "z", "decoder"])
-def test_activations_before_z_do_not_feel_the_perturbation(networks: PSMT, blocks: Any, layer: str) -> None:
+def test_activations_before_z_do_not_feel_the_perturbation(networks: Networks, blocks: Any, layer: str) -> None:
     """EigenCAM asks for activations alone."""
     for cam in gradcam(networks, blocks, images=2, eps=EPS, seed=SEED, method="eigencam", layer=layer).cams:
         assert cam.clean.max() > 0
@@ -115,12 +114,12 @@ def test_activations_before_z_do_not_feel_the_perturbation(networks: PSMT, block
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_maps_every_image(networks: PSMT, blocks: Any, method: str, result: Cams) -> None:
+def test_every_method_maps_every_image(networks: Networks, blocks: Any, method: str, result: Cams) -> None:
     found = gradcam(networks, blocks, images=1, eps=EPS, seed=SEED, method=method)
     cam, first = found.cams[0], result.cams[0]
     assert (cam.image_id, cam.class_name) == (first.image_id, first.class_name)
     assert np.array_equal(cam.prediction, first.prediction)
-    assert found.parameters["cam_method"] == method
+    assert found.asked["cam_method"] == method
     for name in cam.MAPS:
         values = getattr(cam, name)
         assert values.dtype == np.float32
@@ -140,7 +139,7 @@ def test_maps_are_raw_and_share_one_unit(result: Cams) -> None:
     assert len({round(peak, 3) for peak in peaks}) > 1  # normalised maps would all peak at 1
 
 
-def test_image_truth_and_target_are_those_of_the_data(networks: PSMT, blocks: Any, result: Cams) -> None:
+def test_image_truth_and_target_are_those_of_the_data(networks: Networks, blocks: Any, result: Cams) -> None:
     for cam in result.cams:
         label = blocks.label(cam.image_id)
         assert np.array_equal(cam.image, blocks.image(cam.image_id))
@@ -151,7 +150,7 @@ def test_image_truth_and_target_are_those_of_the_data(networks: PSMT, blocks: An
         assert ((label == target) & (cam.prediction == target)).mean() >= 0.01
 
 
-def test_the_table_sums_the_maps_up(networks: PSMT, result: Cams) -> None:
+def test_the_table_sums_the_maps_up(networks: Networks, result: Cams) -> None:
     whats = [("mass", Cam.MAPS), ("inside", Cam.MAPS), ("change", Cam.MAPS[1:]), ("moved", Cam.MAPS[1:])]
     columns = [f"{what}_{name}" for what, names in [*whats, ("faithfulness", Cam.MAPS)] for name in names]
     assert list(result.table) == ["image", "class", *columns]
@@ -174,7 +173,7 @@ def test_the_table_sums_the_maps_up(networks: PSMT, result: Cams) -> None:
                 assert row[f"moved_{name}"] >= abs(row[f"change_{name}"])
 
 
-def test_faithfulness_is_that_of_the_network_with_its_perturbation(networks: PSMT, result: Cams) -> None:
+def test_faithfulness_is_that_of_the_network_with_its_perturbation(networks: Networks, result: Cams) -> None:
     def probability(images: Tensor, cam: Cam, delta: Tensor) -> Tensor:
         size, target = cam.image.shape[:2], networks.classes.index(cam.class_name)
         z = networks.student.encode(stretched(images, multiples_of_8(size))) + delta
@@ -191,13 +190,14 @@ def test_faithfulness_is_that_of_the_network_with_its_perturbation(networks: PSM
         assert len({row[f"faithfulness_{name}"] for name in cam.MAPS}) > 1
 
 
-def test_parameters_say_what_was_asked_and_used(networks: PSMT, result: Cams) -> None:
+def test_facts_say_what_was_asked_and_used(networks: Networks, result: Cams) -> None:
     norms = [EPS / float(z_of(networks, cam.image).double().norm()) for cam in result.cams]
-    assert result.parameters["relative_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
+    assert result.measured == {"relative_norm": pytest.approx(np.mean(norms), rel=1e-4)}
     wanted = {"images": 3, "target_class": None, "eps": EPS, "seed": SEED, "layer": "z", "cam_method": "gradcam"}
-    assert result.parameters.items() >= {**wanted, "faithfulness_shares": [0.2, 0.5, 0.8], "run": "x"}.items()
-    assert "1 %" in result.parameters["rule"]
-    json.dumps(result.parameters, allow_nan=False)
+    assert (result.asked, result.subject) == (wanted, {"run": "x"})
+    assert result.used["faithfulness_shares"] == [0.2, 0.5, 0.8]
+    assert "1 %" in result.used["rule"]
+    json.dumps([result.asked, result.used, result.measured], allow_nan=False)
 
 
 class ByColour(nn.Module):
@@ -237,10 +237,10 @@ def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
         assert not np.allclose(cam.vat, expected, rtol=1e-4)
     with pytest.raises(UserError, match="--layer z, logits or a module of the student, got 'decoder'"):
         gradcam(roles, blocks, images=1, layer="decoder")
-    assert gradcam(roles, blocks, images=1, eps=0.5, layer="head").parameters["layer"] == "head"
+    assert gradcam(roles, blocks, images=1, eps=0.5, layer="head").asked["layer"] == "head"
 
 
-def test_images_follow_from_the_seed_alone(networks: PSMT, blocks: Any, result: Cams) -> None:
+def test_images_follow_from_the_seed_alone(networks: Networks, blocks: Any, result: Cams) -> None:
     def chosen(**settings: Any) -> list[str]:
         found = gradcam(networks, blocks, **{"images": 3, "eps": EPS, "seed": SEED} | settings)
         return [cam.image_id for cam in found.cams]
@@ -254,21 +254,21 @@ def test_images_follow_from_the_seed_alone(networks: PSMT, blocks: Any, result: 
     assert len({tuple(chosen(seed=seed)) for seed in range(6)}) > 1
 
 
-def test_equal_seeds_give_equal_maps(networks: PSMT, blocks: Any, result: Cams) -> None:
-    again = gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, parameters={"run": "x"})
+def test_equal_seeds_give_equal_maps(networks: Networks, blocks: Any, result: Cams) -> None:
+    again = gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
     pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
-    assert again.parameters == result.parameters
+    assert (again.asked, again.used, again.measured) == (result.asked, result.used, result.measured)
     for first, second in zip(again.cams, result.cams, strict=True):
         assert all(np.array_equal(getattr(first, name), getattr(second, name)) for name in first.ARRAYS)
 
 
-def test_a_class_that_is_asked_for(networks: PSMT, blocks: Any) -> None:
+def test_a_class_that_is_asked_for(networks: Networks, blocks: Any) -> None:
     found = gradcam(networks, blocks, images=2, target_class="background")
     assert [cam.class_name for cam in found.cams] == ["background", "background"]
-    assert found.parameters["target_class"] == "background"
+    assert found.asked["target_class"] == "background"
 
 
-def test_bad_requests(networks: PSMT, supervised_run: Path, blocks: Any) -> None:
+def test_bad_requests(networks: Networks, supervised_run: Path, blocks: Any) -> None:
     with pytest.raises(UserError, match=r"a class among background, red, .*, got 'cat'"):
         gradcam(networks, blocks, target_class="cat")
     with pytest.raises(UserError, match=r"7 images .*, got (\d) such images; ask for at most \1 images"):
@@ -286,7 +286,7 @@ def test_bad_requests(networks: PSMT, supervised_run: Path, blocks: Any) -> None
 
 
 @pytest.mark.parametrize("images", [0, -1])
-def test_no_image_is_not_a_number_of_images(networks: PSMT, blocks: Any, images: int) -> None:
+def test_no_image_is_not_a_number_of_images(networks: Networks, blocks: Any, images: int) -> None:
     with pytest.raises(UserError, match="image"):
         gradcam(networks, blocks, images=images)
 
@@ -323,7 +323,7 @@ def test_results_load_as_they_were_saved(result: Cams, tmp_path: Path) -> None:
     assert [path.name for path in paths] == ["cams.npz", "gradcam.csv", Cams.FACTS]
     again = Cams.load(tmp_path)
     pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
-    assert (again.classes, again.parameters) == (result.classes, result.parameters)
+    assert (again.classes, again.subject, again.facts) == (result.classes, result.subject, result.facts)
     for first, second in zip(again.cams, result.cams, strict=True):
         assert (first.image_id, first.class_name) == (second.image_id, second.class_name)
         for name in first.ARRAYS:

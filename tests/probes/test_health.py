@@ -9,11 +9,10 @@ import torch
 
 from psmt_viz.models import Networks
 from psmt_viz.models.inference import encode_whole
-from psmt_viz.models.psmt import PSMT
 from psmt_viz.perturb import Settings
 from psmt_viz.probes.health import HealthRecord, warnings_of
 from psmt_viz.probes.images import labeled_images
-from psmt_viz.probes.kinds import perturb
+from psmt_viz.probes.kinds import perturbation
 
 
 def spread(low: float, high: float) -> dict[str, float]:
@@ -68,12 +67,12 @@ def recorded(
         with torch.no_grad():
             z = encode_whole(networks.student, image.images)
         for kind in kinds:
-            found = perturb(networks, kind, z, image.size, image_id=image.ids[0], eps=eps, settings=settings)
+            found = perturbation(networks, kind, z, image.size, image_id=image.ids[0], eps=eps, settings=settings)
             record.add(kind, found, z, image.size, image.labels, eps=eps)
     return record.summary()
 
 
-def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(networks: PSMT, blocks: Any) -> None:
+def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(networks: Networks, blocks: Any) -> None:
     before = copy.deepcopy(networks.state_dict())
     health = recorded(networks, blocks, ("vat", "pgd", "random", "tvat-official"), images=5, eps=0.7)
     assert {kind: set(numbers) - {"warnings"} for kind, numbers in health.items()} == {
@@ -96,7 +95,7 @@ def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(networks: PS
 
 
 @pytest.mark.parametrize("batch", [1, 8])
-def test_the_published_search_is_told_to_be_next_to_nothing(networks: PSMT, blocks: Any, batch: int) -> None:
+def test_the_published_search_is_told_to_be_next_to_nothing(networks: Networks, blocks: Any, batch: int) -> None:
     health = recorded(networks, blocks, ("tvat", "tvat-official"), images=2, settings=Settings(official_batch=batch))
     assert health["tvat"]["norm_over_eps"]["min"] == pytest.approx(1, rel=1e-5)
     assert health["tvat"]["warnings"] == []
@@ -107,12 +106,12 @@ def test_the_published_search_is_told_to_be_next_to_nothing(networks: PSMT, bloc
     assert norm < 0.01
 
 
-def test_a_perturbation_of_nothing_has_no_direction(networks: PSMT, blocks: Any) -> None:
+def test_a_perturbation_of_nothing_has_no_direction(networks: Networks, blocks: Any) -> None:
     record = HealthRecord(networks, ["tvat-official"], Settings())
     (image,) = labeled_images(blocks, blocks.ids("val")[:1], batch=1)
     with torch.no_grad():
         z = encode_whole(networks.student, image.images)
-    found = perturb(networks, "tvat-official", z, image.size, image_id=image.ids[0])
+    found = perturbation(networks, "tvat-official", z, image.size, image_id=image.ids[0])
     nothing = replace(found, delta=0 * found.delta, health=replace(found.health, norm=0 * found.health.norm))
     record.add("tvat-official", nothing, z, image.size, image.labels, eps=2.0)
     assert set(record.summary()["tvat-official"]) == {"norm_over_eps", "unchanged", "warnings"}

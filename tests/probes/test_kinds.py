@@ -13,21 +13,21 @@ from torch.nn import functional as F
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.models.inference import encode_whole
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import KINDS, Perturbed, exact_cosine, frozen
 from psmt_viz.probes.images import labeled_images
-from psmt_viz.probes.kinds import judged, kinds_of, maker, perturb, predictor
+from psmt_viz.probes.kinds import judged, kinds_of, maker, perturbation, predictor
 
 
-def z_of(networks: PSMT, data: Any, id: str) -> tuple[Tensor, tuple[int, int]]:
+def z_of(networks: Networks, data: Any, id: str) -> tuple[Tensor, tuple[int, int]]:
     image = next(labeled_images(data, [id]))
     with torch.no_grad():
         return encode_whole(networks.student, image.images), image.size
 
 
-def made(networks: PSMT, data: Any, id: str, kind: str, *, eps: float = 2.0, seed: int = 0) -> Perturbed:
+def made(networks: Networks, data: Any, id: str, kind: str, *, eps: float = 2.0, seed: int = 0) -> Perturbed:
     z, size = z_of(networks, data, id)
-    return perturb(networks, kind, z, size, image_id=id, eps=eps, seed=seed)
+    return perturbation(networks, kind, z, size, image_id=id, eps=eps, seed=seed)
 
 
 def norm(values: Tensor) -> float:
@@ -36,7 +36,7 @@ def norm(values: Tensor) -> float:
 
 @pytest.mark.parametrize("eps", [0.01, 2.0, 32.0])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "tvat-official"])
-def test_the_norm_is_eps(networks: PSMT, blocks: Any, kind: str, eps: float) -> None:
+def test_the_norm_is_eps(networks: Networks, blocks: Any, kind: str, eps: float) -> None:
     for id in blocks.ids("val")[:3]:
         found = made(networks, blocks, id, kind, eps=eps)
         z, _ = z_of(networks, blocks, id)
@@ -45,7 +45,7 @@ def test_the_norm_is_eps(networks: PSMT, blocks: Any, kind: str, eps: float) -> 
         assert float(found.health.relative_norm) == pytest.approx(eps / norm(z), rel=1e-5)
 
 
-def test_all_kinds_are_different_directions(networks: PSMT, blocks: Any) -> None:
+def test_all_kinds_are_different_directions(networks: Networks, blocks: Any) -> None:
     deltas = {kind: made(networks, blocks, blocks.ids("val")[0], kind).delta for kind in KINDS}
     for first, second in combinations(KINDS, 2):
         cosine = float((deltas[first] * deltas[second]).sum()) / norm(deltas[first]) / norm(deltas[second])
@@ -54,7 +54,7 @@ def test_all_kinds_are_different_directions(networks: PSMT, blocks: Any) -> None
         assert cosine < (0.999 if part_of_it else 0.99), (first, second)
 
 
-def test_searches_and_random_start_alike_for_one_image_and_apart_for_two(networks: PSMT, blocks: Any) -> None:
+def test_searches_and_random_start_alike_for_one_image_and_apart_for_two(networks: Networks, blocks: Any) -> None:
     first, second = blocks.ids("val")[0], blocks.ids("val")[3]  # of one size
     start = made(networks, blocks, first, "vat").start
     assert norm(start) == pytest.approx(1, rel=1e-5)
@@ -71,7 +71,7 @@ def test_searches_and_random_start_alike_for_one_image_and_apart_for_two(network
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_does_not_depend_on_the_order_of_images_nor_on_torchs_own_generator(
-    networks: PSMT, blocks: Any, kind: str
+    networks: Networks, blocks: Any, kind: str
 ) -> None:
     ids = blocks.ids("val")[:3]
     forwards = {id: made(networks, blocks, id, kind).delta for id in ids}
@@ -82,7 +82,7 @@ def test_does_not_depend_on_the_order_of_images_nor_on_torchs_own_generator(
     assert all(torch.equal(forwards[id], backwards[id]) for id in ids)
 
 
-def test_the_published_search_is_ill_and_ours_is_not(networks: PSMT, blocks: Any) -> None:
+def test_the_published_search_is_ill_and_ours_is_not(networks: Networks, blocks: Any) -> None:
     reference = copy.deepcopy(networks).double()
     for id in blocks.ids("val")[:3]:
         z, size = z_of(networks, blocks, id)
@@ -113,12 +113,12 @@ def test_networks_are_left_as_they_were(psmt_run: Path, blocks: Any, kind: str) 
     # Mixed modes, gradients and frozen parameters: what training has while it searches.
     networks.student.train()
     networks.student.aspp.eval()
-    networks.teachers[1].train()
+    networks.teachers["teacher2"].train()
     for place, parameter in enumerate(networks.parameters()):
         parameter.requires_grad_(place % 3 > 0)
         parameter.grad = torch.full_like(parameter, float(place)) if place % 2 else None
     before, own = state(networks), z.clone()
-    perturb(networks, kind, z, size, image_id="any")
+    perturbation(networks, kind, z, size, image_id="any")
     assert_equal(state(networks), before)
     assert torch.equal(z, own)
     assert not z.requires_grad
@@ -128,7 +128,7 @@ def test_networks_are_left_as_they_were(psmt_run: Path, blocks: Any, kind: str) 
         assert_equal(state(networks), before)
 
 
-def state(networks: PSMT) -> dict[str, Any]:
+def state(networks: Networks) -> dict[str, Any]:
     return {
         "training": [module.training for module in networks.modules()],
         "requires_grad": [parameter.requires_grad for parameter in networks.parameters()],
@@ -150,19 +150,19 @@ def test_without_teachers_there_is_no_tvat(supervised_run: Path, blocks: Any) ->
     networks = load_run(supervised_run)
     assert kinds_of(networks) == ("vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout")
     z, size = z_of(networks, blocks, blocks.ids("val")[0])
-    assert norm(perturb(networks, "vat", z, size, image_id="any").delta) == pytest.approx(2, rel=1e-5)
+    assert norm(perturbation(networks, "vat", z, size, image_id="any").delta) == pytest.approx(2, rel=1e-5)
     with pytest.raises(UserError, match=r"expected a run with ensemble, got one with student; .*--method psmt"):
-        perturb(networks, "tvat", z, size, image_id="any")
+        perturbation(networks, "tvat", z, size, image_id="any")
 
 
-def test_with_teachers_every_kind_is_there(networks: PSMT) -> None:
+def test_with_teachers_every_kind_is_there(networks: Networks) -> None:
     searched = ("vat", "tvat", "teacher1", "teacher2", "pgd", "tvat-official")
     assert kinds_of(networks) == KINDS == (*searched, "random", "dropout", "feature-drop", "feature-noise", "cutout")
 
 
-def test_each_kind_is_made_by_the_prediction_that_it_names(networks: PSMT, blocks: Any) -> None:
+def test_each_kind_is_made_by_the_prediction_that_it_names(networks: Networks, blocks: Any) -> None:
     z, size = z_of(networks, blocks, blocks.ids("val")[2])  # 45 x 61, so that the logits are resized
-    teachers = [network.decode(z, (48, 64)) for network in networks.teachers]
+    teachers = [network.decode(z, (48, 64)) for network in networks.teachers.values()]
     expected = {
         "vat": networks.student.decode(z, (48, 64)),
         "teacher1": teachers[0],

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from psmt_viz import load_run
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import FEATURE_KINDS, KINDS, Settings
-from psmt_viz.probes.perturb import flips
+from psmt_viz.probes.perturb import perturb
 from psmt_viz.probes.tally import Clean, Tally
 from psmt_viz.results import Flips
 from tests.probes.flips_reference import EPS, JUDGES, SEED
@@ -20,7 +20,7 @@ from tests.probes.flips_reference import EPS, JUDGES, SEED
 TABLES = ("flips", "paired", "by_class", "by_distance", "by_confidence", "confusion")
 
 
-def test_rows_in_the_order_asked_and_columns_as_promised(networks: PSMT, result: Flips) -> None:
+def test_rows_in_the_order_asked_and_columns_as_promised(networks: Networks, result: Flips) -> None:
     sizes = {kind: (*EPS, *(("own",) if kind in FEATURE_KINDS else ())) for kind in KINDS}
     cells = [(kind, judge, size) for kind in KINDS for judge in JUDGES for size in sizes[kind]]
 
@@ -102,19 +102,19 @@ def assert_equal(first: Flips, second: Flips) -> None:
     assert first.health == second.health
 
 
-def test_results_repeat_to_the_bit_with_the_seed(networks: PSMT, blocks: Any) -> None:
+def test_results_repeat_to_the_bit_with_the_seed(networks: Networks, blocks: Any) -> None:
     how: dict[str, Any] = {"eps": (8.0,), "ids": blocks.ids("val")[:3]}
-    first = flips(networks, blocks, seed=SEED, **how)
+    first = perturb(networks, blocks, seed=SEED, **how)
     torch.manual_seed(99)
-    assert_equal(first, flips(networks, blocks, seed=SEED, **how))
-    other = flips(networks, blocks, seed=SEED + 1, **how)
+    assert_equal(first, perturb(networks, blocks, seed=SEED, **how))
+    other = perturb(networks, blocks, seed=SEED + 1, **how)
     keys = ["kind", "judge", "norm"]
     kl = [table.flips.set_index(keys)["kl"] for table in (first, other)]
     assert (kl[0] != kl[1]).all()
 
 
-def test_the_order_of_images_changes_no_count(networks: PSMT, blocks: Any, result: Flips) -> None:
-    again = flips(networks, blocks, eps=EPS, seed=SEED, ids=tuple(reversed(blocks.ids("val"))))
+def test_the_order_of_images_changes_no_count(networks: Networks, blocks: Any, result: Flips) -> None:
+    again = perturb(networks, blocks, eps=EPS, seed=SEED, ids=tuple(reversed(blocks.ids("val"))))
     for name in ("flips", "by_class", "by_distance", "by_confidence"):
         one, other = getattr(result, name), getattr(again, name)
         for column in ("correct_pixels", "flipped_pixels"):
@@ -125,16 +125,16 @@ def test_the_order_of_images_changes_no_count(networks: PSMT, blocks: Any, resul
     pd.testing.assert_frame_equal(result.confusion[pixels], again.confusion[pixels])
 
 
-def test_images_count_alike_alone_and_together(networks: PSMT, blocks: Any, result: Flips) -> None:
+def test_images_count_alike_alone_and_together(networks: Networks, blocks: Any, result: Flips) -> None:
     kinds = ("vat", "pgd", "cutout")
-    alone = [flips(networks, blocks, eps=EPS, seed=SEED, kinds=kinds, ids=(id,)) for id in blocks.ids("val")]
+    alone = [perturb(networks, blocks, eps=EPS, seed=SEED, kinds=kinds, ids=(id,)) for id in blocks.ids("val")]
     whole = result.flips[result.flips["kind"].isin(kinds)]
     for column in ("correct_pixels", "flipped_pixels"):
         assert sum(np.array(each.flips[column]) for each in alone).tolist() == whole[column].tolist()
 
 
-def test_only_what_is_asked_for(networks: PSMT, blocks: Any, result: Flips) -> None:
-    found = flips(
+def test_only_what_is_asked_for(networks: Networks, blocks: Any, result: Flips) -> None:
+    found = perturb(
         networks,
         blocks,
         eps=(8.0, 8.0),
@@ -142,22 +142,24 @@ def test_only_what_is_asked_for(networks: PSMT, blocks: Any, result: Flips) -> N
         judges=("ensemble", "student"),
         ids=blocks.ids("val")[:2],
         seed=SEED,
-        parameters={"run": "x"},
+        subject={"run": "x"},
     )
     cells = [("random", "ensemble"), ("random", "student"), ("vat", "ensemble"), ("vat", "student")]
     assert list(zip(found.flips["kind"], found.flips["judge"], strict=True)) == cells
     assert set(found.flips["images"]) == {2}
     assert list(found.health) == ["random", "vat"]
-    asked = {"eps": [8.0], "kinds": ["random", "vat"], "judges": ["ensemble", "student"], "left_out": [], "images": 2}
-    assert found.parameters == {**asked, **vars(Settings()), "seed": SEED, "run": "x"}
-    assert set(result.parameters["kinds"]) == set(KINDS) and result.parameters["judges"] == list(JUDGES)
+    asked = {"eps": [8.0, 8.0], "kinds": ["random", "vat", "random"], "judges": ["ensemble", "student"]}
+    assert found.asked == {**asked, **vars(Settings()), "seed": SEED}
+    used = {"eps": [8.0], "kinds": ["random", "vat"], "judges": ["ensemble", "student"], "left_out": [], "images": 2}
+    assert (found.used, found.subject) == (used, {"run": "x"})
+    assert set(result.used["kinds"]) == set(KINDS) and result.used["judges"] == list(JUDGES)
 
 
 def test_networks_keep_their_weights(psmt_run: Path, blocks: Any) -> None:
     own = load_run(psmt_run)
     before = {key: value.clone() for key, value in own.state_dict().items()}
     wanted = [parameter.requires_grad for parameter in own.parameters()]
-    flips(own, blocks, eps=(2.0,), ids=blocks.ids("val")[:1])
+    perturb(own, blocks, eps=(2.0,), ids=blocks.ids("val")[:1])
     assert all(torch.equal(value, before[key]) for key, value in own.state_dict().items())
     assert all(value.dtype == before[key].dtype for key, value in own.state_dict().items())
     assert all(parameter.grad is None for parameter in own.parameters())
@@ -169,12 +171,14 @@ def test_networks_keep_their_weights(psmt_run: Path, blocks: Any) -> None:
     [{"norm": "pixel"}, {"search": "exact"}, {"objective": "cross-entropy"}, {"iterations": 2}, {"ascent_steps": 3}],
     ids=lambda changed: next(iter(changed)),
 )
-def test_settings_are_used_and_recorded(networks: PSMT, blocks: Any, result: Flips, changed: dict[str, Any]) -> None:
+def test_settings_are_used_and_recorded(
+    networks: Networks, blocks: Any, result: Flips, changed: dict[str, Any]
+) -> None:
     settings, ids = Settings(**changed), blocks.ids("val")[:2]
     kinds = ("vat", "tvat", "pgd", "random", "dropout")
     how: dict[str, Any] = {"eps": (2.0,), "kinds": kinds, "judges": ("student",), "ids": ids, "seed": SEED}
-    plain, found = flips(networks, blocks, **how), flips(networks, blocks, settings=settings, **how)
-    assert found.parameters.items() >= vars(settings).items()
+    plain, found = perturb(networks, blocks, **how), perturb(networks, blocks, settings=settings, **how)
+    assert found.asked.items() >= vars(settings).items()
     assert set(found.flips["norm"]) == {settings.norm, "own"}
     kl = [table.flips.query("norm != 'own'").set_index("kind")["kl"] for table in (plain, found)]
     moved = {kind for kind in kinds if kl[0][kind] != kl[1][kind]}
@@ -203,7 +207,7 @@ def test_settings_are_used_and_recorded(networks: PSMT, blocks: Any, result: Fli
         assert rates[1]["vat", "image"] > rates[0]["vat", "image"]
 
 
-def norm_of_z(networks: PSMT, data: Any, id: str) -> float:
+def norm_of_z(networks: Networks, data: Any, id: str) -> float:
     pixels = torch.from_numpy(data.image(id)[None].copy()).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         return float(networks.student.encode(pixels).norm())

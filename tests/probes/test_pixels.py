@@ -12,19 +12,20 @@ from torch.nn import functional as F
 
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
-from psmt_viz.models.psmt import PSMT
-from psmt_viz.probes.kinds import perturb
+from psmt_viz.models.build import build_networks
+from psmt_viz.models.networks import Networks
+from psmt_viz.probes.kinds import perturbation
 from psmt_viz.probes.pixels import PANELS, PixelSample, features_at, sample_pixels
 
 QUOTA = 30
 
 
 @pytest.fixture(scope="module")
-def sample(networks: PSMT, blocks: Any) -> PixelSample:
+def sample(networks: Networks, blocks: Any) -> PixelSample:
     return sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
 
 
-def students(networks: PSMT, data: Any) -> dict[str, np.ndarray]:
+def students(networks: Networks, data: Any) -> dict[str, np.ndarray]:
     """The student's prediction of each validation image."""
     found = {}
     for id in data.ids("val"):
@@ -37,7 +38,7 @@ def students(networks: PSMT, data: Any) -> dict[str, np.ndarray]:
     return found
 
 
-def counted(networks: PSMT, data: Any) -> dict[str, int]:
+def counted(networks: Networks, data: Any) -> dict[str, int]:
     predicted = students(networks, data)
     return {
         name: sum(int(((data.label(id) == index) & (guess == index)).sum()) for id, guess in predicted.items())
@@ -54,7 +55,7 @@ def test_as_many_pixels_as_asked_equally_many_of_each_class(sample: PixelSample)
     assert len(set(places)) == len(places)
 
 
-def test_every_pixel_is_correct_before(networks: PSMT, blocks: Any, sample: PixelSample) -> None:
+def test_every_pixel_is_correct_before(networks: Networks, blocks: Any, sample: PixelSample) -> None:
     predicted = students(networks, blocks)
     assert sample.image_ids == blocks.ids("val")
     for image, row, col, label in zip(sample.image, sample.row, sample.col, sample.label, strict=True):
@@ -63,7 +64,9 @@ def test_every_pixel_is_correct_before(networks: PSMT, blocks: Any, sample: Pixe
     assert np.array_equal(sample.prediction["clean"], sample.label)
 
 
-def test_the_five_classes_with_most_correct_pixels_are_taken(networks: PSMT, blocks: Any, sample: PixelSample) -> None:
+def test_the_five_classes_with_most_correct_pixels_are_taken(
+    networks: Networks, blocks: Any, sample: PixelSample
+) -> None:
     counts = counted(networks, blocks)
     assert sample.correct_pixels == counts
     least = min(counts, key=lambda name: counts[name])
@@ -71,7 +74,7 @@ def test_the_five_classes_with_most_correct_pixels_are_taken(networks: PSMT, blo
 
 
 def test_predictions_and_features_are_those_of_the_perturbed_z(
-    networks: PSMT, blocks: Any, sample: PixelSample
+    networks: Networks, blocks: Any, sample: PixelSample
 ) -> None:
     """By the slow way for one image: its own z, both perturbations, a decode, a loop of bilinear weights."""
     place = int(np.bincount(sample.image).argmax())
@@ -83,7 +86,7 @@ def test_predictions_and_features_are_those_of_the_perturbed_z(
         z = networks.student.encode(F.interpolate(pixels, size=padded, mode="bilinear", align_corners=True))
     inputs = {"clean": z}
     for kind in ("vat", "tvat"):
-        inputs[kind] = z + perturb(networks, kind, z, size, image_id=id, eps=8.0, seed=1).delta
+        inputs[kind] = z + perturbation(networks, kind, z, size, image_id=id, eps=8.0, seed=1).delta
     own = np.flatnonzero(sample.image == place)
     for panel in PANELS:
         with torch.no_grad():
@@ -125,7 +128,7 @@ def test_features_equal_a_bilinear_loop(shape: tuple[int, int], size: tuple[int,
         assert np.allclose(found[-1], values[:, -1, -1])
 
 
-def test_features_of_a_layer(networks: PSMT, blocks: Any) -> None:
+def test_features_of_a_layer(networks: Networks, blocks: Any) -> None:
     found = {
         layer: sample_pixels(networks, blocks, pixels=10, layer=layer, seed=2) for layer in ("z", "decoder", "logits")
     }
@@ -139,7 +142,7 @@ def test_features_of_a_layer(networks: PSMT, blocks: Any) -> None:
     assert agree.mean() >= 0.8
 
 
-def test_equal_seeds_give_equal_samples_and_others_do_not(networks: PSMT, blocks: Any, sample: PixelSample) -> None:
+def test_equal_seeds_give_equal_samples_and_others_do_not(networks: Networks, blocks: Any, sample: PixelSample) -> None:
     again = sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
     for name in ("image", "row", "col", "label"):
         assert np.array_equal(getattr(again, name), getattr(sample, name))
@@ -161,7 +164,7 @@ class Reordered:
         return self._ids
 
 
-def test_the_order_of_images_decides_nothing(networks: PSMT, blocks: Any, sample: PixelSample) -> None:
+def test_the_order_of_images_decides_nothing(networks: Networks, blocks: Any, sample: PixelSample) -> None:
     other = sample_pixels(networks, Reordered(blocks), pixels=5 * QUOTA, eps=8.0, seed=1)
 
     def places(found: PixelSample) -> set[tuple[str, int, int, int, int]]:
@@ -172,13 +175,13 @@ def test_the_order_of_images_decides_nothing(networks: PSMT, blocks: Any, sample
 
 
 def test_every_correct_pixel_of_a_class_has_the_same_chance(
-    networks: PSMT, blocks: Any, monkeypatch: pytest.MonkeyPatch
+    networks: Networks, blocks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chi-square over repeated seeds: which pixels of a class are drawn, image by image and tenth by tenth."""
     import psmt_viz.probes.pixels as module
 
     # The perturbations do not touch the choice; without their searches 200 seeds take a second.
-    def quick(networks: PSMT, kind: str, z: torch.Tensor, *_: Any, **__: Any) -> Any:
+    def quick(networks: Networks, kind: str, z: torch.Tensor, *_: Any, **__: Any) -> Any:
         from psmt_viz.perturb import random_perturbation
 
         return random_perturbation(z, generator=torch.Generator().manual_seed(0))
@@ -223,7 +226,7 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
     assert bias > 0.5 * len(correct) ** 0.5
 
 
-def test_too_many_pixels_say_how_many_there_are(networks: PSMT, blocks: Any) -> None:
+def test_too_many_pixels_say_how_many_there_are(networks: Networks, blocks: Any) -> None:
     counts = counted(networks, blocks)
     fifth = sorted(counts.values())[-5]
     with pytest.raises(UserError) as error:
@@ -255,10 +258,10 @@ def test_fewer_than_five_classes(blocks: Any) -> None:
             return np.where(label < 4, label, 255).astype(np.uint8)
 
     with pytest.raises(UserError, match=r"5 classes with correctly predicted pixels, got background .*name fewer --cl"):
-        sample_pixels(PSMT(config, Four.classes), Four(), pixels=10)
+        sample_pixels(build_networks(config, Four.classes, teachers=("teacher1", "teacher2")), Four(), pixels=10)
 
 
-def test_named_classes_are_taken_in_place_of_the_largest(networks: PSMT, blocks: Any) -> None:
+def test_named_classes_are_taken_in_place_of_the_largest(networks: Networks, blocks: Any) -> None:
     found = sample_pixels(networks, blocks, pixels=20, classes=("white", "green"))
     names, counts = np.unique([networks.classes[label] for label in found.label], return_counts=True)
     assert (list(names), list(counts)) == (["green", "white"], [10, 10])
@@ -284,7 +287,7 @@ class Even:
 
 
 @pytest.mark.parametrize("batch", [2, 3, 8])
-def test_the_batch_changes_nothing_but_rounding(networks: PSMT, blocks: Any, batch: int) -> None:
+def test_the_batch_changes_nothing_but_rounding(networks: Networks, blocks: Any, batch: int) -> None:
     data = Even(blocks)
     alone, together = (sample_pixels(networks, data, pixels=500, eps=8.0, seed=4, batch=size) for size in (1, batch))
     for name in ("image", "row", "col", "label"):
@@ -302,7 +305,7 @@ def test_the_batch_changes_nothing_but_rounding(networks: PSMT, blocks: Any, bat
         assert away < 0.01 * np.linalg.norm(alone.features[panel] - clean)
 
 
-def test_a_margin_leaves_boundaries_out(networks: PSMT, blocks: Any) -> None:
+def test_a_margin_leaves_boundaries_out(networks: Networks, blocks: Any) -> None:
     def nearest_other(id: str, row: int, col: int) -> float:
         label = blocks.label(id)
         others = np.argwhere((label != label[row, col]) & (label != 255))
@@ -327,7 +330,7 @@ def test_a_margin_leaves_boundaries_out(networks: PSMT, blocks: Any) -> None:
         ({"batch": 0}, "--batch of 1 image or more, got 0"),
     ],
 )
-def test_bad_settings(networks: PSMT, blocks: Any, settings: dict[str, Any], message: str) -> None:
+def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         sample_pixels(networks, blocks, pixels=10, **settings)
 
@@ -343,7 +346,7 @@ def test_bad_settings(networks: PSMT, blocks: Any, settings: dict[str, Any], mes
         (9, ("green", "white"), "--n-pixels a multiple of 2, got 9; give 8"),
     ],
 )
-def test_bad_requests(networks: PSMT, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:
+def test_bad_requests(networks: Networks, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
         sample_pixels(networks, blocks, pixels=pixels, classes=classes)
 

@@ -16,12 +16,11 @@ from torch import nn
 from psmt_viz.errors import UserError
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
-from psmt_viz.models.psmt import PSMT
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import sample_pixels
 from psmt_viz.probes.shares import share
-from psmt_viz.probes.tsne import embed_pixels
+from psmt_viz.probes.tsne import tsne
 from psmt_viz.probes.tsne_map import lay_out
 from psmt_viz.results import PixelEmbedding
 
@@ -29,20 +28,20 @@ PIXELS, EPS, SEED = 100, 8.0, 5
 COLUMNS = "image row col label pred_clean pred_vat pred_tvat x_clean y_clean x_vat y_vat x_tvat y_tvat"
 
 
-def embedded(networks: PSMT, data: Any, **settings: Any) -> tuple[PixelEmbedding, dict[str, float]]:
-    return embed_pixels(networks, data, **{"n_pixels": PIXELS, "eps": EPS, "seed": SEED, "perplexity": 10.0} | settings)
+def embedded(networks: Networks, data: Any, **settings: Any) -> PixelEmbedding:
+    return tsne(networks, data, **{"n_pixels": PIXELS, "eps": EPS, "seed": SEED, "perplexity": 10.0} | settings)
 
 
 @pytest.fixture(scope="module")
-def result(networks: PSMT, blocks: Any) -> PixelEmbedding:
-    return embedded(networks, blocks, parameters={"run": "x"})[0]
+def result(networks: Networks, blocks: Any) -> PixelEmbedding:
+    return embedded(networks, blocks, subject={"run": "x"})
 
 
 def place(pixels: pd.DataFrame, panel: str) -> np.ndarray:
     return pixels[[f"x_{panel}", f"y_{panel}"]].to_numpy()
 
 
-def test_the_table_is_the_sample_with_places(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+def test_the_table_is_the_sample_with_places(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
     pixels = result.pixels
     assert " ".join(pixels) == COLUMNS
     assert len(pixels) == PIXELS
@@ -56,8 +55,8 @@ def test_the_table_is_the_sample_with_places(networks: PSMT, blocks: Any, result
         assert np.array_equal(pixels[f"pred_{panel}"], sample.prediction[panel])
 
 
-def test_counts_in_the_parameters_are_those_of_the_table(result: PixelEmbedding) -> None:
-    facts = result.parameters
+def test_counts_that_are_told_are_those_of_the_table(result: PixelEmbedding) -> None:
+    facts = result.measured
     for panel in ("clean", "vat", "tvat"):
         wrong = int((result.pixels[f"pred_{panel}"] != result.pixels["label"]).sum())
         assert facts["flipped"][panel] == wrong == result.flipped(panel).sum()
@@ -74,24 +73,20 @@ def test_counts_in_the_parameters_are_those_of_the_table(result: PixelEmbedding)
     assert facts["flipped"]["tvat"] > 0
 
 
-def test_what_was_asked_and_what_was_used(networks: PSMT, result: PixelEmbedding) -> None:
-    facts = result.parameters
-    assert (facts["n_pixels"], facts["eps"], facts["seed"], facts["layer"], facts["run"]) == (
-        PIXELS,
-        EPS,
-        SEED,
-        "z",
-        "x",
-    )
-    assert (facts["perplexity_asked"], facts["perplexity"]) == (10, 10)
-    assert facts["pca_dimensions"] == 24  # z's channels, fewer than 50
-    assert facts["pca_variance"] == pytest.approx(1, abs=1e-4)
-    assert facts["classes"] == [networks.classes[label] for label in sorted(set(result.pixels["label"]))]
-    assert list(facts["correct_pixels"]) == list(networks.classes)
+def test_what_was_asked_and_what_was_used(networks: Networks, result: PixelEmbedding) -> None:
+    asked, used, measured = result.asked, result.used, result.measured
+    assert (asked["n_pixels"], asked["eps"], asked["seed"], asked["layer"]) == (PIXELS, EPS, SEED, "z")
+    assert result.subject == {"run": "x"}
+    assert (asked["perplexity"], used["perplexity"]) == (10, 10)
+    assert used["pca_dimensions"] == 24  # z's channels, fewer than 50
+    assert measured["pca_variance"] == pytest.approx(1, abs=1e-4)
+    assert asked["classes"] == []
+    assert used["classes"] == [networks.classes[label] for label in sorted(set(result.pixels["label"]))]
+    assert list(measured["correct_pixels"]) == list(networks.classes)
 
 
 def test_flips_have_the_interval_over_images(result: PixelEmbedding) -> None:
-    pixels, facts = result.pixels, result.parameters
+    pixels, facts = result.pixels, result.measured
     for panel in ("vat", "tvat"):
         wrong = (pixels[f"pred_{panel}"] != pixels["label"]).groupby(pixels["image"]).sum().to_numpy(float)
         rate, low, high = share(wrong, pixels.groupby("image").size().to_numpy(float))
@@ -112,15 +107,15 @@ def test_pictures_of_the_images_that_the_pixels_come_from(blocks: Any, result: P
         assert own < 0.5 * other
 
 
-def test_a_perplexity_too_large_for_the_pixels_is_lowered(networks: PSMT, blocks: Any) -> None:
-    facts = embedded(networks, blocks, n_pixels=25, perplexity=30.0)[0].parameters
-    assert (facts["perplexity_asked"], facts["perplexity"]) == (30, 8)
+def test_a_perplexity_too_large_for_the_pixels_is_lowered(networks: Networks, blocks: Any) -> None:
+    found = embedded(networks, blocks, n_pixels=25, perplexity=30.0)
+    assert (found.asked["perplexity"], found.used["perplexity"], found.facts["perplexity"]) == (30, 8, 8)
 
 
-def test_neighbours_on_the_map_were_neighbours_before(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
+def test_neighbours_on_the_map_were_neighbours_before(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
     features = sample_pixels(networks, blocks, pixels=PIXELS, eps=EPS, seed=SEED).features["clean"]
     own = trustworthiness(features, place(result.pixels, "clean"), n_neighbors=15)
-    assert result.parameters["trustworthiness"] == pytest.approx(own, abs=5e-3)
+    assert result.measured["trustworthiness"] == pytest.approx(own, abs=5e-3)
     shuffled = np.random.default_rng(0).permutation(place(result.pixels, "clean"))
     assert own > 0.8
     assert trustworthiness(features, shuffled, n_neighbors=15) < 0.6
@@ -135,8 +130,8 @@ def test_neighbours_on_the_map_were_neighbours_before(networks: PSMT, blocks: An
     )
 
 
-def test_pixels_that_do_not_move_stay_where_they_were(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    still = embedded(networks, blocks, eps=1e-4)[0]
+def test_pixels_that_do_not_move_stay_where_they_were(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
+    still = embedded(networks, blocks, eps=1e-4)
     moves = {}
     for name, found in (("still", still), ("moved", result)):
         clean = place(found.pixels, "clean")
@@ -144,32 +139,35 @@ def test_pixels_that_do_not_move_stay_where_they_were(networks: PSMT, blocks: An
         for panel in ("vat", "tvat"):
             moved = float(np.median(np.linalg.norm(place(found.pixels, panel) - clean, axis=1)) / extent)
             moves[name, panel] = moved
-            assert found.parameters["median_move"][panel] == pytest.approx(moved, rel=1e-9)
+            assert found.measured["median_move"][panel] == pytest.approx(moved, rel=1e-9)
     # The map is the same one, laid out before any perturbation.
     assert np.array_equal(place(still.pixels, "clean"), place(result.pixels, "clean"))
     for panel in ("vat", "tvat"):
         assert moves["still", panel] < 0.05
-        assert moves["still", panel] == pytest.approx(still.parameters["placement_error"], rel=0.25)
-        assert still.parameters["flipped"][panel] <= 1
+        assert moves["still", panel] == pytest.approx(still.measured["placement_error"], rel=0.25)
+        assert still.measured["flipped"][panel] <= 1
     # Panels share an origin: at no eps may all points drift together.
     for panel in ("vat", "tvat"):
         drift = (place(still.pixels, panel) - place(still.pixels, "clean")).mean(axis=0)
         assert np.abs(drift).max() < 0.05 * np.ptp(place(still.pixels, "clean"), axis=0).max()
 
 
-def test_equal_seeds_give_equal_frames_and_others_do_not(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    again, seconds = embedded(networks, blocks, parameters={"run": "x"})
+def test_equal_seeds_give_equal_frames_and_others_do_not(
+    networks: Networks, blocks: Any, result: PixelEmbedding
+) -> None:
+    again = embedded(networks, blocks, subject={"run": "x"})
     pd.testing.assert_frame_equal(again.pixels, result.pixels, check_exact=True)
-    assert again.parameters == result.parameters
-    assert set(seconds) == {"sampling", "layout", "measuring"}
-    assert all(value > 0 for value in seconds.values())
-    other = embedded(networks, blocks, seed=SEED + 1)[0]
+    assert (again.subject, again.asked, again.used) == (result.subject, result.asked, result.used)
+    assert again.measured == result.measured
+    assert set(again.seconds) == {"sampling", "layout", "measuring"}
+    assert all(value > 0 for value in again.seconds.values())
+    other = embedded(networks, blocks, seed=SEED + 1)
     assert not np.array_equal(place(other.pixels, "clean"), place(result.pixels, "clean"))
 
 
-def test_a_joint_map_is_fitted_to_all_panels_at_once(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    joint = embedded(networks, blocks, layout="joint")[0]
-    assert (joint.parameters["layout"], result.parameters["layout"]) == ("joint", "frozen")
+def test_a_joint_map_is_fitted_to_all_panels_at_once(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
+    joint = embedded(networks, blocks, layout="joint")
+    assert (joint.asked["layout"], result.asked["layout"]) == ("joint", "frozen")
     everything = np.concatenate([place(joint.pixels, panel) for panel in joint.PANELS])
     assert np.abs(everything.mean(axis=0)).max() < 1e-6 * np.ptp(everything)  # t-SNE centres what it fits
     assert not np.allclose(place(joint.pixels, "clean"), place(result.pixels, "clean"))
@@ -177,30 +175,32 @@ def test_a_joint_map_is_fitted_to_all_panels_at_once(networks: PSMT, blocks: Any
     clean = place(joint.pixels, "clean")
     away = np.linalg.norm(place(joint.pixels, "vat") - clean, axis=1)
     assert np.median(away) < 0.1 * np.ptp(clean, axis=0).max()
-    assert joint.parameters["median_move"]["vat"] == pytest.approx(np.median(away) / np.ptp(clean, axis=0).max())
-    assert "placement_error" not in joint.parameters
+    assert joint.measured["median_move"]["vat"] == pytest.approx(np.median(away) / np.ptp(clean, axis=0).max())
+    assert "placement_error" not in joint.measured
 
 
-def test_separate_maps_have_nothing_to_do_with_each_other(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    apart = embedded(networks, blocks, layout="separate")[0]
+def test_separate_maps_have_nothing_to_do_with_each_other(
+    networks: Networks, blocks: Any, result: PixelEmbedding
+) -> None:
+    apart = embedded(networks, blocks, layout="separate")
     # The clean panel is fitted by itself in the frozen layout too.
     own, frozen = (place(found.pixels, "clean") for found in (apart, result))
     assert np.allclose(own - own.mean(axis=0), frozen - frozen.mean(axis=0), atol=1e-6)
-    assert apart.parameters["kl_divergence"] == result.parameters["kl_divergence"]
-    assert "median_move" not in apart.parameters
+    assert apart.measured["kl_divergence"] == result.measured["kl_divergence"]
+    assert "median_move" not in apart.measured
     features = sample_pixels(networks, blocks, pixels=PIXELS, eps=EPS, seed=SEED).features["tvat"]
     assert trustworthiness(features, place(apart.pixels, "tvat"), n_neighbors=15) > 0.8
 
 
-def test_approximate_neighbours_give_as_good_a_map(networks: PSMT, blocks: Any, result: PixelEmbedding) -> None:
-    approx = embedded(networks, blocks, neighbors="approx")[0].parameters
+def test_approximate_neighbours_give_as_good_a_map(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
+    approx = embedded(networks, blocks, neighbors="approx").facts
     assert approx["neighbors"] == "approx"
-    assert approx["trustworthiness"] > result.parameters["trustworthiness"] - 0.03
+    assert approx["trustworthiness"] > result.measured["trustworthiness"] - 0.03
 
 
-def test_the_map_is_as_trustworthy_as_by_the_defaults_of_opentsne(networks: PSMT, blocks: Any) -> None:
+def test_the_map_is_as_trustworthy_as_by_the_defaults_of_opentsne(networks: Networks, blocks: Any) -> None:
     features = sample_pixels(networks, blocks, pixels=500, eps=EPS, seed=SEED).features
-    ours, _ = lay_out(features, "frozen", perplexity=30, seed=0)
+    ours, *_ = lay_out(features, "frozen", perplexity=30, seed=0)
     theirs = np.asarray(openTSNE.TSNE(random_state=0).fit(features["clean"]))
     quality = [map_quality(features["clean"], layout) for layout in (ours["clean"], theirs)]
     assert quality[0]["trustworthiness"] > quality[1]["trustworthiness"] - 0.005
@@ -234,7 +234,7 @@ def test_recall_of_neighbours_by_brute_force() -> None:
         ({"jobs": 0}, "--jobs of 1 or more"),
     ],
 )
-def test_bad_settings(networks: PSMT, blocks: Any, settings: dict[str, Any], message: str) -> None:
+def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         embedded(networks, blocks, **settings)
 
@@ -260,9 +260,9 @@ def test_networks_that_were_not_trained_here(blocks: Any) -> None:
     roles = Networks(Network(0), [Network(1), Network(2)], classes=blocks.classes)
     guessed = {int(label) for id in blocks.ids("val") for label in np.unique(blocks.label(id)) if label != 255}
     assert guessed == set(range(6))
-    found = embedded(roles, blocks, n_pixels=20, classes=_most_often_right(roles, blocks), perplexity=5.0)[0]
+    found = embedded(roles, blocks, n_pixels=20, classes=_most_often_right(roles, blocks), perplexity=5.0)
     assert len(found.pixels) == 20
-    with pytest.raises(UserError, match="--layer z for a network that was not trained here, got decoder"):
+    with pytest.raises(UserError, match=r"module of the student, got 'decoder'; choose one, .* z, logits, body, head"):
         embedded(roles, blocks, layer="decoder")
     with pytest.raises(UserError, match="teachers"):
         embedded(Networks(Network(0), classes=blocks.classes), blocks, n_pixels=20)

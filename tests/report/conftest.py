@@ -12,9 +12,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from psmt_viz.figures import score_table
 from psmt_viz.report.tsne_map import map_order
-from psmt_viz.results import ROLES, Saved, Training
+from psmt_viz.results import ROLES, PixelEmbedding, Saved, ScoreTable, Training
 from tests.figures import synthetic
 from tests.report import mapped
 from tests.report.opening import RESTORE, Opened
@@ -32,14 +31,15 @@ def everything() -> Saved:
     """A result of every sort: 25,000 pixels in 128 images, and two experiments' worth of training under three seeds."""
     scores = synthetic.evaluation()
     runs = tuple(replace(synthetic.curves(seed=seed), images_per_step=16) for seed in range(3))
-    return Saved(
-        evaluation=scores,
-        training=Training(runs=runs),
-        table=score_table([("scenes 1_8", scores)]),
-        cams=synthetic.cams(),
-        embedding=mapped.embedding(),
-        flips=synthetic.flips(_KINDS, judges=ROLES[:2], warnings=synthetic.WARNINGS),
-        closeup=synthetic.closeup(_KINDS),
+    return Saved.of(
+        scores,
+        Training(runs=runs),
+        ScoreTable.of([("scenes 1_8", scores)]),
+        synthetic.cams(),
+        mapped.embedding(),
+        synthetic.reliability(),
+        synthetic.flips(_KINDS, judges=ROLES[:2], warnings=synthetic.WARNINGS),
+        synthetic.closeup(_KINDS),
         manifest={
             "run": {"run": "scenes 1_8", "dataset": "scenes", "split": "1_8", "weights": "last"},
             "versions": {"psmt-viz": "0.1.0", "python": "3.11.7"},
@@ -97,4 +97,5 @@ def tab(opened: Opened) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def points(everything: Saved) -> pd.DataFrame:
     """The pixels of the map in the order in which they are drawn."""
-    return everything.embedding.pixels.iloc[map_order(everything.embedding)].reset_index(drop=True)
+    embedding = everything.get(PixelEmbedding)
+    return embedding.pixels.iloc[map_order(embedding)].reset_index(drop=True)

@@ -39,19 +39,23 @@ def embedding(per_class: int = 5000, images: int = 128, *, layout: str = "frozen
         wrong = np.append(shared, random.choice(others, min(flips, count // 4) - len(shared), replace=False))
         prediction[wrong] = (prediction[wrong] + 1) % len(classes)
         frame[f"pred_{panel}"] = prediction
-    parameters = {
-        "eps": 2.0,
+    asked = {"eps": 2.0, "layer": "z", "layout": layout, "perplexity": 30.0}
+    measured = {
         "relative_norm": 0.0093,
-        "layer": "z",
-        "layout": layout,
-        "perplexity": 30.0,
         "placement_error": 0.00018,
         "median_move": {"vat": 0.00015, "tvat": 0.0002},
         "flip_rate_low": {"clean": 0.0, "vat": 0.0011, "tvat": 0.0016},
         "flip_rate_high": {"clean": 0.0, "vat": 0.0022, "tvat": None},
     }
     pictures = _pictures(names, random)
-    return PixelEmbedding(pixels=pd.DataFrame(frame), classes=tuple(classes), images=pictures, parameters=parameters)
+    return PixelEmbedding(
+        pixels=pd.DataFrame(frame),
+        classes=tuple(classes),
+        images=pictures,
+        asked=asked,
+        used={"perplexity": 30.0},
+        measured=measured,
+    )
 
 
 def _pictures(names: list[str], random: np.random.Generator) -> pd.DataFrame:

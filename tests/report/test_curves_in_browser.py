@@ -47,7 +47,7 @@ def test_curves_zoom_together_and_reset(opened: Opened, tab: Any) -> None:
 def test_the_legend_reads_the_curve_at_the_pointer(tab: Any, everything: Saved) -> None:
     chart = tab.locator("[data-chart='miou']")
     chart.scroll_into_view_if_needed()
-    scores = 100 * np.array([run.metrics["miou_student"] for run in everything.training.runs])
+    scores = 100 * np.array([run.metrics["miou_student"] for run in everything.get(Training).runs])
     for epoch in (5, 17):
         x = tab.evaluate("""async (epoch) => { const { views } = await report.curves; const view = views[0];
           return view.el.getBoundingClientRect().left + view.frame.x_scale.compute(epoch); }""", epoch)  # fmt: skip
@@ -65,7 +65,7 @@ def test_the_legend_reads_the_curve_at_the_pointer(tab: Any, everything: Saved) 
 def test_small_shares_do_not_read_as_none(browser: Any, tmp_path: Path) -> None:
     run = synthetic.curves()
     few = replace(run, metrics=run.metrics.assign(teacher_disagreement=0.00004))
-    saved = Saved(training=Training(runs=(few,)), embedding=mapped.embedding(20))
+    saved = Saved.of(Training(runs=(few,)), mapped.embedding(20))
     with Opened(browser, coarse_report(saved, tmp_path / "index.html")) as found:
         values = found.page.locator("[data-chart='disagreement'] [data-value]")
         assert values.first.text_content() == "0.004 %"

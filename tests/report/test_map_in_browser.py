@@ -28,7 +28,7 @@ CHOOSE = "async (index) => { const { choose } = await report.map; await choose(i
 
 @pytest.fixture(scope="module")
 def embedding(everything: Saved) -> PixelEmbedding:
-    return everything.embedding
+    return everything.get(PixelEmbedding)
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +252,7 @@ def test_pointing_is_right_after_a_zoom(tab: Any, points: pd.DataFrame) -> None:
 
 
 def test_maps_of_their_own_zoom_apart(browser: Any, tmp_path: Path) -> None:
-    saved = Saved(embedding=mapped.embedding(40, layout="separate"))
+    saved = Saved.of(mapped.embedding(40, layout="separate"))
     with Opened(browser, coarse_report(saved, tmp_path / "index.html")) as found:
         before = found.page.evaluate(RANGES, "map")
         found.page.locator("#panel-vat").hover()

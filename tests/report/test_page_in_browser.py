@@ -72,10 +72,10 @@ def test_names_from_data_run_nothing(browser: Any, tmp_path: Path) -> None:
         "z",
     )
     run = synthetic.curves(name=names[1])
-    saved = Saved(
-        embedding=mapped.embedding(40, classes=names, ids=names),
-        training=Training(runs=(run, replace(run, name=names[5]))),
-        evaluation=synthetic.evaluation(names, parameters={"dataset": names[0]}),
+    saved = Saved.of(
+        mapped.embedding(40, classes=names, ids=names),
+        Training(runs=(run, replace(run, name=names[5]))),
+        synthetic.evaluation(names, subject={"dataset": names[0]}),
     )
     with Opened(browser, coarse_report(saved, tmp_path / "index.html")) as found:
         dialogs: list[Any] = []

@@ -8,7 +8,6 @@ from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,14 +16,24 @@ from bokeh.models import Range1d
 from PIL import Image
 
 from psmt_viz.errors import UserError
-from psmt_viz.figures import score_table
 from psmt_viz.report import write_report
-from psmt_viz.results import ROLES, PixelEmbedding, Saved, Training
+from psmt_viz.results import ROLES, Evaluation, Flips, PixelEmbedding, Saved, ScoreTable, Training
 from tests.figures import synthetic
 from tests.report import mapped
 from tests.report.reading import Page, coarse_report, columns
 
-ORDER = ["summary", "tsne", "gradcam", "perturbations", "curves", "evaluation", "table1", "numbers", "provenance"]
+ORDER = [
+    "summary",
+    "tsne",
+    "gradcam",
+    "perturbations",
+    "curves",
+    "evaluation",
+    "reliability",
+    "table1",
+    "numbers",
+    "provenance",
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,28 +49,28 @@ def test_everything_in_order(read: Page) -> None:
 
 
 SUBSETS: dict[str, list[str]] = {
-    "evaluation": ["summary", "evaluation", "provenance"],
-    "training": ["curves"],
+    "evaluate": ["summary", "evaluation", "provenance"],
+    "curves": ["curves"],
     "table": ["table1"],
-    "cams": ["gradcam", "numbers", "provenance"],
-    "embedding": ["summary", "tsne", "provenance"],
-    "flips": ["summary", "perturbations", "numbers", "provenance"],
+    "reliability": ["reliability", "numbers", "provenance"],
+    "gradcam": ["gradcam", "numbers", "provenance"],
+    "tsne": ["summary", "tsne", "provenance"],
+    "perturb": ["summary", "perturbations", "numbers", "provenance"],
     "closeup": ["perturbations", "provenance"],
 }
 
 
 @pytest.mark.parametrize("name", SUBSETS)
 def test_one_result_alone_has_its_sections_and_no_other(name: str, everything: Saved, tmp_path: Path) -> None:
-    result = getattr(everything, name)
-    page = Page(coarse_report(Saved(**{name: result}), tmp_path / "index.html").read_text())
+    page = Page(coarse_report(Saved.of(everything.results[name]), tmp_path / "index.html").read_text())
     assert page.sections() == SUBSETS[name]
     links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
     assert links == ["#content", *(f"#{section}" for section in SUBSETS[name])]
     bokeh = any("Bokeh" in text and len(text) > 500_000 for text in page.programs)
-    assert bokeh == (name in {"embedding", "training"})
+    assert bokeh == (name in {"tsne", "curves"})
 
 
-@pytest.mark.parametrize("saved", [Saved(), Saved(training=Training(runs=()))])
+@pytest.mark.parametrize("saved", [Saved(), Saved.of(Training(runs=()))])
 def test_nothing_to_show(saved: Saved, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"expected results to show, got none; give a folder"):
         write_report(saved, tmp_path / "index.html")
@@ -73,15 +82,19 @@ def test_the_head_says_run_data_set_and_weights(read: Page) -> None:
 
 
 def test_without_a_manifest_a_result_says_what_it_is_of(tmp_path: Path) -> None:
-    flips = replace(synthetic.flips(("vat",)), parameters={"model": "torchvision:fcn", "dataset": "camvid"})
-    page = Page(coarse_report(Saved(flips=flips), tmp_path / "index.html").read_text())
+    flips = replace(synthetic.flips(("vat",)), subject={"model": "torchvision:fcn", "dataset": "camvid"})
+    page = Page(coarse_report(Saved.of(flips), tmp_path / "index.html").read_text())
     assert "torchvision:fcn data set camvid" in page.text
 
 
 def test_key_numbers(read: Page, everything: Saved) -> None:
-    scores = everything.evaluation.table().set_index("role")["miou"]
+    scores = everything.get(Evaluation).table().set_index("role")["miou"]
     assert f"the student {100 * scores['student']:.2f} %, teacher 1 {100 * scores['teacher1']:.2f} %" in read.text
-    row = everything.flips.flips.query("kind == 'vat' and judge == 'student' and eps == 2 and norm == 'image'").iloc[0]
+    row = (
+        everything.get(Flips)
+        .flips.query("kind == 'vat' and judge == 'student' and eps == 2 and norm == 'image'")
+        .iloc[0]
+    )
     assert row["flip_rate"] == pytest.approx(0.0014, rel=1e-3)
     count = f"{row['flipped_pixels']:,}"
     assert f"VAT turns {count} (0.140 %) wrong" in read.text
@@ -90,7 +103,7 @@ def test_key_numbers(read: Page, everything: Saved) -> None:
 
 
 def test_key_numbers_say_what_both_flip_and_what_one_alone(read: Page, everything: Saved) -> None:
-    wrong = [everything.embedding.flipped(panel) for panel in ("vat", "tvat")]
+    wrong = [everything.get(PixelEmbedding).flipped(panel) for panel in ("vat", "tvat")]
     both = sum(map(all, zip(*wrong, strict=True)))
     assert 0 < both < 40
     text = (
@@ -104,9 +117,9 @@ def test_key_numbers_say_what_both_flip_and_what_one_alone(read: Page, everythin
 
 @pytest.mark.parametrize(("images", "there"), [(1449, True), (1448, False)])
 def test_published_scores_stand_beside_pascal_voc_alone(images: int, there: bool, tmp_path: Path) -> None:
-    facts = {"dataset": "mine", "split": "1_8", "part": "val", "images": images}
-    scores = synthetic.evaluation(synthetic.VOC, parameters=facts)
-    saved = Saved(evaluation=scores, table=score_table([("mine", scores)]))
+    subject = {"dataset": "mine", "split": "1_8"}
+    scores = synthetic.evaluation(synthetic.VOC, subject=subject, asked={"part": "val"}, used={"images": images})
+    saved = Saved.of(scores, ScoreTable.of([("mine", scores)]))
     text = Page(coarse_report(saved, tmp_path / "index.html").read_text()).text
     found = ("75.59 %" in text, "75.70 %" in text, "published PS-MT, DeepLabV3+ ResNet-50" in text)
     assert found == (there, there, there)
@@ -116,7 +129,7 @@ def test_the_median_move_is_compared_with_the_placement_error(read: Page, tmp_pa
     words = "Median move, of the map's longer side: VAT 0.0150 %, within the placement error (0.0180 %); T-VAT 0.0200 %"
     assert f"{words}, 0.0020 % beyond it." in read.text
     small = mapped.embedding(20)
-    page = coarse_report(Saved(embedding=replace(small, parameters={})), tmp_path / "index.html")
+    page = coarse_report(Saved.of(replace(small, measured={})), tmp_path / "index.html")
     assert "Median move" not in Page(page.read_text()).text
 
 
@@ -131,7 +144,7 @@ def test_warnings_are_said(read: Page) -> None:
 
 
 def test_flipped_pixels_are_a_table(read: Page, everything: Saved) -> None:
-    embedding, names = everything.embedding, everything.embedding.classes
+    embedding, names = everything.get(PixelEmbedding), everything.get(PixelEmbedding).classes
     wrong = embedding.flipped("vat") | embedding.flipped("tvat")
     assert f"The {wrong.sum()} flipped pixels" in read.text
     for row in embedding.pixels[wrong].itertuples():
@@ -148,9 +161,9 @@ def test_flipped_pixels_are_a_table(read: Page, everything: Saved) -> None:
 
 
 def test_all_rows_of_flips_are_there(html: str, everything: Saved) -> None:
-    table = html[html.index("Flips (flips.csv)") : html.index("Grad-CAM (gradcam.csv)")]
-    assert table.count("<tr>") - 1 == len(everything.flips.flips)
-    assert f"{len(everything.flips.flips):,} rows" in table
+    table = html[html.index("Flips (flips.csv)") : html.index('id="provenance"')]
+    assert table.count("<tr>") - 1 == len(everything.get(Flips).flips)
+    assert f"{len(everything.get(Flips).flips):,} rows" in table
 
 
 def test_table_1_shows_the_range_over_seeds(tmp_path: Path) -> None:
@@ -162,11 +175,13 @@ def test_table_1_shows_the_range_over_seeds(tmp_path: Path) -> None:
              "benchmark": "e"},
         ]
     )  # fmt: skip
-    text = Page(coarse_report(Saved(table=table), tmp_path / "index.html").read_text()).text
+    text = Page(coarse_report(Saved.of(ScoreTable(scores=table)), tmp_path / "index.html").read_text()).text
     assert "mean a d 1/8 3 71.23 (70.10 to 72.00) –" in text
     assert "published b d 1/8 – 75.70 1.00" in text
     assert "benchmark" not in text
-    alone = coarse_report(Saved(table=table.drop(columns="benchmark")), tmp_path / "older.html").read_text()
+    alone = coarse_report(
+        Saved.of(ScoreTable(scores=table.drop(columns="benchmark"))), tmp_path / "older.html"
+    ).read_text()
     assert "75.70" not in Page(alone).text
 
 
@@ -179,7 +194,7 @@ def test_provenance_holds_every_fact(read: Page) -> None:
 
 
 def test_points_decode_to_the_values_of_the_table(read: Page, everything: Saved) -> None:
-    embedding = everything.embedding
+    embedding = everything.get(PixelEmbedding)
     found, facts = columns(read.json("map-plots"), "points"), read.json("map-facts")
     ids = np.array([image["id"] for image in facts["images"]])
     frame = pd.DataFrame({name: values for name, values in found.items() if name != "image"})
@@ -203,7 +218,7 @@ def test_wide_images_and_many_of_them_are_counted_exactly(tmp_path: Path) -> Non
     small = mapped.embedding(200, images=300)
     pixels = small.pixels.assign(row=np.arange(1000), col=70_000 - np.arange(1000))
     images = small.images.assign(height=1000, width=70_001)
-    page = coarse_report(Saved(embedding=replace(small, pixels=pixels, images=images)), tmp_path / "index.html")
+    page = coarse_report(Saved.of(replace(small, pixels=pixels, images=images)), tmp_path / "index.html")
     found = columns(Page(page.read_text()).json("map-plots"), "points")
     assert sorted(found["row"]) == list(range(1000))
     assert sorted(found["col"]) == list(range(69_001, 70_001))
@@ -220,13 +235,13 @@ def test_steps_name_the_flipped_pixels(read: Page, everything: Saved) -> None:
     wrong = (found["pred_vat"] != found["label"]) | (found["pred_tvat"] != found["label"])
     assert sorted(steps) == np.flatnonzero(wrong).tolist()
     # In the order of the table below the map.
-    embedding = everything.embedding
+    embedding = everything.get(PixelEmbedding)
     first = embedding.pixels[embedding.flipped("vat") | embedding.flipped("tvat")].iloc[0]
     assert (found["row"][steps[0]], found["col"][steps[0]]) == (first["row"], first["col"])
 
 
 def test_each_picture_is_stored_once(html: str, everything: Saved) -> None:
-    for jpeg in everything.embedding.images["jpeg"]:
+    for jpeg in everything.get(PixelEmbedding).images["jpeg"]:
         assert html.count(b64encode(jpeg).decode()) == 1
 
 
@@ -234,14 +249,14 @@ def test_a_missing_picture_is_said(tmp_path: Path) -> None:
     small = mapped.embedding(10, images=3)
     lacking = replace(small, images=small.images.iloc[1:])
     with pytest.raises(UserError, match=r"a picture of image val_0000, got none; run psmt-viz tsne again"):
-        write_report(Saved(embedding=lacking), tmp_path / "index.html")
+        write_report(Saved.of(lacking), tmp_path / "index.html")
 
 
 def test_curves_are_the_mean_and_range_over_seeds(read: Page, everything: Saved) -> None:
     plots = read.json("curves-plots")
     names = [chart["id"] for chart in read.json("curves-facts")]
     assert names == ["miou", "loss", "confident", "distance", "disagreement", "rate", "weight", "ramp"]
-    tables = [run.metrics for run in everything.training.runs]
+    tables = [run.metrics for run in everything.get(Training).runs]
     for number, role in enumerate(("ensemble", "teacher2", "teacher1", "student")):
         found = columns(plots, f"miou-{number}")
         scores = 100 * np.array([table[f"miou_{role}"] for table in tables])
@@ -265,7 +280,7 @@ def test_the_ramp_up_has_both_published_forms(read: Page) -> None:
 @pytest.mark.parametrize(("images", "there"), [(0, False), (16, True)])
 def test_images_are_offered_where_they_are_known(images: int, there: bool, tmp_path: Path) -> None:
     run = replace(synthetic.curves(), images_per_step=images)
-    page = coarse_report(Saved(training=Training(runs=(run,))), tmp_path / "index.html").read_text()
+    page = coarse_report(Saved.of(Training(runs=(run,))), tmp_path / "index.html").read_text()
     assert ('data-over="images"' in page) == there
 
 
@@ -275,7 +290,7 @@ def test_teachers_are_compared_where_they_were_measured(tmp_path: Path) -> None:
     plain = run.metrics.drop(columns=list(teachers), errors="ignore")
     for metrics, there in ((plain.assign(**teachers), True), (plain, False)):
         training = Training(runs=(replace(run, metrics=metrics),))
-        page = Page(coarse_report(Saved(training=training), tmp_path / "index.html").read_text())
+        page = Page(coarse_report(Saved.of(training), tmp_path / "index.html").read_text())
         charts = {chart["id"] for chart in page.json("curves-facts")}
         assert ({"distance", "disagreement"} <= charts) == there
         if there:
@@ -335,13 +350,13 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A page in which every name from data is an attack."""
     flips = synthetic.flips(("vat", NASTY[0], NASTY[3]), judges=ROLES[:2], classes=NASTY)
     flips.flips["judge"] = flips.flips["judge"].replace("teacher1", NASTY[1])
-    saved = Saved(
-        evaluation=synthetic.evaluation(NASTY, parameters={"dataset": NASTY[1], "split": NASTY[2]}),
-        training=Training(runs=(synthetic.curves(name=NASTY[0]), synthetic.curves(name=NASTY[1]))),
-        cams=synthetic.cams(classes=NASTY * 3),
-        embedding=mapped.embedding(20, classes=NASTY, ids=NASTY),
-        flips=flips,
-        closeup=replace(synthetic.closeup(classes=NASTY), image_id=NASTY[1]),
+    saved = Saved.of(
+        synthetic.evaluation(NASTY, subject={"dataset": NASTY[1], "split": NASTY[2]}),
+        Training(runs=(synthetic.curves(name=NASTY[0]), synthetic.curves(name=NASTY[1]))),
+        synthetic.cams(classes=NASTY * 3),
+        mapped.embedding(20, classes=NASTY, ids=NASTY),
+        flips,
+        replace(synthetic.closeup(classes=NASTY), image_id=NASTY[1]),
         manifest={"run": {"run": NASTY[1], "dataset": NASTY[0]}, "versions": {NASTY[0]: NASTY[1]}},
     )
     return coarse_report(saved, tmp_path_factory.mktemp("nasty") / "index.html").read_text(encoding="utf-8")
@@ -372,25 +387,25 @@ def test_bokeh_is_given_no_text_from_data(nasty: str) -> None:
 
 def test_equal_results_give_an_equal_file(everything: Saved, tmp_path: Path) -> None:
     small = mapped.embedding(200)
-    few: dict[str, Any] = {"embedding": small, "training": everything.training, "closeup": everything.closeup}
-    first = coarse_report(Saved(**few), tmp_path / "first.html").read_bytes()
+    few = [everything.results[name] for name in ("curves", "closeup")]
+    first = coarse_report(Saved.of(small, *few), tmp_path / "first.html").read_bytes()
     for _ in range(7):
         Range1d()  # bokeh numbers every model of a process
-    assert coarse_report(Saved(**few), tmp_path / "second.html").read_bytes() == first
+    assert coarse_report(Saved.of(small, *few), tmp_path / "second.html").read_bytes() == first
     moved = replace(small, pixels=small.pixels.assign(x_clean=0.0))
-    assert coarse_report(Saved(**few | {"embedding": moved}), tmp_path / "third.html").read_bytes() != first
+    assert coarse_report(Saved.of(moved, *few), tmp_path / "third.html").read_bytes() != first
 
 
 def test_a_page_of_everything_is_small(everything: Saved, tmp_path: Path) -> None:
     """At full resolution: 25,000 points, 128 images and every exhibit below 8 MB."""
-    large = replace(everything, flips=synthetic.flips(judges=ROLES), closeup=synthetic.closeup())
+    large = Saved.of(*everything.results.values(), synthetic.flips(judges=ROLES), synthetic.closeup())
     path = write_report(large, tmp_path / "index.html")
     assert path == tmp_path / "index.html"
     assert 2_500_000 < path.stat().st_size < 8_000_000
 
 
 def test_figures_are_stored_at_twice_the_size_at_which_they_are_read(everything: Saved, tmp_path: Path) -> None:
-    page = Page(write_report(Saved(evaluation=everything.evaluation), tmp_path / "index.html").read_text())
+    page = Page(write_report(Saved.of(everything.results["evaluate"]), tmp_path / "index.html").read_text())
     images = [attrs for tag, attrs in page.tags if tag == "img"]
     assert [attrs["class"] for attrs in images] == ["on-light", "on-dark"] * 2
     papers = set()

@@ -71,7 +71,7 @@ def sharpen(trainer):
     # Not the loader's images, of which several processes read one share each.
     pixels = [torch.from_numpy(trainer.data.image(id))[:48, :48] for id in trainer.data.ids("train")[:4]]
     images = torch.stack(pixels).permute(0, 3, 1, 2) / 255
-    for teacher in trainer.networks.teachers:
+    for teacher in trainer.networks.teachers.values():
         for module in norms(teacher):
             module.momentum = 1.0
         with torch.no_grad():
@@ -182,7 +182,7 @@ def psmt_reference(trainer, step, lr, updated):
     config, networks = trainer.config, copy.deepcopy(trainer.networks)
     count = config.system.accumulate
     labeled, unlabeled = (batch(trainer, name, step).chunks(count) for name in ("labeled", "unlabeled"))
-    teachers, drifted, targets, counts = networks.teachers, [], [], []
+    teachers, drifted, targets, counts = nn.ModuleList(networks.teachers.values()), [], [], []
     for part, views in enumerate(unlabeled):
         drifted.append(copy.deepcopy(teachers).train(config.method.pseudo_labels == "train"))
         target, count = target_reference(drifted[-1], views, config, step=step, part=part, updated=updated)

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from psmt_viz.errors import UserError
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.build import build_networks
 from psmt_viz.presets import configure
 from psmt_viz.train.memory import SavedTensors, estimate_memory
 from psmt_viz.train.optim import make_optimizer
@@ -80,7 +80,7 @@ class Living(TorchDispatchMode):
 def test_what_autograd_keeps_is_what_a_real_graph_holds(preset, labeled, unlabeled):
     values = {"data": "scenes", "pretrained": False, "crop": 65, "perturbation": "none"}
     config = configure(preset, {**values, "batch_labeled": labeled, "batch_unlabeled": unlabeled})
-    network = PSMT(config.model, [str(index) for index in range(CLASSES)]).student.train()
+    network = build_networks(config.model, [str(index) for index in range(CLASSES)]).student.train()
 
     def held(count, *, mixed):
         """Bytes of one pass through the network."""
@@ -140,7 +140,7 @@ def test_a_real_step_needs_about_what_was_estimated(tiny, scenes, values):
 
 def test_weights_gradients_and_momentum_are_those_of_all_networks(tiny):
     config = tiny()
-    networks = PSMT(config.model, [str(index) for index in range(CLASSES)])
+    networks = build_networks(config.model, [str(index) for index in range(CLASSES)], teachers=("teacher1", "teacher2"))
     estimate = estimated(config)
     assert estimate.weights == sum(each.numel() * each.element_size() for each in networks.state_dict().values())
     held = 0

@@ -4,7 +4,7 @@ import warnings
 import pytest
 
 from psmt_viz.data.dataset import Split
-from psmt_viz.models.psmt import PSMT
+from psmt_viz.models.build import build_networks
 from psmt_viz.train import trainer
 from psmt_viz.train.notices import warn_before, warn_of_epoch
 from psmt_viz.train.session import train
@@ -97,17 +97,16 @@ def test_a_run_goes_on_under_its_warnings(tiny, blocks, folder, told, case):
     assert (folder / "evaluation.csv").exists()
 
 
-class Alike(PSMT):
-    """Teachers that see one class everywhere."""
-
-    def __init__(self, *args, **given):
-        super().__init__(*args, **given)
-        for teacher in self.teachers:
-            teacher.classifier.bias.data[0] = 1000
+def alike(*args, **given):
+    """Builds teachers that see one class everywhere."""
+    networks = build_networks(*args, **given)
+    for teacher in networks.teachers.values():
+        teacher.classifier.bias.data[0] = 1000
+    return networks
 
 
 def test_teachers_that_agree_are_told_of_in_each_epoch(tiny, blocks, folder, told, monkeypatch):
-    monkeypatch.setattr(trainer, "PSMT", Alike)
+    monkeypatch.setattr(trainer, "build_networks", alike)
     train(tiny(**SHORT, perturbation="none"), blocks, folder)
     assert [each.split(",", maxsplit=1)[0] for each in told()] == [
         f"epoch {epoch}: the two teachers agree on every pixel" for epoch in (1, 2)

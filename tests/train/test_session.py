@@ -94,7 +94,7 @@ def test_what_is_loaded_scores_what_was_written(finished, scenes):
     last = pd.read_csv(folder / "metrics.csv").iloc[-1]
     for row in scored.table().itertuples():
         assert row.miou == pytest.approx(last[f"miou_{row.role}"], rel=1e-12)
-    assert written.parameters["run"] == "run"
+    assert written.subject["run"] == "run"
 
 
 def test_equal_seeds_give_equal_files_and_others_do_not(tiny, scenes, finished, folder, tmp_path):

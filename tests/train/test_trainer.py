@@ -22,7 +22,7 @@ def test_the_picture_shows_a_step_and_changes_nothing(tiny, scenes):
     labeled, unlabeled = batch(looked, "labeled", 2), batch(looked, "unlabeled", 2)
     with torch.no_grad():
         network = looked.networks.eval()
-        first, second = (teacher(unlabeled.weak / 255)[:1] for teacher in network.teachers)
+        first, second = (teacher(unlabeled.weak / 255)[:1] for teacher in network.teachers.values())
         prediction = network.student(torch.cat([labeled.strong[:1], unlabeled.strong[:1]]) / 255).argmax(1)
     confidence, pseudo = ((first + second) / 2).softmax(1).max(1)
     pseudo[(confidence < 0.6) | (unlabeled.label[:1] == 255)] = 255

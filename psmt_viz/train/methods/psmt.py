@@ -16,7 +16,7 @@ from psmt_viz.metrics import IGNORE
 from psmt_viz.perturb import adversarial_perturbation, frozen
 from psmt_viz.perturb.norms import widened
 from psmt_viz.train.distance import relative_distance
-from psmt_viz.train.ema import update_ema
+from psmt_viz.train.ema import ema_update
 from psmt_viz.train.learner import Perturb
 from psmt_viz.train.losses import assisted_mean, confident_cross_entropy, labeled_pixels, pseudo_label
 from psmt_viz.train.method import StepLog, Target, TrainingMethod
@@ -79,7 +79,7 @@ class PSMT(TrainingMethod[PSMTConfig]):
                 student.backward(unsup_weight * loss)
                 loss_unsup += loss.detach()
         student.step()
-        update_ema(self.networks.by_role()[self.turn(step)], student.network, keep=settings.ema)
+        ema_update(self.networks.by_role()[self.turn(step)], student.network, keep=settings.ema)
 
         seen = [torch.stack([each.pseudo.valid.sum(), each.differing, each.seen]) for each in targets]
         valid, differing, before = self.engine.sum(torch.stack(seen).sum(dim=0))

@@ -41,16 +41,16 @@ def test_a_step_of_psmt_written_out(tiny, scenes, epoch, values):
     trainer = Trainer(tiny(**ONE_STEP, head_lr_factor=2.0, seed=3, **values), scenes)
     sharpen(trainer)
     step = 2 * epoch
-    before = [copied(teacher) for teacher in trainer.networks.teachers]
+    before = [copied(teacher) for teacher in trainer.networks.teachers.values()]
     student, teachers, numbers = psmt_reference(trainer, step, 0.02 * (1 - step / 6) ** 0.9, epoch)
     assert 0.05 < numbers[2] < 0.95 and 0 < numbers[3] < 1 and numbers[1] > 0.01
     log = next(trainer.steps(step, step + 1))
     assert_close(trainer.networks.student.state_dict(), student)
-    for teacher, expected in zip(trainer.networks.teachers, teachers, strict=True):
+    for teacher, expected in zip(trainer.networks.teachers.values(), teachers, strict=True):
         assert_close(teacher.state_dict(), expected)
     assert [value.item() for value in log.measured.values()] == pytest.approx(numbers, rel=1e-4)
     # Looking at images in train mode moves the statistics of the teacher at rest, and nothing else of it.
-    resting = trainer.networks.teachers[1 - epoch].state_dict()
+    resting = list(trainer.networks.teachers.values())[1 - epoch].state_dict()
     moved = {name.rpartition(".")[2] for name in resting if not torch.equal(resting[name], before[1 - epoch][name])}
     drift = {"running_mean", "running_var", "num_batches_tracked"}
     assert moved == (drift if trainer.method.settings.pseudo_labels == "train" else set())
@@ -137,7 +137,7 @@ def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, s
     list(trainer.steps(0, 2))
     assert found == []  # not in the warm-up
     decoded.clear()
-    before = [copied(teacher) for teacher in trainer.networks.teachers]
+    before = [copied(teacher) for teacher in trainer.networks.teachers.values()]
     next(trainer.steps(2, 3))
     seen = [given for training, given in decoded if training]
     assert len(found) == len(seen) == 2  # labelled and unlabelled images alike, one after the other
@@ -145,7 +145,7 @@ def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, s
         assert z.shape == (2, 12, 12, 12)
         torch.testing.assert_close(delta.flatten(1).norm(dim=1), torch.full((2,), 3.0))
         torch.testing.assert_close(given, z + delta)
-    assert same(before[1], trainer.networks.teachers[1].state_dict())
+    assert same(before[1], trainer.networks.teachers["teacher2"].state_dict())
     assert all(p.requires_grad for p in trainer.networks.parameters())
 
 
@@ -176,7 +176,7 @@ def test_a_recipe_decides_starts_loaders_ramp_and_noise(tiny, scenes, monkeypatc
     # 4 labelled images in batches of 2: the second half of an epoch of 4 steps goes through them again.
     trainer = Trainer(tiny(recipe, warmup_epochs=0, steps_per_epoch=4, long_side=(30, 70)), scenes)
     published = recipe == "official-code"
-    first, second = trainer.networks.teachers
+    first, second = trainer.networks.teachers.values()
     assert same(backbone(first), backbone(trainer.networks.student)) == (not published)
     assert same(backbone(first), backbone(second)) == (not published)
     assert not same(copied(first.classifier), copied(second.classifier))

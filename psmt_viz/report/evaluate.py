@@ -1,0 +1,47 @@
+"""The section of scores: confusion and IoU of each class."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from psmt_viz import figures
+from psmt_viz.figures.style import ROLE_LABELS
+from psmt_viz.report.pictures import picture
+from psmt_viz.report.section import Section
+from psmt_viz.report.tables import Table, make_table
+from psmt_viz.report.words import listed
+from psmt_viz.results import Evaluation
+
+
+def section(evaluation: Evaluation) -> Section | None:
+    """Returns confusion and IoU of each class."""
+    if not evaluation.confusion:
+        return None
+    roles = listed([ROLE_LABELS.get(role, role) for role in evaluation.confusion])
+    pictures = (
+        picture(
+            "confusion",
+            partial(figures.draw_confusion, evaluation),
+            alt="Matrix of what the pixels of each class are predicted as, in percent of the class's pixels.",
+            caption="What the pixels of each class are predicted as.",
+        ),
+        picture(
+            "class_iou",
+            partial(figures.draw_class_iou, evaluation),
+            alt=f"IoU of each class, a marker for each role: {roles}. The numbers are in the table below.",
+            caption="IoU of each class, by role.",
+        ),
+    )
+    return Section(id="evaluation", title="Evaluation", pictures=pictures, tables=(_class_table(evaluation),))
+
+
+def _class_table(evaluation: Evaluation) -> Table:
+    """Returns a row a measure and class, a column a role, in percent."""
+    table = evaluation.table().set_index("role")
+    names = ("mIoU", "pixel accuracy", *evaluation.classes)
+    rows = [
+        (name, *(f"{100 * value:.2f} %" if math.isfinite(value) else None for value in map(float, table[column])))
+        for name, column in zip(names, table.columns, strict=True)
+    ]
+    return make_table("IoU of each class", ("", *(ROLE_LABELS.get(str(role), str(role)) for role in table.index)), rows)
