@@ -27,9 +27,10 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from psmt_viz.figures import draw_miou, draw_teachers, export_png, figure_of, style, write
 from psmt_viz.figures.epochs import name_looks
 from psmt_viz.figures.kinds import look
-from psmt_viz.figures.style import DOUBLE, ROLE_LABELS, SINGLE, new_figure, plain, shade
+from psmt_viz.figures.style import DOUBLE, SINGLE, new_figure, plain, shade
 from psmt_viz.files import write_text
 from psmt_viz.results import Curves, ScoreTable
+from psmt_viz.roles import role_of
 
 SHOWN = "1_8"
 """The labelled share that was trained on every data set."""
@@ -116,7 +117,7 @@ def draw_flips_through_training(tables: Tables) -> Figure:
                 _draw_difference(ax, paired[(paired["dataset"] == dataset) & (paired["judge"] == judge)])
         rows[0][0].set_ylabel("correct pixels\nflipped (%)")
         for (first, *_), judge in zip(rows[1:], ("student", "ensemble"), strict=True):
-            first.set_ylabel(f"T-VAT minus VAT\n(points)\n{ROLE_LABELS[judge]} judges")
+            first.set_ylabel(f"T-VAT minus VAT\n(points)\n{role_of(judge).label} judges")
         for ax in rows[-1]:
             ax.set_xlabel("epoch")
             ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from psmt_viz.cli.training import configured
-from psmt_viz.config import PAPER_EPS, Config, Method
+from psmt_viz.config import Config, Method
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 
 ARMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

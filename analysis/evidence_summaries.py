@@ -8,9 +8,9 @@ import pandas as pd
 from evidence_grid import ALL, CONTROL, LABELS, METHOD, SPLITS
 from evidence_tables import Tables
 
-from psmt_viz.config import PAPER_EPS
-from psmt_viz.figures.style import ROLE_LABELS
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.results import ROLES
+from psmt_viz.roles import role_of
 
 
 def gains(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def gains(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
 
 def scores(runs: pd.DataFrame) -> str:
     """Returns mIoU in % by data set, labelled share and arm: mean, then lowest and highest of the seeds."""
-    head = ["data", "labels", "arm", "seeds", *(ROLE_LABELS[role] for role in ROLES), "ensemble minus supervised"]
+    head = ["data", "labels", "arm", "seeds", *(role_of(role).label for role in ROLES), "ensemble minus supervised"]
     rows = []
     for (dataset, split, arm), of in _in_order(runs):
         gained = gains(runs[(runs["dataset"] == dataset) & (runs["split"] == split)], arm)["gain"]
@@ -89,7 +89,7 @@ def ensemble_during_training(tables: Tables) -> str:
 
 def perturbations(tables: Tables) -> str:
     """Returns T-VAT minus VAT at the paper's eps in points (95 % interval): one row per run and epoch, all judges."""
-    head = ["run", "epoch", *(f"judged by {ROLE_LABELS[role]}" for role in ROLES)]
+    head = ["run", "epoch", *(f"judged by {role_of(role).label}" for role in ROLES)]
     rows = []
     for (run, epoch), of in differences(tables).groupby(["run", "epoch"]):
         shares = 100 * of.set_index("judge")[_BOUNDS]
@@ -124,7 +124,7 @@ def perturbations_in_short(tables: Tables) -> str:
             ends = [_last(table) for table in (vat, of)]
             values = _spread(100 * ends[0]["flip_rate"], ".2f"), _spread(100 * ends[1]["difference"], "+.4f")
             counts = [str(count) for count in (len(of), above, below)]
-            rows.append([str(dataset), str(of["run"].nunique()), ROLE_LABELS[judge], *counts, *values])
+            rows.append([str(dataset), str(of["run"].nunique()), role_of(judge).label, *counts, *values])
     return markdown(head, rows)
 
 

@@ -22,7 +22,6 @@ from psmt_viz.settings import Group, flag_of, names_of
 __all__ = [
     "FIELDS",
     "GROUPS",
-    "PAPER_EPS",
     "Arch",
     "Config",
     "DataConfig",
@@ -42,9 +41,6 @@ __all__ = [
 
 MethodConfig = PSMTConfig
 """What the settings of PS-MT were called when it was the only method."""
-
-PAPER_EPS = 2.0
-"""Norm of the perturbation that the paper uses; every sweep contains it."""
 
 Norm = Literal["image", "pixel"]
 Search = Literal["finite-difference", "central-difference", "exact"]

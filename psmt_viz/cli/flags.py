@@ -12,6 +12,7 @@ import docstring_parser
 from cyclopts import Parameter
 
 from psmt_viz.config import FIELDS, GROUPS
+from psmt_viz.kinds import KINDS, PAPER_EPS
 from psmt_viz.methods import METHODS
 from psmt_viz.settings import names_of
 
@@ -123,15 +124,19 @@ Classes = Annotated[tuple[str, ...], several("Names of the classes to keep; defa
 ListFile = Annotated[Path | None, Parameter(help="A list file that replaces the data set's own.")]
 Kinds = Annotated[
     tuple[str, ...],
+    several(f"{', '.join(KINDS)}; default: all that are possible with the networks."),
+]
+Panels = Annotated[
+    tuple[str, ...],
     several(
-        "vat, tvat, teacher1, teacher2, pgd, tvat-official, random, dropout, feature-drop, feature-noise, "
-        "cutout; default: all that are possible with the networks."
+        "Kinds of perturbation, one panel each beside the original; any of those of perturb. Default: vat, and tvat "
+        "or, without teachers, random."
     ),
 ]
 Judges = Annotated[
     tuple[str, ...],
-    several("Networks whose predictions are scored: student, teacher1, teacher2, ensemble; default: all."),
+    several("Networks whose predictions are scored: student, a teacher, ensemble; default: all."),
 ]
 
-SWEEP = (0.5, 2.0, 8.0, 32.0)
+SWEEP = (0.5, PAPER_EPS, 8.0, 32.0)
 """Default norms of a sweep."""

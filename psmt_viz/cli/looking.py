@@ -24,6 +24,7 @@ from psmt_viz.cli.flags import (
     Neighbors,
     NPixels,
     Out,
+    Panels,
     Part,
     RunFolder,
     Seed,
@@ -33,8 +34,9 @@ from psmt_viz.cli.flags import (
     whole_number,
 )
 from psmt_viz.cli.subject import open_subject
-from psmt_viz.config import PAPER_EPS, Norm, Objective, Search
+from psmt_viz.config import Norm, Objective, Search
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 
 if TYPE_CHECKING:
     from psmt_viz.results import Flips
@@ -176,7 +178,8 @@ def tsne(
     out: Out = None,
     n_pixels: NPixels = 25_000,
     classes: ShownClasses = (),
-    eps: Eps = 2.0,
+    eps: Eps = PAPER_EPS,
+    panels: Panels = (),
     layer: Layer = "z",
     layout: Layout = "frozen",
     arrows: Annotated[bool, Parameter(help="Draw how pixels moved, flipped ones in red.", negative="")] = False,
@@ -189,7 +192,7 @@ def tsne(
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw a t-SNE of correctly predicted pixels: original, with VAT and with T-VAT."""
+    """Draw a t-SNE of correctly predicted pixels before and after perturbations."""
     if arrows and layout == "separate":
         raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
     from psmt_viz.figures import tsne_findings
@@ -207,6 +210,7 @@ def tsne(
             n_pixels=n_pixels,
             classes=classes,
             eps=eps,
+            panels=panels,
             layer=layer,
             layout=layout,
             margin=margin,
@@ -233,12 +237,13 @@ def gradcam(
     layer: Annotated[
         str, Parameter(help="Layer to explain: z, decoder, logits, or the dotted name of any module of the student.")
     ] = "z",
-    eps: Eps = 2.0,
+    eps: Eps = PAPER_EPS,
+    panels: Panels = (),
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw Grad-CAM or another class activation map of the student: original, with VAT and with T-VAT."""
+    """Draw Grad-CAM or another class activation map of the student before and after perturbations."""
     from psmt_viz.make import make
     from psmt_viz.results import Cams
 
@@ -253,6 +258,7 @@ def gradcam(
             method=method,
             layer=layer,
             eps=eps,
+            panels=panels,
             seed=seed,
         )
 

@@ -26,6 +26,7 @@ from psmt_viz.cli.flags import (
 )
 from psmt_viz.cli.subject import open_subject
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 
 if TYPE_CHECKING:
     from psmt_viz.results import Evaluation
@@ -96,7 +97,7 @@ def all_figures(
     out: Out = None,
     n_pixels: NPixels = 25_000,
     images: Images = 4,
-    eps: Eps = 2.0,
+    eps: Eps = PAPER_EPS,
     sweep: Sweep = SWEEP,
     seed: Seed = 0,
     jobs: Jobs = 1,

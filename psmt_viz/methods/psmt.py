@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.methods.settings import Averaging, Method, PseudoLabels, RampUp, UnsupervisedWeight
 
 Perturbation = Literal["tvat", "vat", "none"]
@@ -46,7 +47,7 @@ class PSMTConfig(RampUp, PseudoLabels, Averaging, Method):
     turns the mask off."""
     perturbation: Perturbation = "tvat"
     """Adversarial noise on the student's features, made by the teachers (`tvat`) or by itself (`vat`)."""
-    eps: float = 2.0
+    eps: float = PAPER_EPS
     """Norm of that noise, over all features of an image."""
     noise: Noise = "gaussian"
     """Where its search starts: a `gaussian` or `uniform` direction of norm xi, or, `literal`, N(0, I)."""

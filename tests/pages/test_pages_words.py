@@ -95,7 +95,7 @@ def test_shares_of_faithfulness_are_told() -> None:
 
 
 def test_kinds_of_perturbation_are_told() -> None:
-    from psmt_viz.perturb import KINDS
+    from psmt_viz.kinds import KINDS
 
     assert {*KINDS} <= {*_told_names("perturb")}
 
