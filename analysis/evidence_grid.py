@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from psmt_viz.cli.training import configured
-from psmt_viz.config import Config, MethodConfig
+from psmt_viz.config import Config, Method
 from psmt_viz.errors import UserError
 from psmt_viz.kinds import PAPER_EPS
 
@@ -134,7 +134,7 @@ def _flag(name: str, value: str | None) -> list[str]:
     return [f"--{name}", value] if value else []
 
 
-def flip_epochs(method: MethodConfig) -> list[int]:
+def flip_epochs(method: Method) -> list[int]:
     """Returns the epochs after which perturbations are measured, from the end of the warm-up to the last.
 
     Raises:

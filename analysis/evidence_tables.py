@@ -15,6 +15,7 @@ from evidence_grid import Cell, flip_epochs, flips_folder, labeled_folder
 from psmt_viz.config import Config, fixed_settings
 from psmt_viz.errors import UserError
 from psmt_viz.files import read_json
+from psmt_viz.methods import METHODS
 from psmt_viz.results import ROLES, Curves, Evaluation, Flips, Scores, read_csv, write_csv
 from psmt_viz.runs import Run
 
@@ -93,8 +94,9 @@ class Tables:
         for arm, label in labels.items():
             for row in chosen[chosen["arm"] == arm].to_dict("records"):
                 metrics = self.epochs[self.epochs[_RUN] == row[_RUN]].drop(columns=_RUN).reset_index(drop=True)
-                images = row["batch_labeled"] + (row["batch_unlabeled"] if row["method"] == "psmt" else 0)
-                found.append(Curves(name=label, metrics=metrics, ramp={}, images_per_step=int(images)))
+                batches = {name: int(row[name]) for name in ("batch_labeled", "batch_unlabeled")}
+                images = METHODS[row["method"]].of(batches).images_per_step
+                found.append(Curves(name=label, metrics=metrics, ramp={}, images_per_step=images))
         return found
 
     def scores(self) -> list[tuple[str, Scores]]:
@@ -154,14 +156,14 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
         "method": config.method.method,
         "method_version": run.method_version,
         "recipe": config.recipe,
-        "perturbation": config.method.perturbation if config.method.method == "psmt" else "none",
+        "perturbation": config.flat().get("perturbation", "none"),
         "backbone": config.model.backbone,
         "precision": config.system.precision,
         "crop": config.views.crop,
         "batch_labeled": config.method.batch_labeled,
         "batch_unlabeled": config.method.batch_unlabeled,
         "lr": config.optim.lr,
-        "ema": config.method.ema,
+        "ema": config.flat().get("ema"),
         "parts": run.plan["parts"],
         "steps": run.plan["total_steps"],
         "images": hashlib.sha256(" ".join(images).encode()).hexdigest()[:12],

@@ -80,7 +80,10 @@ def main() -> None:
         subject = RunSubject.open(flags.run, data=flags.data, weights=flags.weights, device="auto")
         ids = subject.ids("unlabeled")[:: flags.every]
         given = {} if flags.confidence is None else {"confidence": flags.confidence}
-        threshold = subject.run.config.replace(given).method.confidence
+        config = subject.run.config.replace(given)
+        if not config.has("confidence"):
+            raise UserError("a run with pseudo-labels", config.method.title, "give another")
+        threshold = config.flat()["confidence"]
     except UserError as error:
         parser.error(str(error))
     batches = labeled_images(subject.data, ids, device=subject.device)

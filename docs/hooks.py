@@ -20,8 +20,10 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from psmt_viz.cli import app
-from psmt_viz.config import FIELDS, GROUPS, Config
+from psmt_viz.config import FIELDS, Config
+from psmt_viz.methods import METHODS
 from psmt_viz.presets import PRESETS, RECIPE_SETTINGS, RECIPES, SPLIT_SETTINGS, switches
+from psmt_viz.settings import flag_of
 
 _SAID = {
     "labeled_stream": (
@@ -115,7 +117,7 @@ def flags(command: str) -> str:
     settings = {flag_of(name): group for name, group in FIELDS.items()} if command == "train" else {}
     parts = [_flag_table(each for each in own if each.name not in settings)]
     for group, title in _TITLES.items() if settings else ():
-        table = _flag_table(each for each in own if settings.get(each.name) is GROUPS[group])
+        table = _flag_table(each for each in own if settings.get(each.name) == group)
         parts.append(f"### {title}\n\n{table}")
     return "\n\n".join(parts)
 
@@ -155,8 +157,14 @@ def _default(argument: Argument) -> str:
     setting = argument.name.removeprefix("--").replace("-", "_")
     if argument.field_info.default is None:
         is_setting = argument.keys and setting in FIELDS
-        return shown(Config().flat()[setting]) if is_setting else ""
+        return shown(defaults()[setting]) if is_setting else ""
     return shown(argument.field_info.default)
+
+
+def defaults() -> dict[str, Any]:
+    """Returns every setting's default; where methods have several, that of PS-MT."""
+    of_methods = {name: value for settings in METHODS.values() for name, value in vars(settings()).items()}
+    return of_methods | Config().flat()
 
 
 def shown(value: Any) -> str:
@@ -207,10 +215,9 @@ def presets() -> str:
 def _preset_table(names: Sequence[str]) -> str:
     chosen = [PRESETS[name] for name in names]
     settings = ["data", *(name for name in FIELDS if any(name in values for values in chosen) and name != "data")]
-    defaults = Config().flat() | {"data": "must be given"}
+    others = defaults() | {"data": "must be given"}
     rows = [
-        (code(flag_of(name)), *(shown(values.get(name, defaults[name])) or "-" for values in chosen))
-        for name in settings
+        (code(flag_of(name)), *(shown(values.get(name, others[name])) or "-" for values in chosen)) for name in settings
     ]
     return table(("", *map(code, names)), rows)
 
@@ -230,11 +237,6 @@ def recipes() -> str:
         rows.append((flag, said, done, *taken, why))
     headings = ("setting", "the supplement says", "the published code", *(code(name) for name in RECIPES))
     return table((*headings, "why `supplement` differs from the code"), rows)
-
-
-def flag_of(setting: str) -> str:
-    """Returns the flag of a setting."""
-    return "--" + setting.replace("_", "-")
 
 
 def code(text: str) -> str:

@@ -70,7 +70,7 @@ def _integers(config: Config, plan: Plan) -> dict[str, float]:
     after = plan.total_steps - plan.warmup_steps
     return {
         "epochs": method.epochs,
-        "final_unsup_weight": method.unsup_weight,
+        "final_unsup_weight": config.flat()["unsup_weight"],
         "labelled_batches_per_pass": each_pass,
         "steps_per_epoch": plan.steps_per_epoch,
         "warmup_steps_each_network": plan.warmup_steps,

@@ -143,7 +143,7 @@ class NoiseFile:
 def check_noise(document: Node, report: Report) -> None:
     """Compares every case of a file with the product's search."""
     file = NoiseFile(document)
-    method = configure("voc", {"data": "none"}, recipe="official-code").method
+    flat = configure("voc", {"data": "none"}, recipe="official-code").flat()
     makers: dict[str, Callable[[torch.dtype], Predict]] = {}
     rebuilt: dict[tuple[str, int], bool] = {}
     for name, stated in document["cases"].items():
@@ -165,7 +165,7 @@ def check_noise(document: Node, report: Report) -> None:
         predict, start = makers[net](dtype), u.to(dtype) - 0.5
         z = z.to(dtype)
         found = adversarial_perturbation(
-            predict, z, eps=method.eps, xi=xi, noise=method.noise, floor=method.norm_floor, batch=batch, start=start
+            predict, z, eps=flat["eps"], xi=xi, noise=flat["noise"], floor=flat["norm_floor"], batch=batch, start=start
         ).delta
         _judge(report, name, xi, Found.of(predict, z, found), stated)
 

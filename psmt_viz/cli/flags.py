@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field, fields, make_dataclass
+from dataclasses import field, make_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import docstring_parser
 from cyclopts import Parameter
 
-from psmt_viz.config import GROUPS
+from psmt_viz.config import FIELDS, GROUPS
 from psmt_viz.kinds import KINDS, PAPER_EPS
+from psmt_viz.methods import METHODS
+from psmt_viz.settings import names_of
 
 
 def whole_number(kind: Any, tokens: Sequence[Any]) -> int:
@@ -20,21 +23,41 @@ def whole_number(kind: Any, tokens: Sequence[Any]) -> int:
 
 
 def _settings() -> Any:
-    """Makes the class whose fields are the flags of `train`: every setting, None unless given."""
+    """Makes the class whose fields are the flags of `train`: every setting of every method, None unless given."""
     flags: list[tuple[str, Any, Any]] = []
-    for group in GROUPS.values():
-        hints = get_type_hints(group)
-        helps = {each.arg_name: each.description for each in docstring_parser.parse_from_object(group).params}
-        for setting in fields(group):
-            hint = hints[setting.name]
-            whole = whole_number if hint in (int, int | None) else None
-            parameter = Parameter(
-                help=helps[setting.name], consume_multiple=True, negative_iterable="", converter=whole
-            )
-            flags.append((setting.name, Annotated[hint | None, parameter], field(default=None)))
+    for name, group in FIELDS.items():
+        kinds = [kind for kind in GROUPS[group] if name in names_of(kind)]
+        hint, help = get_type_hints(kinds[0])[name], _help(kinds[0], name)
+        if name == "method":
+            hint, help = Literal[tuple(METHODS)], f"{help} {_methods()}"
+        elif len(kinds) < len(GROUPS[group]):
+            names = [known for known, kind in METHODS.items() if kind in kinds]
+            help += f" Method: {' or '.join(names)}."
+        whole = whole_number if hint in (int, int | None) else None
+        parameter = Parameter(help=help, consume_multiple=True, negative_iterable="", converter=whole)
+        flags.append((name, Annotated[hint | None, parameter], field(default=None)))
     made = make_dataclass("Settings", flags, kw_only=True, frozen=True)
     made.__module__ = __name__  # cyclopts takes classes of the module `types` for built-in ones
     return made
+
+
+def _help(kind: type, name: str) -> str:
+    """What the docstring of a field says, in the group itself or in one that it is made of."""
+    return next(told[name] for each in kind.__mro__ if name in (told := _told(each)))
+
+
+@cache
+def _told(kind: type) -> dict[str, str]:
+    if kind.__module__ == object.__module__:
+        return {}
+    found = docstring_parser.parse_from_object(kind).params
+    return {field.arg_name: field.description for field in found if field.description}
+
+
+def _methods() -> str:
+    """What each method is, in the words of its class."""
+    first = {name: str(kind.__doc__).splitlines()[0].rstrip(".") for name, kind in METHODS.items()}
+    return "; ".join(f"`{name}`: {text[0].lower()}{text[1:]}" for name, text in first.items()) + "."
 
 
 Settings = _settings()

@@ -1,21 +1,17 @@
 import copy
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from psmt_viz.presets import RECIPES
-from psmt_viz.train import loop
-from psmt_viz.train.loop import MEASURED, Trainer, updated_teacher
+from psmt_viz.train.methods import psmt
+from psmt_viz.train.trainer import Trainer
 from tests.train.by_hand import (
-    ROLE_STREAMS,
     assert_close,
     averaged,
-    batch,
     copied,
     fix_statistics,
-    labeled_reference,
     psmt_reference,
     same,
     sharpen,
@@ -23,40 +19,9 @@ from tests.train.by_hand import (
     states,
 )
 
-
-def measured(log):
-    return dict(zip(MEASURED, log.measured.tolist(), strict=True))
-
-
-def test_the_updated_teacher_takes_turns():
-    assert [updated_teacher(epoch) for epoch in range(5)] == [0, 1, 0, 1, 0]
-
-
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_the_first_step_of_the_warm_up_written_out(tiny, scenes, accumulate):
-    config = tiny(head_lr_factor=2.0, weight_decay=0.1, batch_labeled=4, accumulate=accumulate, long_side=(30, 46))
-    trainer = Trainer(config, scenes)
-    batches = {role: batch(trainer, name, 0) for role, name in ROLE_STREAMS.items()}
-    assert len({b.label.numpy().tobytes() for b in batches.values()}) == 3  # everyone has an order of its own
-    known = [int((half != 255).sum()) for half in batches["student"].label.chunk(2)]
-    assert abs(known[0] - known[1]) > 100  # parts of unequal weight
-    expected, losses = {}, {}
-    for role, network in trainer.networks.by_role().items():
-        images = batches[role].strong if role == "student" else batches[role].weak
-        expected[role], losses[role] = labeled_reference(network, images, batches[role].label, 0.02, config)
-    before = states(trainer)
-    log = next(trainer.steps(0, 2))
-    for role, network in trainer.networks.by_role().items():
-        assert not same(before[role], network.state_dict())
-        assert_close(network.state_dict(), expected[role])
-    assert measured(log)["loss_sup"] == pytest.approx(losses["student"], rel=1e-6)
-    assert log.unsup_weight == 0
-    assert log.measured[1:].isnan().all()
-
-
 ONE_STEP = {"warmup_epochs": 0, "ramp_epochs": 0, "perturbation": "none", "confidence": 0.6, "long_side": (30, 46)}
 """Settings under which a first step is all of the method but the noise; images are smaller than the crop."""
-PARTS = {"batch_labeled": 4, "batch_unlabeled": 4}
+FOUR = {"batch_labeled": 4, "batch_unlabeled": 4}
 
 
 @pytest.mark.parametrize(
@@ -64,12 +29,12 @@ PARTS = {"batch_labeled": 4, "batch_unlabeled": 4}
     [
         (0, {}),
         (1, {"cutmix": "none"}),
-        (0, {"cutmix": "three", **PARTS}),
-        (1, {"accumulate": 2, **PARTS}),
-        (0, {"accumulate": 2, "cutmix": "none", **PARTS}),
-        (0, {"accumulate": 2, "cutmix": "none", **PARTS, **RECIPES["official-code"]}),
+        (0, {"cutmix": "three", **FOUR}),
+        (1, {"accumulate": 2, **FOUR}),
+        (0, {"accumulate": 2, "cutmix": "none", **FOUR}),
+        (0, {"accumulate": 2, "cutmix": "none", **FOUR, **RECIPES["official-code"]}),
         (1, RECIPES["official-code"]),
-        (0, {"images_per_gpu": 1, "loss_mean": "batch", **PARTS}),
+        (0, {"images_per_gpu": 1, "loss_mean": "batch", **FOUR}),
     ],
 )
 def test_a_step_of_psmt_written_out(tiny, scenes, epoch, values):
@@ -83,29 +48,29 @@ def test_a_step_of_psmt_written_out(tiny, scenes, epoch, values):
     assert_close(trainer.networks.student.state_dict(), student)
     for teacher, expected in zip(trainer.networks.teachers.values(), teachers, strict=True):
         assert_close(teacher.state_dict(), expected)
-    assert log.measured.tolist() == pytest.approx(numbers, rel=1e-4)
+    assert [value.item() for value in log.measured.values()] == pytest.approx(numbers, rel=1e-4)
     # Looking at images in train mode moves the statistics of the teacher at rest, and nothing else of it.
     resting = list(trainer.networks.teachers.values())[1 - epoch].state_dict()
     moved = {name.rpartition(".")[2] for name in resting if not torch.equal(resting[name], before[1 - epoch][name])}
     drift = {"running_mean", "running_var", "num_batches_tracked"}
-    assert moved == (drift if trainer.config.method.pseudo_labels == "train" else set())
+    assert moved == (drift if trainer.method.settings.pseudo_labels == "train" else set())
 
 
 def gradients(trainer):
     return torch.cat([parameter.grad.flatten() for parameter in trainer.networks.student.parameters()])
 
 
-def test_parts_without_batch_statistics_give_the_gradients_of_the_whole_batch(tiny, scenes, monkeypatch):
+def test_micro_batches_without_batch_statistics_give_the_gradients_of_the_whole_batch(tiny, scenes, monkeypatch):
     found = {}
     for accumulate in (1, 2, 4):
-        trainer = Trainer(tiny(**ONE_STEP, **PARTS, cutmix="none", accumulate=accumulate), scenes)
+        trainer = Trainer(tiny(**ONE_STEP, **FOUR, cutmix="none", accumulate=accumulate), scenes)
         sharpen(trainer)
         fix_statistics(trainer)
-        targets = spied(monkeypatch, trainer, "_target")
+        targets = spied(monkeypatch, trainer.method, "target")
         log = next(trainer.steps(0, 1))
         counts = [int(target.pseudo.passing.sum()) for _, target in targets]
-        assert len(set(counts)) == len(counts) == accumulate  # parts of unequal weight
-        found[accumulate] = gradients(trainer), log.measured
+        assert len(set(counts)) == len(counts) == accumulate  # micro-batches of unequal weight
+        found[accumulate] = gradients(trainer), torch.stack([*log.measured.values()])
     whole, numbers = found[1]
     for accumulate in (2, 4):
         torch.testing.assert_close(found[accumulate][0], whole, rtol=0, atol=1e-5 * float(whole.abs().max()))
@@ -116,9 +81,9 @@ def test_noise_belongs_to_an_image_wherever_it_is_computed(tiny, scenes, monkeyp
     orders = {}
     for accumulate in (1, 2, 4):
         with monkeypatch.context() as patch:
-            searches = spied(patch, loop, "adversarial_perturbation")
-            next(Trainer(tiny(warmup_epochs=0, accumulate=accumulate, **PARTS), scenes).steps(0, 1))
-        # The labelled images of a part, then its others.
+            searches = spied(patch, psmt, "adversarial_perturbation")
+            next(Trainer(tiny(warmup_epochs=0, accumulate=accumulate, **FOUR), scenes).steps(0, 1))
+        # The labelled images of a micro-batch, then its others.
         assert len(searches) == 2 * accumulate
         orders[accumulate] = torch.cat([found.start for _, found in searches[::2] + searches[1::2]])
     assert torch.equal(orders[1], orders[2]) and torch.equal(orders[1], orders[4])
@@ -156,7 +121,7 @@ def test_a_whole_run_step_by_step(tiny, scenes):
 @pytest.mark.parametrize(("perturbation", "role"), [("tvat", "ensemble"), ("vat", "student")])
 def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, scenes, monkeypatch, perturbation, role):
     trainer = Trainer(tiny(perturbation=perturbation, eps=3.0), scenes)
-    search, found, decoded = loop.adversarial_perturbation, [], []
+    search, found, decoded = psmt.adversarial_perturbation, [], []
 
     def spy(predict, z, **given):
         judges = copy.deepcopy(trainer.networks).eval()
@@ -166,7 +131,7 @@ def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, s
         found.append((z.detach().clone(), result.delta))
         return result
 
-    monkeypatch.setattr(loop, "adversarial_perturbation", spy)
+    monkeypatch.setattr(psmt, "adversarial_perturbation", spy)
     decoder = trainer.networks.student.decoder
     decoder.register_forward_pre_hook(lambda module, given: decoded.append((module.training, given[0].detach())))
     list(trainer.steps(0, 2))
@@ -187,8 +152,8 @@ def test_the_noise_is_found_by_the_right_decoder_and_reaches_the_student(tiny, s
 @pytest.mark.parametrize(("accumulate", "batch"), [(1, 4), (2, 4), (1, 2), (4, 2), (2, 1)])
 def test_the_floor_knows_the_images_of_one_published_call(tiny, scenes, monkeypatch, accumulate, batch):
     """However a batch of 4 + 4 is cut here, B is what one of the published GPUs has."""
-    searches = spied(monkeypatch, loop, "adversarial_perturbation")
-    values = {"warmup_epochs": 0, "accumulate": accumulate, "images_per_gpu": batch, **PARTS}
+    searches = spied(monkeypatch, psmt, "adversarial_perturbation")
+    values = {"warmup_epochs": 0, "accumulate": accumulate, "images_per_gpu": batch, **FOUR}
     next(Trainer(tiny("official-code", **values), scenes).steps(0, 1))
     assert [given["batch"] for given, _ in searches] == [batch] * 2 * accumulate
 
@@ -197,7 +162,7 @@ def test_noise_of_another_seed_or_kind_changes_the_step(tiny, scenes):
     losses = {}
     for kind in ("tvat", "vat", "none"):
         trainer = Trainer(tiny(perturbation=kind, warmup_epochs=0, eps=50.0), scenes)
-        losses[kind] = measured(next(trainer.steps(0, 1)))["loss_sup"]
+        losses[kind] = next(trainer.steps(0, 1)).measured["loss_sup"].item()
     assert len(set(losses.values())) == 3
 
 
@@ -206,8 +171,8 @@ def backbone(network):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_decides_starts_streams_ramp_and_noise(tiny, scenes, monkeypatch, recipe):
-    searches = spied(monkeypatch, loop, "adversarial_perturbation")
+def test_a_recipe_decides_starts_loaders_ramp_and_noise(tiny, scenes, monkeypatch, recipe):
+    searches = spied(monkeypatch, psmt, "adversarial_perturbation")
     # 4 labelled images in batches of 2: the second half of an epoch of 4 steps goes through them again.
     trainer = Trainer(tiny(recipe, warmup_epochs=0, steps_per_epoch=4, long_side=(30, 70)), scenes)
     published = recipe == "official-code"
@@ -217,7 +182,7 @@ def test_a_recipe_decides_starts_streams_ramp_and_noise(tiny, scenes, monkeypatc
     assert not same(copied(first.classifier), copied(second.classifier))
 
     for name in ("labeled", "teacher1", "teacher2"):
-        seen = [each.strong.numpy().tobytes() for each in trainer.streams[name].batches(0, 8)]
+        seen = [each.strong.numpy().tobytes() for each in trainer.loaders[name].batches(0, 8)]
         if published:
             assert (seen[:2], seen[4:6]) == (seen[2:4], seen[6:])
         assert len(set(seen)) == (4 if published else 8)
@@ -230,59 +195,3 @@ def test_a_recipe_decides_starts_streams_ramp_and_noise(tiny, scenes, monkeypatc
     for given, _ in searches:
         asked = {name: given[name] for name in ("noise", "xi", "floor", "batch")}
         assert asked == (rounded if published else sound) | {"batch": 2}
-
-
-def test_the_control_has_no_teachers_and_the_same_warm_up(tiny, scenes):
-    control = Trainer(tiny(method="supervised"), scenes)
-    full = Trainer(tiny(), scenes)
-    assert set(control.networks.by_role()) == set(control.learners) == {"student"}
-    assert set(control.streams) == {"labeled"}
-    assert control.plan == full.plan
-    logs = list(control.steps(0, 2))
-    list(full.steps(0, 2))
-    assert same(control.networks.student.state_dict(), full.networks.student.state_dict())
-    logs += [*control.steps(2, 4), *control.steps(4, 8)]
-    assert [log.learning_rate for log in logs] == pytest.approx(
-        [0.02, 0.02, *(0.02 * (1 - k / 6) ** 0.9 for k in range(6))]
-    )
-    assert {log.unsup_weight for log in logs} == {0.0}
-    assert all(log.measured[1:].isnan().all() for log in logs)
-    assert len({measured(log)["loss_sup"] for log in logs}) == 8
-
-
-def test_the_picture_shows_a_step_and_changes_nothing(tiny, scenes):
-    config = tiny(cutmix="none", assist_top=7, confidence=0.6)
-    looked, blind = (Trainer(config, scenes) for _ in range(2))
-    for trainer in (looked, blind):
-        list(trainer.steps(0, 2))
-        sharpen(trainer)
-    before = copied(looked.networks)
-    torch.manual_seed(3)
-    expected = torch.rand(2)
-    torch.manual_seed(3)
-    shown = looked.picture(2, images=1)
-    assert torch.equal(torch.rand(2), expected)
-    assert same(before, copied(looked.networks))
-
-    labeled, unlabeled = batch(looked, "labeled", 2), batch(looked, "unlabeled", 2)
-    with torch.no_grad():
-        network = looked.networks.eval()
-        first, second = (teacher(unlabeled.weak / 255)[:1] for teacher in network.teachers.values())
-        prediction = network.student(torch.cat([labeled.strong[:1], unlabeled.strong[:1]]) / 255).argmax(1)
-    confidence, pseudo = ((first + second) / 2).softmax(1).max(1)
-    pseudo[(confidence < 0.6) | (unlabeled.label[:1] == 255)] = 255
-    assert 0 < (pseudo == 255).float().mean() < 1
-    pairs = {
-        "weak view": torch.cat([labeled.weak[:1], unlabeled.weak[:1]]).permute(0, 2, 3, 1),
-        "strong view": torch.cat([labeled.strong[:1], unlabeled.strong[:1]]).permute(0, 2, 3, 1),
-        "truth or pseudo-label": torch.cat([labeled.label[:1], pseudo]),
-        "student's prediction": prediction,
-    }
-    assert list(shown.columns) == list(pairs)
-    for title, values in pairs.items():
-        np.testing.assert_array_equal(shown.columns[title], values.numpy(), err_msg=title)
-    assert np.isnan(shown.confidence[0]).all()
-    np.testing.assert_allclose(shown.confidence[1], confidence[0], rtol=1e-6)
-
-    list(looked.steps(2, 4)), list(blind.steps(2, 4))
-    assert same(copied(looked.networks), copied(blind.networks))

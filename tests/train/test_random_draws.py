@@ -1,18 +1,18 @@
 import pytest
 import torch
 
-from psmt_viz.train.draws import Draws
+from psmt_viz.train.random_draws import RandomDraws
 
 CPU = torch.device("cpu")
 
 
 def draws(tiny, **values):
-    return Draws(tiny(batch_labeled=8, batch_unlabeled=8, **values))
+    return RandomDraws(tiny(batch_labeled=8, batch_unlabeled=8, **values))
 
 
 def mixed(drawn, images, step=3):
     """Corners and partners of some images, by their numbers in the batch."""
-    (box,) = drawn.mix(step, images, 48, 64, CPU).boxes
+    (box,) = drawn.mix("one", step, images, torch.Size((48, 64)), CPU).boxes
     return box.corners, box.partner + images.start
 
 
@@ -48,17 +48,17 @@ def test_steps_and_seeds_draw_anew(tiny):
 
 
 def test_without_cutmix_there_is_nothing_to_paste(tiny):
-    assert draws(tiny, cutmix="none").mix(0, range(8), 48, 48, CPU) is None
+    assert draws(tiny).mix("none", 0, range(8), torch.Size((48, 48)), CPU) is None
 
 
 def test_starts_belong_to_an_image_and_its_branch(tiny):
     z = torch.zeros(8, 3, 4, 4)
     drawn = draws(tiny)
-    whole = drawn.start(2, "labeled", range(8), z)
-    halves = [drawn.start(2, "labeled", range(first, first + 4), z[:4]) for first in (0, 4)]
+    whole = drawn.start(2, "labeled", range(8), z, uniform=False)
+    halves = [drawn.start(2, "labeled", range(first, first + 4), z[:4], uniform=False) for first in (0, 4)]
     assert torch.equal(torch.cat(halves), whole)
-    for other in (drawn.start(2, "unlabeled", range(8), z), drawn.start(3, "labeled", range(8), z)):
-        assert not torch.equal(other, whole)
+    for step, branch in ((2, "unlabeled"), (3, "labeled")):
+        assert not torch.equal(drawn.start(step, branch, range(8), z, uniform=False), whole)
     assert abs(float(whole.std()) - 1) < 0.1
-    uniform = draws(tiny, noise="uniform").start(2, "labeled", range(8), z)
+    uniform = drawn.start(2, "labeled", range(8), z, uniform=True)
     assert float(uniform.min()) >= -0.5 and float(uniform.max()) < 0.5
