@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin, get_
 
 from psmt_viz.architectures import ARCHITECTURES
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.schedules import Ramp
-
-PAPER_EPS = 2.0
-"""Norm of the perturbation that the paper uses; every sweep contains it."""
 
 Method = Literal["psmt", "supervised"]
 Perturbation = Literal["tvat", "vat", "none"]
@@ -216,7 +214,7 @@ class MethodConfig(_Group):
     `three` of any shape, or `none`."""
     perturbation: Perturbation = "tvat"
     """Adversarial noise on the student's features, made by the teachers (`tvat`) or by itself (`vat`)."""
-    eps: float = 2.0
+    eps: float = PAPER_EPS
     """Norm of that noise, over all features of an image."""
     noise: Noise = "gaussian"
     """Where its search starts: a `gaussian` or `uniform` direction of norm xi, or, `literal`, N(0, I)."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from psmt_viz import figures
-from psmt_viz.config import PAPER_EPS
 from psmt_viz.files import sha256
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.results import Cams, Evaluation, Flips, PixelEmbedding, Result, Saved
 from psmt_viz.runs import versions
 
@@ -79,7 +79,6 @@ def make_all(
         Remarks for the user: what was left out and why, what the t-SNE found, and how long its layout took.
     """
     from psmt_viz.probes.curves import curves
-    from psmt_viz.probes.kinds import kinds_of
     from psmt_viz.probes.table import table
     from psmt_viz.redraw import publish
 
@@ -99,12 +98,9 @@ def make_all(
     else:
         remarks.append("curves left out: networks that were not trained here have no metrics.csv")
     keep(table([(subject.name, evaluation)]))
-    if "tvat" in kinds_of(subject.networks):
-        keep(compute(Cams, subject, images=images, eps=eps, seed=seed))
-        found = keep(compute(PixelEmbedding, subject, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs, arrows=False))
-        remarks += figures.tsne_findings(found)
-    else:
-        remarks.append("t-SNE and Grad-CAM left out: they compare VAT with T-VAT, and this run has no teachers")
+    keep(compute(Cams, subject, images=images, eps=eps, seed=seed))
+    found = keep(compute(PixelEmbedding, subject, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs, arrows=False))
+    remarks += figures.tsne_findings(found)
     keep(compute(Flips, subject, eps=with_paper_eps([*sweep, eps]), seed=seed))
     asked = {"n_pixels": n_pixels, "images": images, "eps": eps, "sweep": list(sweep), "seed": seed}
     manifest = {

@@ -18,7 +18,7 @@ _RATE = 1e-9
 
 
 def check_lengths(document: Node, report: Report) -> None:
-    """Compares every row of a file with what the product's plan makes of its preset."""
+    """Compares every row of a file with the product's plan for its preset."""
     for row in document["rows"].elements():
         config, split = _configured(row)
         plan = resolve(config, split)

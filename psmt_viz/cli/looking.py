@@ -1,4 +1,4 @@
-"""Verbs that look at networks: `evaluate`, `perturb`, `tsne` and `gradcam`."""
+"""Commands that analyse networks: `evaluate`, `perturb`, `tsne` and `gradcam`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from psmt_viz.cli.flags import (
     Neighbors,
     NPixels,
     Out,
+    Panels,
     Part,
     RunFolder,
     Seed,
@@ -33,8 +34,9 @@ from psmt_viz.cli.flags import (
     whole_number,
 )
 from psmt_viz.cli.subject import open_subject
-from psmt_viz.config import PAPER_EPS, Norm, Objective, Search
+from psmt_viz.config import Norm, Objective, Search
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 
 if TYPE_CHECKING:
     from psmt_viz.results import Flips
@@ -48,13 +50,15 @@ def evaluate(
     data: Data = None,
     part: Annotated[
         Part,
-        Parameter(help="Which images: those for validation, or the labelled or unlabelled ones of the run's split."),
+        Parameter(
+            help="Images to score: the validation images, or the labelled or unlabelled ones of the run's split."
+        ),
     ] = "val",
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Score student, teachers and their ensemble on the validation images, or on those of the training."""
+    """Score student, teachers and their ensemble on the validation images or on training images."""
     from psmt_viz.make import make
     from psmt_viz.results import Evaluation
 
@@ -100,30 +104,31 @@ def perturb(
     eps: Sweep = SWEEP,
     kinds: Kinds = (),
     judges: Judges = (),
-    search: Annotated[Search, Parameter(help="How a direction is found.")] = "finite-difference",
+    search: Annotated[Search, Parameter(help="How the direction of a perturbation is found.")] = "finite-difference",
     iterations: Annotated[int, Parameter(help="Power iterations of a search.", converter=whole_number)] = 1,
     norm: Annotated[
-        Norm, Parameter(help="What eps bounds: the norm over an image, or over each pixel's feature vector.")
+        Norm, Parameter(help="Norm that eps sets: over an image, or of the feature vector at each position.")
     ] = "image",
     objective: Annotated[
-        Objective, Parameter(help="What a search raises: the change of the prediction, or the loss to the label.")
+        Objective, Parameter(help="What a search maximises: the change of the prediction, or the loss for the label.")
     ] = "kl",
     ascent_steps: Annotated[int, Parameter(help="Gradient steps of pgd.", converter=whole_number)] = 10,
     official_batch: Annotated[
         int,
-        Parameter(help="Images of one call of the published search, for tvat-official.", converter=whole_number),
+        Parameter(help="Images per call of the published search (tvat-official).", converter=whole_number),
     ] = 8,
     images: Annotated[
-        int | None, Parameter(help="Only the first of the validation images.", converter=whole_number)
+        int | None, Parameter(help="Use only the first N validation images.", converter=whole_number)
     ] = None,
     closeup: Annotated[
-        str | None, Parameter(help="Only look at this validation image: flips and size of every kind, at one eps.")
+        str | None,
+        Parameter(help="Analyse only the validation image with this id: flips and size of every kind, at one eps."),
     ] = None,
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Measure what each kind of perturbation does to the predictions of student, teachers and ensemble."""
+    """Measure how each kind of perturbation changes the predictions of student, teachers and ensemble."""
     from psmt_viz.make import make, with_paper_eps
     from psmt_viz.perturb import Settings as SearchSettings
     from psmt_viz.results import CloseUp, Flips
@@ -173,11 +178,12 @@ def tsne(
     out: Out = None,
     n_pixels: NPixels = 25_000,
     classes: ShownClasses = (),
-    eps: Eps = 2.0,
+    eps: Eps = PAPER_EPS,
+    panels: Panels = (),
     layer: Layer = "z",
     layout: Layout = "frozen",
-    arrows: Annotated[bool, Parameter(help="Draw where pixels went, flipped ones in red.", negative="")] = False,
-    margin: Annotated[float, Parameter(help="Leave out pixels nearer than this to another class.")] = 0.0,
+    arrows: Annotated[bool, Parameter(help="Draw how pixels moved, flipped ones in red.", negative="")] = False,
+    margin: Annotated[float, Parameter(help="Exclude pixels closer than this to another class, in pixels.")] = 0.0,
     perplexity: Annotated[float, Parameter(help="Effective number of neighbours of t-SNE.")] = 30.0,
     neighbors: Neighbors = "exact",
     seed: Seed = 0,
@@ -186,7 +192,7 @@ def tsne(
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw the t-SNE of correctly predicted pixels before and after VAT and T-VAT."""
+    """Draw a t-SNE of correctly predicted pixels before and after perturbations."""
     if arrows and layout == "separate":
         raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
     from psmt_viz.figures import tsne_findings
@@ -204,6 +210,7 @@ def tsne(
             n_pixels=n_pixels,
             classes=classes,
             eps=eps,
+            panels=panels,
             layer=layer,
             layout=layout,
             margin=margin,
@@ -223,19 +230,20 @@ def gradcam(
     data: Data = None,
     out: Out = None,
     images: Images = 4,
-    target_class: Annotated[str | None, Parameter(help="Class to map; left out, each image's largest.")] = None,
+    target_class: Annotated[str | None, Parameter(help="Class to explain; default: the largest in each image.")] = None,
     method: Annotated[
-        str, Parameter(help="gradcam, gradcam++, layercam, hirescam, eigencam ...; another name lists them.")
+        str, Parameter(help="gradcam, gradcam++, layercam, hirescam, eigencam ...; an unknown name lists all.")
     ] = "gradcam",
     layer: Annotated[
-        str, Parameter(help="Where to map: z, decoder, logits, or the dotted name of any module of the student.")
+        str, Parameter(help="Layer to explain: z, decoder, logits, or the dotted name of any module of the student.")
     ] = "z",
-    eps: Eps = 2.0,
+    eps: Eps = PAPER_EPS,
+    panels: Panels = (),
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw Grad-CAM, or another class activation map, of the student before and after VAT and T-VAT."""
+    """Draw Grad-CAM or another class activation map of the student before and after perturbations."""
     from psmt_viz.make import make
     from psmt_viz.results import Cams
 
@@ -250,12 +258,13 @@ def gradcam(
             method=method,
             layer=layer,
             eps=eps,
+            panels=panels,
             seed=seed,
         )
 
 
 def _show_flips(result: Flips) -> None:
-    """Prints what happens at the paper's eps, what is wrong with a search, and what was left out."""
+    """Prints the flips at the paper's eps, problems of the searches, and skipped kinds."""
     table = result.flips
     shown = table[((table["eps"] == PAPER_EPS) & (table["norm"] != "own")) & (table["judge"] == table["judge"].iloc[0])]
     columns = ["kind", "judge", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high"]
@@ -265,4 +274,4 @@ def _show_flips(result: Flips) -> None:
         for warning in health["warnings"]:
             print(f"warning: {kind}: {warning}")
     if left_out := result.used["left_out"]:
-        print(f"left out for want of teachers: {', '.join(left_out)}")
+        print(f"skipped, because they need teachers: {', '.join(left_out)}")

@@ -13,7 +13,6 @@ from matplotlib.patches import Patch
 from psmt_viz.figures.shares import interval, percents
 from psmt_viz.figures.style import (
     DOUBLE,
-    ROLE_LABELS,
     SINGLE,
     drawing_on,
     new_figure,
@@ -24,6 +23,7 @@ from psmt_viz.figures.style import (
     style,
 )
 from psmt_viz.results import Reliability
+from psmt_viz.roles import role_of
 
 _GAP: dict[str, Any] = {"facecolor": "none", "hatch": "//////", "linewidth": 0.4}
 
@@ -109,7 +109,7 @@ def draw_reliability_panel(reliability: Reliability, role: str, *, ax: Axes | No
         axes.errorbar(left + width / 2, accuracy, ends, fmt="none", ecolor=shade(0), elinewidth=0.7, capsize=1.2)
         axes.plot([0, 100], [0, 100], color=shade(0.35), linestyle=(0, (3, 2)), linewidth=0.8)
         axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence (%)", ylabel="accuracy (%)")
-        axes.set_title(f"{ROLE_LABELS.get(role, plain(role))}\n{_error_words(reliability, role)}")
+        axes.set_title(f"{plain(role_of(role).label)}\n{_error_words(reliability, role)}")
     return axes
 
 

@@ -25,10 +25,10 @@ HEADINGS = {
     "gain": "gain",
     "gain_teacher2": "gain on teacher 2",
 }
-"""Column -> heading; the ranges of a mean stand behind it."""
-_NOTE = (
+"""Column -> heading, in every file and on the page; the ranges of a mean stand behind it."""
+NOTE = (
     "Validation mIoU in %; single teacher = teacher 1; gain = ensemble - single teacher, in points. "
-    "Of several runs (seeds): mean (lowest to highest)."
+    "With several seeds: mean (min to max)."
 )
 
 
@@ -48,7 +48,7 @@ def _markdown(frame: pd.DataFrame) -> str:
     rule = ["---" if name in TEXTS else "---:" for name in HEADINGS]
     rows = [_cells(row, escape=_escape_markdown) for row in frame.to_dict("records")]
     lines = ["| " + " | ".join(row) + " |" for row in (list(HEADINGS.values()), rule, *rows)]
-    return "\n".join([*lines, "", _NOTE]) + "\n"
+    return "\n".join([*lines, "", NOTE]) + "\n"
 
 
 def _latex(frame: pd.DataFrame) -> str:
@@ -63,7 +63,7 @@ def _latex(frame: pd.DataFrame) -> str:
         first = lines.index(r"\midrule") + 1
         lines.insert(first + ours, r"\midrule")  # between the runs and the published rows
     comments = [
-        f"% {_NOTE}",
+        f"% {NOTE}",
         r"% Needs \usepackage{booktabs} and \usepackage[T1]{fontenc}.",
         r"% \resizebox{\textwidth}{!}{\input{table1}} fits it to a page.",
     ]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from psmt_viz.config import Noise, Norm, Objective, Search
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.perturb.norms import mean_norm, norm_per_image, scaled
 from psmt_viz.perturb.objectives import (
     Predict,
@@ -90,7 +91,7 @@ def adversarial_perturbation(
     predict: Predict,
     z: Tensor,
     *,
-    eps: float = 2.0,
+    eps: float = PAPER_EPS,
     xi: float | None = None,
     iterations: int = 1,
     noise: Noise = "gaussian",

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from psmt_viz.config import Norm, Objective
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.perturb.adversarial import Perturbed, check_gradient, check_inputs, objective_of, perturbed
 from psmt_viz.perturb.norms import scaled
 from psmt_viz.perturb.objectives import Predict, gradient
@@ -20,7 +21,7 @@ def projected_ascent(
     z: Tensor,
     *,
     start: Tensor,
-    eps: float = 2.0,
+    eps: float = PAPER_EPS,
     steps: int = 10,
     norm: Norm = "image",
     objective: Objective = "kl",

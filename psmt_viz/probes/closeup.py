@@ -10,6 +10,7 @@ import torch
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Settings
@@ -24,7 +25,7 @@ def closeup(
     data: SegmentationData,
     image_id: str,
     *,
-    eps: float = 2.0,
+    eps: float = PAPER_EPS,
     kinds: Sequence[str] = (),
     judge: str = "student",
     settings: Settings | None = None,
@@ -41,7 +42,7 @@ def closeup(
         eps: Norm of the perturbations.
         kinds: Kinds of `kinds_of(networks)`; all of them if empty.
         judge: The role whose predictions are shown.
-        settings: How perturbations are found; left out, as the paper does.
+        settings: How perturbations are found. Default: as in the paper.
         seed: Decides the start of each search.
         device: Where the networks are.
         subject: What to say of the networks and the data (see `results.Result`).

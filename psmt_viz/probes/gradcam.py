@@ -15,6 +15,7 @@ from torch import Tensor
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import CLEAN, KINDS, PAPER_EPS
 from psmt_viz.metrics import IGNORE
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
@@ -23,7 +24,7 @@ from psmt_viz.probes.cam_faithfulness import SHARES, faithfulness
 from psmt_viz.probes.cam_layers import Explained, explained
 from psmt_viz.probes.cam_methods import check_method, raw_map
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import perturbation
+from psmt_viz.probes.kinds import panels_of, perturbation
 from psmt_viz.progress import progress
 from psmt_viz.results import Cam, Cams
 from psmt_viz.seeds import derived_seed
@@ -40,37 +41,40 @@ def gradcam(
     target_class: str | None = None,
     method: str = "gradcam",
     layer: str = "z",
-    eps: float = 2.0,
+    eps: float = PAPER_EPS,
+    panels: Sequence[str] = (),
     seed: int = 0,
     device: str = "cpu",
     subject: Mapping[str, Any] | None = None,
 ) -> Cams:
-    """Maps what speaks for a class at a layer of the student, with z as it is, with z + VAT and with z + T-VAT.
+    """Maps what speaks for a class at a layer of the student, with z as it is and with each perturbation added to z.
 
     Images are taken in a seeded random order; one qualifies if at least 1 % of its pixels are the target class and are
     predicted so. The target is the image's largest class that is not `background`, unless a class is given. The score
     that is explained is the sum of the target's logits over the pixels predicted as the target before any perturbation,
-    so the three maps of an image answer one question. The perturbation of an image is added to z in all that is asked
+    so the maps of an image answer one question. The perturbation of an image is added to z in all that is asked
     of the perturbed network, so layers before z have the same activations, only other gradients.
 
     Faithfulness (see `faithfulness`) says whether the network needs what its map points at: 1 at best, about 0 for a
     map that says nothing, below 0 for a misleading one. After a perturbation it is that of the perturbed network.
 
     Args:
-        networks: A student and two teachers; left as they were.
+        networks: A student, with or without teachers; left as they were.
         data: The data set; validation images are used.
         images: How many images.
         target_class: Name of the class to map, in place of each image's largest.
         method: One of `METHODS`; gradients are not needed by all of them, nor a class.
         layer: `z`, `logits`, or any module of the student, for instance `decoder` or `backbone.body.layer4`.
         eps: Norm of the perturbations.
+        panels: Kinds of perturbation, one map each after the original. Default: VAT, and T-VAT or, without teachers,
+            a random direction.
         seed: Decides the images and the start of each search.
         device: Where the networks are.
         subject: What to say of the networks and the data (see `results.Result`).
 
     Raises:
-        UserError: if the class, the method or the layer is unknown, there are no teachers, or fewer images qualify than
-            are asked for.
+        UserError: if the class, the method, the layer or a panel is unknown, a panel needs teachers that are not there,
+            or fewer images qualify than are asked for.
 
     Grad-CAM (Selvaraju et al., 2017), eq. 1-2, and its kin, computed by pytorch-grad-cam; maps are kept without its
     normalisation.
@@ -80,6 +84,7 @@ def gradcam(
     if images < 1:
         raise UserError("--images of at least 1", f"{images}", "raise it")
     check_method(method)
+    shown = panels_of(networks, panels)
     ids = data.ids("val")
     order = np.random.default_rng(derived_seed(seed, "gradcam")).permutation(len(ids))
     found: list[_Found] = []
@@ -88,7 +93,7 @@ def gradcam(
         explained(networks.student, layer) as model,
         progress("gradcam", images) as advance,
     ):
-        mapper = _Mapper(networks=networks, model=model, method=method, eps=eps, seed=seed)
+        mapper = _Mapper(networks=networks, model=model, method=method, kinds=shown[1:], eps=eps, seed=seed)
         for image in labeled_images(data, [ids[i] for i in order], batch=1, device=device):
             if (one := mapper.map(image, target_class)) is not None:
                 found.append(one)
@@ -110,6 +115,7 @@ def gradcam(
             "seed": seed,
             "layer": layer,
             "cam_method": method,
+            **({"panels": list(panels)} if panels else {}),
         },
         used={
             "faithfulness_shares": list(SHARES),
@@ -133,6 +139,7 @@ class _Mapper:
     networks: Networks
     model: Explained
     method: str
+    kinds: Sequence[str]
     eps: float
     seed: int
 
@@ -148,13 +155,14 @@ class _Mapper:
             return None
         made = {
             kind: perturbation(networks, kind, z, image.size, image_id=id, eps=self.eps, seed=self.seed)
-            for kind in ("vat", "tvat")
+            for kind in self.kinds
         }
-        deltas = {"clean": torch.zeros_like(z), **{kind: one.delta for kind, one in made.items()}}
+        deltas = {CLEAN: torch.zeros_like(z), **{kind: one.delta for kind, one in made.items()}}
+        sized = next((one for kind, one in made.items() if KINDS[kind].keeps_eps), made[self.kinds[0]])
         mask = (prediction[0] == target).cpu().numpy()
         maps, scores = {}, {}
-        for name in Cam.MAPS:
-            self.model.delta = deltas[name]
+        for name, delta in deltas.items():
+            self.model.delta = delta
             maps[name], scores[name] = self._map_and_faithfulness(image, target, mask)
         cam = Cam(
             image_id=id,
@@ -162,10 +170,10 @@ class _Mapper:
             image=(image.images[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy(),
             truth=image.labels[0].byte().cpu().numpy(),
             prediction=prediction[0].byte().cpu().numpy(),
-            **maps,
+            maps=maps,
         )
-        row = _row(cam, networks.classes) | {f"faithfulness_{name}": scores[name] for name in Cam.MAPS}
-        return _Found(cam=cam, row=row, relative_norm=float(made["vat"].health.relative_norm))
+        row = _row(cam, networks.classes) | {f"faithfulness_{name}": score for name, score in scores.items()}
+        return _Found(cam=cam, row=row, relative_norm=float(sized.health.relative_norm))
 
     def _map_and_faithfulness(
         self, image: LabeledImages, target: int, mask: NDArray[np.bool_]
@@ -196,11 +204,11 @@ def _target(labels: Tensor, prediction: Tensor, classes: Sequence[str], wanted: 
 
 def _row(cam: Cam, classes: Sequence[str]) -> dict[str, Any]:
     inside = cam.truth == classes.index(cam.class_name)
-    maps = {name: getattr(cam, name).astype(np.float64) for name in Cam.MAPS}
+    maps = {name: values.astype(np.float64) for name, values in cam.maps.items()}
     mass = {name: float(values.sum()) for name, values in maps.items()}
-    before = mass["clean"] or float("nan")
+    before = mass[CLEAN] or float("nan")
     row: dict[str, Any] = {"image": cam.image_id, "class": cam.class_name}
     row |= {f"mass_{name}": mass[name] for name in maps}
     row |= {f"inside_{name}": float(maps[name][inside].sum() / (mass[name] or float("nan"))) for name in maps}
-    row |= {f"change_{name}": mass[name] / before - 1 for name in ("vat", "tvat")}
-    return row | {f"moved_{name}": float(np.abs(maps[name] - maps["clean"]).sum() / before) for name in ("vat", "tvat")}
+    row |= {f"change_{name}": mass[name] / before - 1 for name in list(maps)[1:]}
+    return row | {f"moved_{name}": float(np.abs(maps[name] - maps[CLEAN]).sum() / before) for name in list(maps)[1:]}

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import CLEAN, PAPER_EPS
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.map_quality import map_quality
-from psmt_viz.probes.pixels import PANELS, Layer, PixelSample, sample_pixels
+from psmt_viz.probes.pixels import Layer, PixelSample, sample_pixels
 from psmt_viz.probes.shares import share
 from psmt_viz.probes.thumbnails import thumbnails
 from psmt_viz.probes.tsne_map import Layout, Neighbors, extent, lay_out
@@ -29,7 +30,8 @@ def tsne(
     *,
     n_pixels: int = 25_000,
     classes: Sequence[str] = (),
-    eps: float = 2.0,
+    eps: float = PAPER_EPS,
+    panels: Sequence[str] = (),
     layer: Layer = "z",
     layout: Layout = "frozen",
     margin: float = 0.0,
@@ -44,11 +46,13 @@ def tsne(
     """Lays pixels out by t-SNE before and after the perturbations.
 
     Args:
-        networks: A student and two teachers.
+        networks: A student, with or without teachers.
         data: The data set; validation images are used.
         n_pixels: How many pixels, equally many of each class.
-        classes: Names of the classes; left out, the five with most correct pixels.
+        classes: Names of the classes. Default: the five with most correct pixels.
         eps: Norm of the perturbations.
+        panels: Kinds of perturbation, one panel each after the original. Default: VAT, and T-VAT or, without
+            teachers, a random direction.
         layer: Whose features (see `sample_pixels`).
         layout: `frozen`, `joint` or `separate` (see `lay_out`).
         margin: Pixels nearer than this to another class are left out.
@@ -79,6 +83,7 @@ def tsne(
         pixels=n_pixels,
         classes=classes,
         eps=eps,
+        panels=panels,
         layer=layer,
         margin=margin,
         batch=batch,
@@ -91,7 +96,7 @@ def tsne(
         sample.features, layout, perplexity=perplexity, neighbors=neighbors, seed=map_seed, jobs=jobs
     )
     times.append(time.perf_counter())
-    measured |= map_quality(sample.features["clean"], coordinates["clean"], seed=map_seed)
+    measured |= map_quality(sample.features[CLEAN], coordinates[CLEAN], seed=map_seed)
     if layout != "separate":
         measured["median_move"] = _moves(coordinates)
     images = thumbnails(data, [sample.image_ids[place] for place in np.unique(sample.image)])
@@ -111,6 +116,7 @@ def tsne(
             "perplexity": perplexity,
             "neighbors": neighbors,
             "seed": seed,
+            **({"panels": list(panels)} if panels else {}),
         },
         used={"classes": [networks.classes[label] for label in np.unique(sample.label)], **used},
         measured={
@@ -130,24 +136,25 @@ def _table(sample: PixelSample, coordinates: Mapping[str, NDArray[np.float64]]) 
             "row": sample.row,
             "col": sample.col,
             "label": sample.label,
-            **{f"pred_{panel}": sample.prediction[panel] for panel in PANELS},
-            **{f"{axis}_{p}": coordinates[p][:, i] for p in PANELS for i, axis in enumerate("xy")},
+            **{f"pred_{panel}": sample.prediction[panel] for panel in sample.prediction},
+            **{f"{axis}_{p}": coordinates[p][:, i] for p in sample.prediction for i, axis in enumerate("xy")},
         }
     )
 
 
 def _flips(sample: PixelSample) -> dict[str, Any]:
-    """Counts the flips of each panel, those of both and of one alone; intervals are over the pixels' images.
+    """Counts the flips of each panel, those of all panels and of one alone; intervals are over the pixels' images.
 
     Before a perturbation nothing is flipped, by choice of the pixels, so that there is no interval.
     """
     _, image = np.unique(sample.image, return_inverse=True)
-    wrong = {panel: sample.prediction[panel] != sample.label for panel in PANELS}
+    wrong = {panel: predicted != sample.label for panel, predicted in sample.prediction.items()}
     pixels = np.bincount(image)
-    found = {panel: share(np.bincount(image, weights=wrong[panel]), pixels) for panel in PANELS[1:]}
+    moved = {panel: values for panel, values in wrong.items() if panel != CLEAN}
+    found = {panel: share(np.bincount(image, weights=values), pixels) for panel, values in moved.items()}
     return {
         "flipped": {panel: int(values.sum()) for panel, values in wrong.items()},
-        "flipped_by": {by: int(values.sum()) for by, values in overlap(wrong["vat"], wrong["tvat"]).items()},
+        "flipped_by": {by: int(values.sum()) for by, values in overlap(moved).items()},
         "flip_rate": {panel: float(values.mean()) for panel, values in wrong.items()},
         "flip_rate_low": {panel: _known(estimate.low) for panel, estimate in found.items()},
         "flip_rate_high": {panel: _known(estimate.high) for panel, estimate in found.items()},
@@ -160,8 +167,9 @@ def _known(bound: NDArray[np.float64]) -> float | None:
 
 def _moves(coordinates: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     """Returns how far the pixels of a panel lie from where they were, in the middle, as a share of the map."""
-    clean = coordinates["clean"]
+    clean = coordinates[CLEAN]
     return {
-        panel: float(np.median(np.linalg.norm(coordinates[panel] - clean, axis=1)) / extent(clean))
-        for panel in PANELS[1:]
+        panel: float(np.median(np.linalg.norm(places - clean, axis=1)) / extent(clean))
+        for panel, places in coordinates.items()
+        if panel != CLEAN
     }

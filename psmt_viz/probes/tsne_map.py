@@ -10,13 +10,12 @@ import openTSNE
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from psmt_viz.results import PixelEmbedding
+from psmt_viz.kinds import CLEAN
 
 Layout = Literal["frozen", "joint", "separate"]
 Neighbors = Literal["exact", "approx"]
 Coordinates = NDArray[np.float64]
 Facts = dict[str, Any]
-PANELS = PixelEmbedding.PANELS
 _PCA_DIMENSIONS = 50
 
 
@@ -34,10 +33,10 @@ def lay_out(
     Features are reduced to their first 50 principal components before; those of `separate` each to its own.
 
     Args:
-        features: Panel -> (N, C), the same pixels in each.
+        features: Panel -> (N, C), the same pixels in each; `clean` first.
         layout: `frozen` fits a map to the clean pixels and places the perturbed ones on it, so that a moved point means
-            a moved feature; `joint` fits one map to all; `separate` fits one map a panel, whose axes have nothing to do
-            with each other.
+            a moved feature; `joint` fits one map to all; `separate` fits one map per panel, whose axes have nothing
+            to do with each other.
         perplexity: Effective number of neighbours; lowered where there are too few pixels.
         neighbors: `exact`, or `approx` by openTSNE's default (Annoy).
         seed: Of the layout.
@@ -53,10 +52,10 @@ def lay_out(
     if layout == "frozen":
         return _frozen(features, make)
     if layout == "joint":
-        coordinates, used, measured = make.fit(np.concatenate([features[panel] for panel in PANELS]))
-        return dict(zip(PANELS, np.split(coordinates, len(PANELS)), strict=True)), used, measured
-    made = {panel: make.fit(features[panel]) for panel in PANELS}
-    _, used, measured = made["clean"]
+        coordinates, used, measured = make.fit(np.concatenate(list(features.values())))
+        return dict(zip(features, np.split(coordinates, len(features)), strict=True)), used, measured
+    made = {panel: make.fit(values) for panel, values in features.items()}
+    _, used, measured = made[CLEAN]
     return {panel: coordinates for panel, (coordinates, *_) in made.items()}, used, measured
 
 
@@ -100,17 +99,17 @@ class _Maker:
 
 
 def _frozen(features: Mapping[str, NDArray[np.float32]], make: _Maker) -> tuple[dict[str, Coordinates], Facts, Facts]:
-    pca = make.reduce(features["clean"])
+    pca = make.reduce(features[CLEAN])
     reduced = {panel: pca.transform(values) for panel, values in features.items()}
-    fitted, used, measured = make.tsne(reduced["clean"], pca)
-    moved = {panel: np.asarray(fitted.transform(reduced[panel])) for panel in PANELS[1:]}
+    fitted, used, measured = make.tsne(reduced[CLEAN], pca)
+    moved = {panel: np.asarray(fitted.transform(reduced[panel])) for panel in features if panel != CLEAN}
     # After `transform`, which centres the map that it is given; before it, the panels would not share an origin.
-    coordinates = {"clean": np.array(fitted), **moved}
+    coordinates = {CLEAN: np.array(fitted), **moved}
     # How far an unmoved pixel lands from itself: no move below this is news.
-    checked = np.random.default_rng(make.seed).permutation(len(reduced["clean"]))[:2000]
-    again = np.asarray(fitted.transform(reduced["clean"][checked]))
-    away = np.linalg.norm(again - coordinates["clean"][checked], axis=1)
-    measured["placement_error"] = float(np.median(away) / extent(coordinates["clean"]))
+    checked = np.random.default_rng(make.seed).permutation(len(reduced[CLEAN]))[:2000]
+    again = np.asarray(fitted.transform(reduced[CLEAN][checked]))
+    away = np.linalg.norm(again - coordinates[CLEAN][checked], axis=1)
+    measured["placement_error"] = float(np.median(away) / extent(coordinates[CLEAN]))
     return coordinates, used, measured
 
 

@@ -6,12 +6,12 @@ from functools import partial
 
 from psmt_viz.figures.reliability import draw_reliability
 from psmt_viz.figures.shares import interval, percents
-from psmt_viz.figures.style import ROLE_LABELS
+from psmt_viz.figures.words import listed
 from psmt_viz.report.pictures import picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import frame_table, make_table
-from psmt_viz.report.words import listed
 from psmt_viz.results import Reliability
+from psmt_viz.roles import role_of
 
 
 def section(reliability: Reliability) -> Section | None:
@@ -19,7 +19,7 @@ def section(reliability: Reliability) -> Section | None:
     roles = reliability.roles
     if roles.empty:
         return None
-    names = [ROLE_LABELS.get(role, role) for role in roles["role"]]
+    names = [role_of(role).label for role in roles["role"]]
     columns = {
         "expected calibration error": percents(roles["ece"].tolist()),
         "95 % interval": [interval(*ends) for ends in zip(roles["ece_low"], roles["ece_high"], strict=True)],

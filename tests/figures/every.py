@@ -17,6 +17,8 @@ from . import synthetic
 EVERY: dict[str, Callable[[], Figure]] = {
     "batch": lambda: figures.draw_batch(synthetic.batch()),
     "batch-plain": lambda: figures.draw_batch(replace(synthetic.batch(9, (32, 32), synthetic.SCENES), confidence=None)),
+    "cam_change": lambda: figures.draw_cam_change(synthetic.cams(), 0, "vat").figure,
+    "cam_panel": lambda: figures.draw_cam_panel(synthetic.cams(), 1, "tvat").figure,
     "class_iou": lambda: figures.draw_class_iou(synthetic.evaluation()).figure,
     "class_iou-voc": lambda: figures.draw_class_iou(synthetic.evaluation(synthetic.VOC)).figure,
     "closeup": lambda: figures.draw_closeup(synthetic.closeup()),
@@ -44,6 +46,7 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "tsne-camvid": lambda: figures.draw_tsne(
         synthetic.embedding(40, classes=synthetic.CAMVID, labels=tuple(range(11))), arrows=True
     ),
+    "tsne_panel": lambda: figures.draw_tsne_panel(synthetic.embedding(), "tvat").figure,
     "where": lambda: figures.draw_where(synthetic.flips()),
     "where-voc": lambda: figures.draw_where(synthetic.flips(("vat", "tvat", "random"), classes=synthetic.VOC)),
 }

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from psmt_viz.kinds import KINDS as TABLE
 from psmt_viz.results import (
     ROLES,
     Cam,
@@ -100,7 +101,7 @@ def cams(count: int = 4, size: tuple[int, int] = (60, 80), classes=VOC):
                 image=image.astype(np.uint8),
                 truth=truth,
                 prediction=prediction,
-                **maps,
+                maps=maps,
             )
         )
         row = {"image": image_id, "class": classes[class_id]}
@@ -145,10 +146,7 @@ def evaluation(classes=SCENES, *, roles=ROLES, seed: int = 0, **facts):
     return Evaluation(classes=tuple(classes), confusion=confusion, **facts)
 
 
-KINDS = (
-    *("vat", "tvat", "teacher1", "teacher2", "pgd", "tvat-official"),
-    *("random", "dropout", "feature-drop", "feature-noise", "cutout"),
-)
+KINDS = tuple(TABLE)
 WARNINGS = {
     "tvat-official": [
         "the search's step leaves 97 % of the features unchanged, lost to rounding",

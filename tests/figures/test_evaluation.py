@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from find_colors import contrast
 
 from psmt_viz.errors import UserError
 from psmt_viz.figures import draw_class_iou, draw_confusion, style
 from psmt_viz.results import Evaluation
 
 from . import synthetic
-from .color import contrast
 
 HAND = Evaluation(
     classes=("a", "b_$", "c"),

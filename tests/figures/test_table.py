@@ -73,7 +73,7 @@ def test_means_are_read_with_their_spread_and_losses_with_a_minus(tmp_path):
         "0.00 (-26.67 to 26.67) | -20.00 (-40.00 to 0.00) |" in markdown
     )
     assert "| this run | s-0 | camvid | 1\\_8 | 1 | 60.00 | 33.33 | 100.00 | 33.33 | 26.67 | -40.00 |" in markdown
-    assert "lowest to highest" in markdown and "gain = ensemble - single teacher" in markdown
+    assert "mean (min to max)" in markdown and "gain = ensemble - single teacher" in markdown
     assert r"& 26.67 & $-$40.00 \\" in latex
     assert r"& 0.00 ($-$26.67 to 26.67) & $-$20.00 ($-$40.00 to 0.00) \\" in latex
     rows = [line for line in latex.splitlines() if line.endswith(r"\\")]

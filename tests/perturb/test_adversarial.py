@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from perturb.small import explicit_hessian_product, features, small_decoder
 
 from psmt_viz.errors import UserError
 from psmt_viz.perturb import (
@@ -13,6 +12,7 @@ from psmt_viz.perturb import (
     kl_per_image,
     random_perturbation,
 )
+from tests.perturb.small import explicit_hessian_product, features, small_decoder
 
 
 def generator() -> torch.Generator:

@@ -4,15 +4,11 @@ import math
 
 import pytest
 import torch
-from perturb.small import explicit_hessian_product, features, small_decoder
 from torch.nn import functional as F
 
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import KINDS
 from psmt_viz.perturb import (
-    FEATURE_KINDS,
-    KINDS,
-    MAKERS,
-    SEARCHES,
     Settings,
     adversarial_perturbation,
     cosine_per_image,
@@ -20,6 +16,7 @@ from psmt_viz.perturb import (
     make,
     projected_ascent,
 )
+from tests.perturb.small import explicit_hessian_product, features, small_decoder
 
 
 def generators() -> list[torch.Generator]:
@@ -33,7 +30,7 @@ def made(kind: str, **changed):
 
 
 @pytest.mark.parametrize("norm", ["image", "pixel"])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in (*FEATURE_KINDS, "tvat-official")])
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.keeps_eps and not kind.own_size])
 def test_norms_are_exact(kind: str, norm) -> None:
     found = made(kind, eps=3.0, settings={"norm": norm})
     sizes = found.delta.norm(dim=1) if norm == "pixel" else found.delta.flatten(1).norm(dim=1)
@@ -43,9 +40,21 @@ def test_norms_are_exact(kind: str, norm) -> None:
     torch.testing.assert_close(found.health.relative_norm, whole)
 
 
-def test_makers_and_searches_are_told_apart() -> None:
-    assert set(SEARCHES) < set(KINDS) and not set(SEARCHES) & set(FEATURE_KINDS)
-    assert {kind for kind in KINDS if MAKERS[kind] is None} == {"random", "dropout", "feature-drop", "feature-noise"}
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_tells_how_a_kind_is_made(kind: str) -> None:
+    known = KINDS[kind]
+    predict = None if known.maker is None else small_decoder(torch.float64)
+    z = features(dtype=torch.float64)
+    found = make(kind, predict, z, eps=2.0, generator=generators())
+    wider = make(kind, predict, z, eps=4.0, generator=generators())
+    assert found.delta.shape == z.shape and torch.isfinite(found.delta).all()
+    assert (found.own_norm is not None) == known.own_size
+    assert bool((found.health.norm / 2 > 0.99).all()) == known.keeps_eps
+    cosine = cosine_per_image(found.delta, wider.delta)
+    assert bool((cosine > 1 - 1e-9).all()) != known.depends_on_eps
+
+
+def test_searches_are_one_function_told_apart_by_who_predicts() -> None:
     for kind in ("vat", "teacher1", "tvat"):  # one function, told apart by who predicts
         torch.testing.assert_close(made(kind).delta, made("vat").delta, rtol=0, atol=0)
 

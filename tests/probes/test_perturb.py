@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from psmt_viz import load_run
+from psmt_viz.kinds import KINDS
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import FEATURE_KINDS, KINDS, Settings
+from psmt_viz.perturb import Settings
 from psmt_viz.probes.perturb import perturb
 from psmt_viz.probes.tally import Clean, Tally
 from psmt_viz.results import Flips
@@ -21,7 +22,7 @@ TABLES = ("flips", "paired", "by_class", "by_distance", "by_confidence", "confus
 
 
 def test_rows_in_the_order_asked_and_columns_as_promised(networks: Networks, result: Flips) -> None:
-    sizes = {kind: (*EPS, *(("own",) if kind in FEATURE_KINDS else ())) for kind in KINDS}
+    sizes = {kind: (*EPS, *(("own",) if KINDS[kind].own_size else ())) for kind in KINDS}
     cells = [(kind, judge, size) for kind in KINDS for judge in JUDGES for size in sizes[kind]]
 
     def keys(table: pd.DataFrame) -> list[tuple[Any, ...]]:
@@ -83,7 +84,7 @@ def test_the_health_of_every_search_is_told(result: Flips) -> None:
         assert 0.999 <= health["cosine"]["min"] <= health["cosine"]["mean"] <= health["cosine"]["max"] <= 1 + 1e-9
         assert health["unchanged"]["max"] < 0.1
         assert health["warnings"] == []
-    for kind in ("random", *FEATURE_KINDS):  # they search nothing
+    for kind in (name for name, kind in KINDS.items() if not kind.searches):
         assert set(result.health[kind]) == {"norm_over_eps", "warnings"}
         assert result.health[kind]["norm_over_eps"]["mean"] == pytest.approx(1, rel=1e-5)
     ascent = result.health["pgd"]

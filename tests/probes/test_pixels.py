@@ -15,9 +15,10 @@ from psmt_viz.errors import UserError
 from psmt_viz.models.build import build_networks
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.kinds import perturbation
-from psmt_viz.probes.pixels import PANELS, PixelSample, features_at, sample_pixels
+from psmt_viz.probes.pixels import PixelSample, features_at, sample_pixels
 
 QUOTA = 30
+PANELS = ("clean", "vat", "tvat")
 
 
 @pytest.fixture(scope="module")

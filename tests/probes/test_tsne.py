@@ -168,7 +168,7 @@ def test_equal_seeds_give_equal_frames_and_others_do_not(
 def test_a_joint_map_is_fitted_to_all_panels_at_once(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
     joint = embedded(networks, blocks, layout="joint")
     assert (joint.asked["layout"], result.asked["layout"]) == ("joint", "frozen")
-    everything = np.concatenate([place(joint.pixels, panel) for panel in joint.PANELS])
+    everything = np.concatenate([place(joint.pixels, panel) for panel in joint.panels])
     assert np.abs(everything.mean(axis=0)).max() < 1e-6 * np.ptp(everything)  # t-SNE centres what it fits
     assert not np.allclose(place(joint.pixels, "clean"), place(result.pixels, "clean"))
     # A pixel lies beside itself: its noise is small beside the distances between pixels.

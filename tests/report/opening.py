@@ -8,9 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from psmt_viz.results import PixelEmbedding
-
-PANELS = PixelEmbedding.PANELS
+PANELS = ("clean", "vat", "tvat")
+"""Of the page of everything."""
 SIZE = {"width": 1600, "height": 1000}
 
 # Two frames: the second begins when the first has been drawn.

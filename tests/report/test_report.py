@@ -134,9 +134,9 @@ def test_the_median_move_is_compared_with_the_placement_error(read: Page, tmp_pa
 
 
 def test_panels_count_flips_with_the_interval_where_it_is_known(read: Page) -> None:
-    assert "(a) original 0 of 25,000 (0 %) flipped 95 % interval 0 to 0 %" in read.text
-    assert "(b) + VAT 40 of 25,000 (0.160 %) flipped 95 % interval 0.110 to 0.220 %" in read.text
-    assert "(c) + T-VAT 55 of 25,000 (0.220 %) flipped" in read.text
+    assert "original 0 of 25,000 (0 %) flipped 95 % interval 0 to 0 %" in read.text
+    assert "+ VAT 40 of 25,000 (0.160 %) flipped 95 % interval 0.110 to 0.220 %" in read.text
+    assert "+ T-VAT 55 of 25,000 (0.220 %) flipped" in read.text
 
 
 def test_warnings_are_said(read: Page) -> None:
@@ -200,7 +200,7 @@ def test_points_decode_to_the_values_of_the_table(read: Page, everything: Saved)
     frame = pd.DataFrame({name: values for name, values in found.items() if name != "image"})
     frame["image"] = ids[found["image"]]
     exact = ["image", "row", "col", "label", "pred_clean", "pred_vat", "pred_tvat"]
-    places = [f"{axis}_{panel}" for panel in PixelEmbedding.PANELS for axis in "xy"]
+    places = [f"{axis}_{panel}" for panel in embedding.panels for axis in "xy"]
     expected = embedding.pixels.astype(dict.fromkeys(places, np.float32))
     names = [*exact, *places]
     frame, expected = (table[names].sort_values(names, ignore_index=True) for table in (frame, expected))

@@ -1,4 +1,4 @@
-"""The exhibits in the repository and its pages: what its tables give."""
+"""The figures and tables in the repository and on its pages are those of its measurements."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def redrawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The exhibits, made from the tables that lie in the repository."""
-    out = tmp_path_factory.mktemp("exhibits")
+    """All figures and tables, drawn from the measurements in the repository."""
+    out = tmp_path_factory.mktemp("figures")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["evidence.py", "--out", str(out)])
         assert evidence.main() == 0
     return out
 
 
-def test_the_exhibits_come_from_the_tables_alone(redrawn):
-    """What lies in the repository is what its tables give."""
+def test_figures_and_tables_come_from_the_measurements_alone(redrawn):
     there = evidence.RESULTS
     drawn = {path.name for path in redrawn.iterdir()}
     assert drawn == {path.name for path in there.iterdir()} - {f"{name}.csv" for name in TABLES}
