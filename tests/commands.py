@@ -14,7 +14,20 @@ import pytest
 
 from psmt_viz.cli import main
 
-VERBS = ("checks", "data", "train", "evaluate", "perturb", "tsne", "gradcam", "curves", "table", "report", "figures")
+VERBS = (
+    "checks",
+    "data",
+    "train",
+    "evaluate",
+    "reliability",
+    "perturb",
+    "tsne",
+    "gradcam",
+    "curves",
+    "table",
+    "report",
+    "figures",
+)
 PROGRESS = re.compile(r"^[a-z ]+ \d+/\d+, .*/s, ETA ")
 QUICK = {
     "split": "1_2",

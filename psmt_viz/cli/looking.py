@@ -1,4 +1,4 @@
-"""Commands that analyse networks: `evaluate`, `perturb`, `tsne` and `gradcam`."""
+"""Commands that analyse networks: `evaluate`, `reliability`, `perturb`, `tsne` and `gradcam`."""
 
 from __future__ import annotations
 
@@ -46,12 +46,7 @@ def evaluate(
     *,
     model: Model = None,
     data: Data = None,
-    part: Annotated[
-        Part,
-        Parameter(
-            help="Images to score: the validation images, or the labelled or unlabelled ones of the run's split."
-        ),
-    ] = "val",
+    part: Part = "val",
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
@@ -63,6 +58,29 @@ def evaluate(
     subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "evaluate", subject.name) as folder:
         show_classes(make(Evaluation, subject, folder, **subject.scoring(part)))
+
+
+@app.command
+def reliability(
+    run: RunFolder = None,
+    *,
+    model: Model = None,
+    data: Data = None,
+    part: Part = "val",
+    bins: Annotated[int, Parameter(help="Number of confidence bins of equal width.", converter=whole_number)] = 15,
+    out: Out = None,
+    seed: Seed = 0,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Draw how well the confidence of student, teachers and ensemble matches their accuracy."""
+    from psmt_viz.make import make
+    from psmt_viz.results import Reliability
+
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
+    with results_folder(out, "reliability", subject.name) as folder:
+        result = make(Reliability, subject, folder, **subject.scoring(part), bins=bins, seed=seed)
+        print(result.roles.to_string(index=False, float_format="{:.4f}".format))
 
 
 @app.command
