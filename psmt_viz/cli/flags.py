@@ -81,7 +81,10 @@ RunFolder = Annotated[Path | None, Parameter(help="A run folder; default: the ru
 RunFolders = Annotated[tuple[Path, ...], several("Run folders; default: the run that comes with psmt-viz.")]
 Data = Annotated[str | None, Parameter(help="A data set; default: the one that the run was trained on.")]
 Out = Annotated[Path | None, Parameter(help="Folder for the results; default: a new one under runs/.")]
-Part = Literal["val", "labeled", "unlabeled"]
+Part = Annotated[
+    Literal["val", "labeled", "unlabeled"],
+    Parameter(help="Images: those for validation, or the labelled or unlabelled training images of the run's split."),
+]
 Seed = Annotated[int, Parameter(help="Determines everything random.", converter=whole_number)]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps; auto uses a GPU if there is one.")]
 Weights = Annotated[str, Parameter(help="Weights of the run: last, best, or epoch-NNNN if they were kept.")]

@@ -1,4 +1,4 @@
-"""Commands that analyse networks: `evaluate`, `perturb`, `tsne` and `gradcam`."""
+"""Commands that analyse networks: `evaluate`, `reliability`, `perturb`, `tsne` and `gradcam`."""
 
 from __future__ import annotations
 
@@ -48,12 +48,7 @@ def evaluate(
     *,
     model: Model = None,
     data: Data = None,
-    part: Annotated[
-        Part,
-        Parameter(
-            help="Images to score: the validation images, or the labelled or unlabelled ones of the run's split."
-        ),
-    ] = "val",
+    part: Part = "val",
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
@@ -73,11 +68,8 @@ def reliability(
     *,
     model: Model = None,
     data: Data = None,
-    part: Annotated[
-        Part,
-        Parameter(help="Which images: those for validation, or the labelled or unlabelled ones of the run's split."),
-    ] = "val",
-    bins: Annotated[int, Parameter(help="Bins of equal width over the confidence.", converter=whole_number)] = 15,
+    part: Part = "val",
+    bins: Annotated[int, Parameter(help="Number of confidence bins of equal width.", converter=whole_number)] = 15,
     out: Out = None,
     seed: Seed = 0,
     weights: Weights = "last",
