@@ -11,12 +11,13 @@ from subject import subject
 
 from psmt_viz.figures import write
 from psmt_viz.probes.gradcam import gradcam
+from psmt_viz.probes.settings import GradcamSettings
 
 
 def main() -> None:
     """Maps four images, writes the numbers, then the figure from them."""
     opened, out = subject(__doc__, "fig1")
-    cams = gradcam(opened.networks, opened.data, images=4, eps=2.0, seed=0, subject=opened.facts)
+    cams = gradcam(opened.networks, opened.data, GradcamSettings(images=4, eps=2.0, seed=0), subject=opened.facts)
     cams.save(out)
     write(cams, out)
     print(cams.table.to_string(index=False, float_format="{:.4g}".format))

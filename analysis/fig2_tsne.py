@@ -11,13 +11,15 @@ from __future__ import annotations
 from subject import subject
 
 from psmt_viz.figures import tsne_findings, write
+from psmt_viz.probes.settings import TsneSettings
 from psmt_viz.probes.tsne import tsne
 
 
 def main() -> None:
     """Lays 25,000 pixels out, writes the numbers, then the figure from them."""
     opened, out = subject(__doc__, "fig2")
-    embedding = tsne(opened.networks, opened.data, n_pixels=25_000, eps=2.0, seed=0, jobs=-1, subject=opened.facts)
+    settings = TsneSettings(n_pixels=25_000, eps=2.0, seed=0, jobs=-1)
+    embedding = tsne(opened.networks, opened.data, settings, subject=opened.facts)
     embedding.save(out)
     write(embedding, out)
     print("\n".join(tsne_findings(embedding)))

@@ -22,15 +22,20 @@ from psmt_viz.probes.cam_faithfulness import faithfulness
 from psmt_viz.probes.cam_methods import METHODS
 from psmt_viz.probes.gradcam import gradcam
 from psmt_viz.probes.kinds import perturbation
+from psmt_viz.probes.settings import GradcamSettings
 from psmt_viz.results import Cam, Cams
 from psmt_viz.seeds import derived_seed
 
 EPS, SEED = 4.0, 2
 
 
+def mapped(networks: Networks, data: Any, subject: dict[str, str] | None = None, **settings: Any) -> Cams:
+    return gradcam(networks, data, GradcamSettings(**settings), subject=subject)
+
+
 @pytest.fixture(scope="module")
 def result(networks: Networks, blocks: Any) -> Cams:
-    return gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
+    return mapped(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
 
 
 def stretched(values: Tensor, size: Any) -> Tensor:
@@ -84,7 +89,7 @@ def textbook(student: DeepLabV3Plus, cam: Cam, delta: Tensor, target: int, layer
 def test_maps_are_the_textbooks_before_and_after_each_perturbation(
     networks: Networks, blocks: Any, result: Cams, layer: str
 ) -> None:
-    found = result if layer == "z" else gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, layer=layer)
+    found = result if layer == "z" else mapped(networks, blocks, images=3, eps=EPS, seed=SEED, layer=layer)
     assert len({cam.image.shape for cam in found.cams}) > 1
     for cam, first in zip(found.cams, result.cams, strict=True):
         assert cam.image_id == first.image_id
@@ -107,7 +112,7 @@ def test_maps_are_the_textbooks_before_and_after_each_perturbation(
 @pytest.mark.parametrize("layer", ["backbone.body.layer2", "backbone.body.bn1", "reduce", "z", "decoder"])
 def test_activations_before_z_do_not_feel_the_perturbation(networks: Networks, blocks: Any, layer: str) -> None:
     """EigenCAM asks for activations alone."""
-    for cam in gradcam(networks, blocks, images=2, eps=EPS, seed=SEED, method="eigencam", layer=layer).cams:
+    for cam in mapped(networks, blocks, images=2, eps=EPS, seed=SEED, method="eigencam", layer=layer).cams:
         assert cam.maps["clean"].max() > 0
         same = [np.array_equal(cam.maps["clean"], values) for values in (cam.maps["vat"], cam.maps["tvat"])]
         assert same == [layer not in ("z", "decoder")] * 2
@@ -115,7 +120,7 @@ def test_activations_before_z_do_not_feel_the_perturbation(networks: Networks, b
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_maps_every_image(networks: Networks, blocks: Any, method: str, result: Cams) -> None:
-    found = gradcam(networks, blocks, images=1, eps=EPS, seed=SEED, method=method)
+    found = mapped(networks, blocks, images=1, eps=EPS, seed=SEED, method=method)
     cam, first = found.cams[0], result.cams[0]
     assert (cam.image_id, cam.class_name) == (first.image_id, first.class_name)
     assert np.array_equal(cam.prediction, first.prediction)
@@ -227,7 +232,7 @@ def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
     colours = np.stack([image[label == index].mean(axis=0) / 255 for index in range(len(blocks.classes))])
     student, *teachers = (Adapted(ByColour(colours + shift), multiple=16) for shift in (0, 0.02, -0.02))
     roles = Networks(student, teachers, classes=blocks.classes)
-    found = gradcam(roles, blocks, images=3, eps=0.5, seed=SEED)
+    found = mapped(roles, blocks, images=3, eps=0.5, seed=SEED)
     assert any(cam.image.shape[0] == 56 for cam in found.cams)  # to 64, where others would go to 56
     for cam in found.cams:
         size, target = cam.image.shape[:2], blocks.classes.index(cam.class_name)
@@ -239,13 +244,13 @@ def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
         np.testing.assert_allclose(cam.maps["clean"], expected, rtol=1e-5)
         assert not np.allclose(cam.maps["vat"], expected, rtol=1e-4)
     with pytest.raises(UserError, match="--layer z, logits or a module of the student, got 'decoder'"):
-        gradcam(roles, blocks, images=1, layer="decoder")
-    assert gradcam(roles, blocks, images=1, eps=0.5, layer="head").asked["layer"] == "head"
+        mapped(roles, blocks, images=1, layer="decoder")
+    assert mapped(roles, blocks, images=1, eps=0.5, layer="head").asked["layer"] == "head"
 
 
 def test_images_follow_from_the_seed_alone(networks: Networks, blocks: Any, result: Cams) -> None:
     def chosen(**settings: Any) -> list[str]:
-        found = gradcam(networks, blocks, **{"images": 3, "eps": EPS, "seed": SEED} | settings)
+        found = mapped(networks, blocks, **{"images": 3, "eps": EPS, "seed": SEED} | settings)
         return [cam.image_id for cam in found.cams]
 
     own = [cam.image_id for cam in result.cams]
@@ -258,7 +263,7 @@ def test_images_follow_from_the_seed_alone(networks: Networks, blocks: Any, resu
 
 
 def test_equal_seeds_give_equal_maps(networks: Networks, blocks: Any, result: Cams) -> None:
-    again = gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
+    again = mapped(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
     pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
     assert (again.asked, again.used, again.measured) == (result.asked, result.used, result.measured)
     for first, second in zip(again.cams, result.cams, strict=True):
@@ -266,32 +271,32 @@ def test_equal_seeds_give_equal_maps(networks: Networks, blocks: Any, result: Ca
 
 
 def test_a_class_that_is_asked_for(networks: Networks, blocks: Any) -> None:
-    found = gradcam(networks, blocks, images=2, target_class="background")
+    found = mapped(networks, blocks, images=2, target_class="background")
     assert [cam.class_name for cam in found.cams] == ["background", "background"]
     assert found.asked["target_class"] == "background"
 
 
 def test_bad_requests(networks: Networks, supervised_run: Path, blocks: Any) -> None:
     with pytest.raises(UserError, match=r"a class among background, red, .*, got 'cat'"):
-        gradcam(networks, blocks, target_class="cat")
+        mapped(networks, blocks, target_class="cat")
     with pytest.raises(UserError, match=r"7 images .*, got (\d) such images; ask for at most \1 images"):
-        gradcam(networks, blocks, images=7)
+        mapped(networks, blocks, images=7)
     with pytest.raises(UserError, match="--method psmt"):
-        gradcam(load_run(supervised_run), blocks, images=1, target_class="background")
+        mapped(load_run(supervised_run), blocks, images=1, target_class="background")
     with pytest.raises(UserError, match="eps above 0"):
-        gradcam(networks, blocks, images=1, eps=0)
+        mapped(networks, blocks, images=1, eps=0)
     with pytest.raises(UserError, match=r"--method among gradcam, .*, got 'cam'"):
-        gradcam(networks, blocks, method="cam")
+        mapped(networks, blocks, method="cam")
     with pytest.raises(UserError, match=r"--layer z, logits or a module .*, got 'decodr'; did you mean decoder"):
-        gradcam(networks, blocks, layer="decodr")
+        mapped(networks, blocks, layer="decodr")
     with pytest.raises(UserError, match=r"--layer that gives one map \(B, C, h, w\), got tuple of backbone"):
-        gradcam(networks, blocks, layer="backbone")
+        mapped(networks, blocks, layer="backbone")
 
 
 @pytest.mark.parametrize("images", [0, -1])
 def test_no_image_is_not_a_number_of_images(networks: Networks, blocks: Any, images: int) -> None:
     with pytest.raises(UserError, match="image"):
-        gradcam(networks, blocks, images=images)
+        mapped(networks, blocks, images=images)
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -307,9 +312,9 @@ def test_networks_are_left_as_they_were(
     if broken:
         monkeypatch.setattr("psmt_viz.probes.gradcam.faithfulness", broken_on_purpose)
         with pytest.raises(IndexError, match="on purpose"):
-            gradcam(own, blocks, images=1, target_class="background", layer="decoder.1")
+            mapped(own, blocks, images=1, target_class="background", layer="decoder.1")
     else:
-        gradcam(own, blocks, images=1, target_class="background", layer="decoder.1")
+        mapped(own, blocks, images=1, target_class="background", layer="decoder.1")
     assert all(torch.equal(value, weights[key]) for key, value in own.state_dict().items())
     assert all(parameter.grad is None for parameter in own.parameters())
     assert [parameter.requires_grad for parameter in own.parameters()] == wanted

@@ -16,14 +16,19 @@ from psmt_viz.models.build import build_networks
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.kinds import perturbation
 from psmt_viz.probes.pixels import PixelSample, features_at, sample_pixels
+from psmt_viz.probes.settings import TsneSettings
 
 QUOTA = 30
 PANELS = ("clean", "vat", "tvat")
 
 
+def sampled(networks: Networks, data: Any, *, pixels: int, **settings: Any) -> PixelSample:
+    return sample_pixels(networks, data, TsneSettings(n_pixels=pixels, **settings))
+
+
 @pytest.fixture(scope="module")
 def sample(networks: Networks, blocks: Any) -> PixelSample:
-    return sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
+    return sampled(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
 
 
 def students(networks: Networks, data: Any) -> dict[str, np.ndarray]:
@@ -130,9 +135,7 @@ def test_features_equal_a_bilinear_loop(shape: tuple[int, int], size: tuple[int,
 
 
 def test_features_of_a_layer(networks: Networks, blocks: Any) -> None:
-    found = {
-        layer: sample_pixels(networks, blocks, pixels=10, layer=layer, seed=2) for layer in ("z", "decoder", "logits")
-    }
+    found = {layer: sampled(networks, blocks, pixels=10, layer=layer, seed=2) for layer in ("z", "decoder", "logits")}
     widths = {layer: each.features["clean"].shape[1] for layer, each in found.items()}
     assert widths == {"z": 16 + 8, "decoder": 24, "logits": len(networks.classes)}
     for each in found.values():
@@ -144,12 +147,12 @@ def test_features_of_a_layer(networks: Networks, blocks: Any) -> None:
 
 
 def test_equal_seeds_give_equal_samples_and_others_do_not(networks: Networks, blocks: Any, sample: PixelSample) -> None:
-    again = sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
+    again = sampled(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
     for name in ("image", "row", "col", "label"):
         assert np.array_equal(getattr(again, name), getattr(sample, name))
     for panel in PANELS:
         assert np.array_equal(again.features[panel], sample.features[panel])
-    other = sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=2)
+    other = sampled(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=2)
     assert not np.array_equal(other.row, sample.row)
 
 
@@ -166,7 +169,7 @@ class Reordered:
 
 
 def test_the_order_of_images_decides_nothing(networks: Networks, blocks: Any, sample: PixelSample) -> None:
-    other = sample_pixels(networks, Reordered(blocks), pixels=5 * QUOTA, eps=8.0, seed=1)
+    other = sampled(networks, Reordered(blocks), pixels=5 * QUOTA, eps=8.0, seed=1)
 
     def places(found: PixelSample) -> set[tuple[str, int, int, int, int]]:
         ids = [found.image_ids[image] for image in found.image]
@@ -209,7 +212,7 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
     drawn = dict.fromkeys(correct, 0)
     seeds, pixels = 120, 200
     for seed in range(seeds):
-        found = sample_pixels(networks, data, pixels=pixels, classes=(name,), seed=seed)
+        found = sampled(networks, data, pixels=pixels, classes=(name,), seed=seed)
         for place in zip(found.image, found.row, found.col, strict=True):
             drawn[place] += 1
     counts = np.array(list(drawn.values()))
@@ -231,15 +234,15 @@ def test_too_many_pixels_say_how_many_there_are(networks: Networks, blocks: Any)
     counts = counted(networks, blocks)
     fifth = sorted(counts.values())[-5]
     with pytest.raises(UserError) as error:
-        sample_pixels(networks, blocks, pixels=50_000)
+        sampled(networks, blocks, pixels=50_000)
     message = str(error.value)
     assert message.startswith("expected 10,000 correctly predicted pixels in each of 5 classes, got ")
     assert all(f"{name} {count:,}" in message for name, count in counts.items())
     assert message.endswith(f"give --n-pixels {5 * fifth} or less")
     # The way out that it names is the way out.
-    assert len(sample_pixels(networks, blocks, pixels=5 * fifth).label) == 5 * fifth
+    assert len(sampled(networks, blocks, pixels=5 * fifth).label) == 5 * fifth
     with pytest.raises(UserError, match="or less"):
-        sample_pixels(networks, blocks, pixels=5 * fifth + 5)
+        sampled(networks, blocks, pixels=5 * fifth + 5)
 
 
 def test_fewer_than_five_classes(blocks: Any) -> None:
@@ -259,14 +262,14 @@ def test_fewer_than_five_classes(blocks: Any) -> None:
             return np.where(label < 4, label, 255).astype(np.uint8)
 
     with pytest.raises(UserError, match=r"5 classes with correctly predicted pixels, got background .*name fewer --cl"):
-        sample_pixels(build_networks(config, Four.classes, teachers=("teacher1", "teacher2")), Four(), pixels=10)
+        sampled(build_networks(config, Four.classes, teachers=("teacher1", "teacher2")), Four(), pixels=10)
 
 
 def test_named_classes_are_taken_in_place_of_the_largest(networks: Networks, blocks: Any) -> None:
-    found = sample_pixels(networks, blocks, pixels=20, classes=("white", "green"))
+    found = sampled(networks, blocks, pixels=20, classes=("white", "green"))
     names, counts = np.unique([networks.classes[label] for label in found.label], return_counts=True)
     assert (list(names), list(counts)) == (["green", "white"], [10, 10])
-    twice = sample_pixels(networks, blocks, pixels=20, classes=("white", "green", "white"))
+    twice = sampled(networks, blocks, pixels=20, classes=("white", "green", "white"))
     assert np.array_equal(twice.row, found.row)
 
 
@@ -290,7 +293,7 @@ class Even:
 @pytest.mark.parametrize("batch", [2, 3, 8])
 def test_the_batch_changes_nothing_but_rounding(networks: Networks, blocks: Any, batch: int) -> None:
     data = Even(blocks)
-    alone, together = (sample_pixels(networks, data, pixels=500, eps=8.0, seed=4, batch=size) for size in (1, batch))
+    alone, together = (sampled(networks, data, pixels=500, eps=8.0, seed=4, batch=size) for size in (1, batch))
     for name in ("image", "row", "col", "label"):
         assert np.array_equal(getattr(together, name), getattr(alone, name))
     assert together.correct_pixels == alone.correct_pixels
@@ -314,7 +317,7 @@ def test_a_margin_leaves_boundaries_out(networks: Networks, blocks: Any) -> None
 
     least = {}
     for margin in (0.0, 4.0):
-        found = sample_pixels(networks, blocks, pixels=100, margin=margin, seed=3)
+        found = sampled(networks, blocks, pixels=100, margin=margin, seed=3)
         places = zip(found.image, found.row, found.col, strict=True)
         least[margin] = min(nearest_other(found.image_ids[image], row, col) for image, row, col in places)
         assert all(found.correct_pixels.values())
@@ -333,7 +336,7 @@ def test_a_margin_leaves_boundaries_out(networks: Networks, blocks: Any) -> None
 )
 def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        sample_pixels(networks, blocks, pixels=10, **settings)
+        sampled(networks, blocks, pixels=10, **settings)
 
 
 @pytest.mark.parametrize(
@@ -349,9 +352,9 @@ def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any],
 )
 def test_bad_requests(networks: Networks, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        sample_pixels(networks, blocks, pixels=pixels, classes=classes)
+        sampled(networks, blocks, pixels=pixels, classes=classes)
 
 
 def test_without_teachers_there_is_nothing_to_compare(supervised_run: Path, blocks: Any) -> None:
     with pytest.raises(UserError, match="--method psmt"):
-        sample_pixels(load_run(supervised_run), blocks, pixels=10)
+        sampled(load_run(supervised_run), blocks, pixels=10)
