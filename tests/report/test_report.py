@@ -17,7 +17,7 @@ from PIL import Image
 
 from psmt_viz.errors import UserError
 from psmt_viz.report import write_report
-from psmt_viz.results import ROLES, Evaluation, Flips, Saved, ScoreTable, Training
+from psmt_viz.results import ROLES, Evaluation, Flips, PixelEmbedding, Saved, ScoreTable, Training
 from tests.figures import synthetic
 from tests.report import mapped
 from tests.report.reading import Page, coarse_report, columns
