@@ -1,11 +1,12 @@
-"""What does the published search make of eps = 2 on the published network?
+"""How large is the noise of the published search at eps = 2 on the published network?
 
-Claim:    next to nothing, and in a direction that has to do with rounding alone. The authors' code divides a gradient
-          that contains its step of xi = 1e-6 and one over the images of a call by (norm + 1e-8): the floor swallows it.
-          In float32 the step itself lies below the spacing of the features.
+Claim:    close to zero, and its direction is determined by rounding alone. The authors' code divides a gradient by
+          (norm + 1e-8), but xi = 1e-6 and one over the images of a call are factors of that gradient, so that 1e-8
+          dominates.
+          In float32 the step itself is below the spacing of the features' numbers.
 Command:  python analysis/published_step.py
 Cost:     two minutes on 2 cores; no data set, no weights.
-Expected: a row for each seed, size of the classifier's weights and search (published with 1 and 8 images a call, ours):
+Expected: one row per seed, scale of the classifier's weights and search (published with 1 and 8 images per call, ours):
           norm, KL, flipped pixels, share of features that the step leaves unchanged, cosine to the exact direction in
           float64; and what psmt-viz says of it.
 """
@@ -52,7 +53,7 @@ def settled(images: torch.Tensor, seed: int) -> Networks:
 
 
 def main() -> None:
-    """Prints the table for two draws of the weights and three sizes of the classifier."""
+    """Prints the table for two random draws of the weights and three scales of the classifier."""
     data = open_data("scenes")
     images = F.interpolate(as_images([data.image(id) for id in data.ids("val")[:4]]), size=SIZE, mode="bilinear")
     print("seed classifier search               norm      KL        flips     unchanged  cosine")

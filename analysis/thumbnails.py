@@ -2,7 +2,7 @@
 
 Command:  python analysis/thumbnails.py
 Cost:     20 s.
-Expected: thumbnails/*.png, the same bytes as before unless numbers or figures changed.
+Expected: thumbnails/*.png, byte-identical unless numbers or figures changed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DPI = 72
 
 
 def main() -> None:
-    """Draws each exhibit of the supplement, and the laboratory's, once."""
+    """Draws each figure of the supplement and of `perturb` once."""
     saved = Saved.load(HERE / "results" / "scenes")
     cams, embedding = saved.get(Cams), saved.get(PixelEmbedding)
     training, flips = saved.get(Training), saved.get(Flips)

@@ -1,11 +1,11 @@
-"""Measures what one PS-MT step needs at crop 512, beside what `psmt-viz train --dry-run` foretells.
+"""Measures the memory of one PS-MT step at crop 512, beside the estimate of `psmt-viz train --dry-run`.
 
-Claim:    working through a batch in parts (`--accumulate`) lowers what a step needs, by less than the number of parts,
+Claim:    gradient accumulation (`--accumulate`) lowers the memory of a step, by less than the number of micro-batches,
           because weights, momentum and views remain; the estimate is 0.7 to 0.9 of what the process grows by.
 Command:  python benchmarks/step_memory.py
           python benchmarks/step_memory.py --cases lite0-4 lite0-8 --device cuda
 Cost:     each case has its own process; half a minute to several minutes each on a CPU, and 7 GiB for lite0-1.
-Expected: a row a case, as in benchmarks/README.md.
+Expected: one row per case, as in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-# Heavy imports wait: a child's peak would begin with what its parent holds.
+# Heavy imports are inside functions: a child's peak memory starts from that of its parent.
 
 CROP = 512
 
@@ -34,7 +34,7 @@ class Case:
     classes: int
     images: int
     """Labelled images in a step, and as many unlabelled ones."""
-    parts: int
+    micro_batches: int
     preset: str
 
     def settings(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Case:
             "crop": CROP,
             "batch_labeled": self.images,
             "batch_unlabeled": self.images,
-            "accumulate": self.parts,
+            "accumulate": self.micro_batches,
             "warmup_steps": 1,
             "steps_per_epoch": 1,
             "epochs": 1,
@@ -55,19 +55,19 @@ class Case:
 
 CASES = {
     **{
-        f"lite0-{parts}": Case(network="lite0", classes=7, images=8, parts=parts, preset="voc_mini")
-        for parts in (1, 2, 4, 8)
+        f"lite0-{count}": Case(network="lite0", classes=7, images=8, micro_batches=count, preset="voc_mini")
+        for count in (1, 2, 4, 8)
     },
     **{
-        f"resnet50s-{parts}": Case(network="resnet50s", classes=21, images=2, parts=parts, preset="voc")
-        for parts in (1, 2)
+        f"resnet50s-{count}": Case(network="resnet50s", classes=21, images=2, micro_batches=count, preset="voc")
+        for count in (1, 2)
     },
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
-    """What one case showed; memory in bytes."""
+class Measured:
+    """The measurements of one case; memory in bytes."""
 
     base: int
     """Of the process before there is a network; 0 on a GPU, where only tensors count."""
@@ -106,7 +106,7 @@ class Noise:
         return self._random(id).integers(0, len(self.classes), (CROP, CROP)).astype("uint8")
 
     def fingerprint(self) -> dict[str, Any]:
-        """Returns nothing that a run could be told by."""
+        """Returns nothing: no run is kept."""
         return {}
 
     @staticmethod
@@ -116,7 +116,7 @@ class Noise:
         return np.random.default_rng(int(id))
 
 
-def measure(case: Case, device: str) -> Figures:
+def measure(case: Case, device: str) -> Measured:
     """Takes a step of warm-up and one of PS-MT, in this process."""
     import torch
 
@@ -126,7 +126,7 @@ def measure(case: Case, device: str) -> Figures:
     from psmt_viz.train.memory import estimate_memory
 
     config = configure(case.preset, case.settings())
-    images = case.images // case.parts
+    images = case.images // case.micro_batches
     estimate = estimate_memory(config, case.classes, labeled=images, unlabeled=images).total
     gpu = device.startswith("cuda")
     base = 0 if gpu else peak_rss()
@@ -138,7 +138,7 @@ def measure(case: Case, device: str) -> Figures:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - started
     peak = torch.cuda.max_memory_allocated() if gpu else peak_rss()
-    return Figures(base=base, peak=peak, estimate=estimate, seconds=seconds)
+    return Measured(base=base, peak=peak, estimate=estimate, seconds=seconds)
 
 
 def peak_rss() -> int:
@@ -159,21 +159,28 @@ def main() -> None:
     if arguments.child:
         print(json.dumps(asdict(measure(CASES[arguments.child], arguments.device))))
         return
-    print("| case | network | images | parts | before, GiB | peak, GiB | step, GiB | estimate, GiB | ratio | seconds |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    memory = ("before, GiB", "peak, GiB", "step, GiB", "estimate, GiB")
+    head = ("case", "network", "images", "micro-batches", *memory, "ratio", "seconds")
+    print_row(*head)
+    print_row(*("---" for _ in head))
     for name in arguments.cases:
         command = [sys.executable, __file__, "--child", name, "--device", arguments.device]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        print(row(name, CASES[name], Figures(**json.loads(done.stdout))), flush=True)
+        print_row(*cells(name, CASES[name], Measured(**json.loads(done.stdout))))
 
 
-def row(name: str, case: Case, figures: Figures) -> str:
-    """Returns a line of the table."""
-    used = figures.peak - figures.base
-    sizes = " | ".join(f"{each / 2**30:.2f}" for each in (figures.base, figures.peak, used, figures.estimate))
+def cells(name: str, case: Case, found: Measured) -> list[str]:
+    """Returns one row of the table."""
+    used = found.peak - found.base
+    sizes = [f"{each / 2**30:.2f}" for each in (found.base, found.peak, used, found.estimate)]
     images = f"{case.images} + {case.images}"
-    ratio = figures.estimate / used
-    return f"| {name} | {case.network} | {images} | {case.parts} | {sizes} | {ratio:.2f} | {figures.seconds:.1f} |"
+    ratio, seconds = f"{found.estimate / used:.2f}", f"{found.seconds:.1f}"
+    return [name, case.network, images, str(case.micro_batches), *sizes, ratio, seconds]
+
+
+def print_row(*row: str) -> None:
+    """Prints a row of a Markdown table."""
+    print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a t-SNE of pixels costs and how good its map is: our settings beside openTSNE's defaults, on the same features.
+"""Cost of a t-SNE of pixels and quality of its map: our settings beside openTSNE's defaults, on the same features.
 
 Command:  python benchmarks/tsne.py [RUN] [--data DIR] --n-pixels 25000
 Cost:     5 to 10 minutes at 25,000 pixels on one core; four fits.
@@ -26,7 +26,7 @@ from psmt_viz.subject import RunSubject
 
 
 def main() -> None:
-    """Fits maps of one sample of pixels in four ways and prints a row each."""
+    """Fits maps of one sample of pixels in four ways and prints one row each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--data")
@@ -59,7 +59,7 @@ def main() -> None:
 def frozen(
     features: dict[str, NDArray[np.float32]], neighbors: Any, seed: int, jobs: int
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
-    """Fits the clean pixels' map and places both perturbed panels on it, as the exhibit does."""
+    """Fits the clean pixels' map and places both perturbed panels on it, as `psmt-viz tsne` does."""
     coordinates, _, found = lay_out(features, "frozen", perplexity=30, neighbors=neighbors, seed=seed, jobs=jobs)
     return coordinates["clean"], {"kl": found["kl_divergence"], "placement_error": found["placement_error"]}
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from psmt_viz.probes.evaluate import evaluate as evaluate
     from psmt_viz.probes.gradcam import gradcam as gradcam
     from psmt_viz.probes.perturb import perturb as measure_flips
+    from psmt_viz.probes.reliability import reliability as reliability
     from psmt_viz.probes.table import table as table
     from psmt_viz.probes.tsne import tsne as tsne
     from psmt_viz.report import write_report as write_report
@@ -35,6 +36,7 @@ __all__ = [
     "load_run",
     "measure_flips",
     "open_data",
+    "reliability",
     "table",
     "train_run",
     "tsne",
@@ -49,6 +51,7 @@ _WHERE = {
     "load_run": "models.load:load_run",
     "measure_flips": "probes.perturb:perturb",
     "open_data": "data:open_data",
+    "reliability": "probes.reliability:reliability",
     "table": "probes.table:table",
     "train_run": "train.session:train",
     "tsne": "probes.tsne:tsne",

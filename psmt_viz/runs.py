@@ -114,11 +114,16 @@ class Run:
             raise UserError(f"a run folder {folder}", got, "give a folder that psmt-viz train wrote")
         facts = read_json(path)
         try:
+            config = Config.from_dict(facts["config"])
+            plan = {name: int(facts["plan"][name]) for name in _PLAN}
+            if config.method.unsupervised is None:
+                # Earlier versions gave a length also to the control, which has nothing that grows.
+                plan["ramp_steps"] = 0
             run = cls(
                 folder=folder,
-                config=Config.from_dict(facts["config"]),
+                config=config,
                 classes=tuple(facts["classes"]),
-                plan={name: int(facts["plan"][name]) for name in _PLAN},
+                plan=plan,
                 data_fingerprint=facts["data_fingerprint"],
                 versions=facts["versions"],
                 method_version=int(facts.get("method_version", 1)),
@@ -156,7 +161,7 @@ class Run:
         """The names of its teachers."""
         if self.imported_from is not None:
             return self.imported_from.teachers
-        return ("teacher1", "teacher2") if self.config.method.method == "psmt" else ()
+        return self.config.method.teachers
 
     @property
     def imported(self) -> bool:
@@ -186,16 +191,14 @@ class Run:
             name: That of `experiments`, which several seeds share; left out, the run's own.
         """
         method, ramp = self.config.method, {}
-        images = method.batch_labeled
-        if method.method == "psmt":
-            images += method.batch_unlabeled
+        if (weight := method.unsupervised) is not None:
             ramp = {
-                "kind": method.ramp,
+                "kind": weight.ramp,
                 "length": self.plan["ramp_steps"],
-                "final_weight": method.unsup_weight,
+                "final_weight": weight.final,
                 "total_steps": self.plan["total_steps"] - self.plan["warmup_steps"],
             }
-        return Curves(name=name or self.name, metrics=self.metrics(), ramp=ramp, images_per_step=images)
+        return Curves(name=name or self.name, metrics=self.metrics(), ramp=ramp, images_per_step=method.images_per_step)
 
 
 def _origin(told: Any) -> Origin | None:

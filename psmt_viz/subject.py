@@ -1,4 +1,4 @@
-"""What is looked at: networks, and the data that they are looked at with."""
+"""What is analysed: networks and a data set."""
 
 from __future__ import annotations
 
@@ -45,43 +45,43 @@ def open_config_data(config: DataConfig) -> SegmentationData:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """Networks and the data with which they are looked at."""
+    """Networks and the data set on which they are analysed."""
 
     name: str
     networks: Networks
     data: SegmentationData
     device: str
     facts: dict[str, Any]
-    """What a result says of its origin."""
+    """The `subject` of a result: run or model, data set, device."""
 
     @classmethod
     def of_model(cls, model: str, *, data: str | None, classes: Sequence[str] = (), device: str) -> Subject:
-        """Takes networks that were not trained here.
+        """Opens networks that were trained elsewhere.
 
         Args:
-            model: `module:name` of what gives the network, or student and teachers.
+            model: `module:name` of a network, of networks, or of a function that returns them.
             data: The data set.
             classes: Class names to keep.
             device: A torch device, or `auto`.
 
         Raises:
-            UserError: if model, data set or device are not there or do not fit each other.
+            UserError: if model, data set or device do not exist or do not fit together.
         """
         if data is None:
-            raise UserError("--data with --model", "no --data", "name the data set to look at the model with")
+            raise UserError("--data with --model", "no --data", "name the data set on which to analyse the model")
         device, opened = resolve_device(device), open_data(data, classes=classes)
         networks = load_model(model, opened.classes).to(device)
         facts = {"model": model, "dataset": opened.name, "device": device}
         return cls(name=model.replace(":", "-"), networks=networks, data=opened, device=device, facts=facts)
 
     def ids(self, part: str) -> tuple[str, ...]:
-        """Returns the images of a part; networks that were not trained here have validation images alone.
+        """Returns the images of a part; networks that were trained elsewhere have only validation images.
 
         Raises:
             UserError: if there are none of the part.
         """
         if part != "val":
-            got = f"--model, which was not trained on a split, with --part {part}"
+            got = f"--model, which has no split, with --part {part}"
             raise UserError(f"a run with --part {part}", got, "leave --part out")
         return self._found(self.data.ids("val"), f"validation images of {self.data.name}")
 
@@ -101,7 +101,7 @@ class Subject:
 
     def _found(self, ids: Sequence[str], wanted: str) -> tuple[str, ...]:
         if not ids:
-            raise UserError(wanted, "none", "look at another part with --part")
+            raise UserError(wanted, "none", "choose another part with --part")
         return tuple(ids)
 
 
@@ -113,7 +113,7 @@ class RunSubject(Subject):
     weights: str
     """`last`, `best` or `epoch-NNNN`."""
     elsewhere: bool = False
-    """Whether the data is another than the run's own."""
+    """Whether the data set is not the run's own."""
 
     @classmethod
     def open(cls, folder: Path | None, *, data: str | None, weights: str, device: str) -> Self:
@@ -126,7 +126,7 @@ class RunSubject(Subject):
             device: A torch device, or `auto`.
 
         Raises:
-            UserError: if run, weights, data set or device are not there, or the data set has other classes.
+            UserError: if run, weights, data set or device do not exist, or the data set has other classes.
         """
         device, run = resolve_device(device), Run.open(folder)
         networks = load_run(run.folder, weights=weights, device=device)

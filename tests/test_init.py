@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import psmt_viz
+from psmt_viz.results import RESULTS
 
 ROOT = Path(__file__).parents[1]
 NAMES = [name for name in psmt_viz.__all__ if name != "__version__"]
@@ -24,6 +25,13 @@ def test_a_name_is_what_its_module_defines(name: str) -> None:
     assert found.__module__.startswith("psmt_viz.")
     assert inspect.getdoc(found)
     assert name in dir(psmt_viz)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_every_result_can_be_made_by_name(name: str) -> None:
+    """The function of a command whose word is a package has another name there."""
+    probe = getattr(importlib.import_module(f"psmt_viz.probes.{name}"), name)
+    assert probe in [getattr(psmt_viz, each) for each in NAMES]
 
 
 def test_type_checkers_see_the_same_names() -> None:

@@ -22,7 +22,7 @@ from tests.figures import synthetic
 WITHOUT = ("torch", "torchvision", "timm", "sklearn", "openTSNE", "pytorch_grad_cam", "lightning_fabric")
 FIGURES = {
     *("confusion", "class_iou", "fig3a_rampup", "fig3b_miou", "fig1_gradcam", "fig2_tsne"),
-    *("flips", "judges", "transfer", "where", "closeup"),
+    *("flips", "judges", "transfer", "where", "closeup", "reliability"),
 }
 
 
@@ -38,6 +38,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         synthetic.flips(("vat", "tvat", "random"), judges=("student", "ensemble"), eps=(0.5, 2.0, 8.0)),
         synthetic.closeup(),
         Training(runs=(synthetic.curves(),)),
+        synthetic.reliability(),
         ScoreTable.of([("0016", scores)]),
     ):
         result.save(folder)

@@ -1,4 +1,4 @@
-"""Verbs that look at networks: `evaluate`, `perturb`, `tsne` and `gradcam`."""
+"""Commands that analyse networks: `evaluate`, `reliability`, `perturb`, `tsne` and `gradcam`."""
 
 from __future__ import annotations
 
@@ -48,21 +48,41 @@ def evaluate(
     *,
     model: Model = None,
     data: Data = None,
-    part: Annotated[
-        Part,
-        Parameter(help="Which images: those for validation, or the labelled or unlabelled ones of the run's split."),
-    ] = "val",
+    part: Part = "val",
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Score student, teachers and their ensemble on the validation images, or on those of the training."""
+    """Score student, teachers and their ensemble on the validation images or on training images."""
     from psmt_viz.make import make
     from psmt_viz.results import Evaluation
 
     subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "evaluate", subject.name) as folder:
         show_classes(make(Evaluation, subject, folder, **subject.scoring(part)))
+
+
+@app.command
+def reliability(
+    run: RunFolder = None,
+    *,
+    model: Model = None,
+    data: Data = None,
+    part: Part = "val",
+    bins: Annotated[int, Parameter(help="Number of confidence bins of equal width.", converter=whole_number)] = 15,
+    out: Out = None,
+    seed: Seed = 0,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Draw how well the confidence of student, teachers and ensemble matches their accuracy."""
+    from psmt_viz.make import make
+    from psmt_viz.results import Reliability
+
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
+    with results_folder(out, "reliability", subject.name) as folder:
+        result = make(Reliability, subject, folder, **subject.scoring(part), bins=bins, seed=seed)
+        print(result.roles.to_string(index=False, float_format="{:.4f}".format))
 
 
 @app.command
@@ -76,31 +96,31 @@ def perturb(
     eps: Sweep = SWEEP,
     kinds: Kinds = (),
     judges: Judges = (),
-    search: Annotated[Search, Parameter(help="How a direction is found.")] = "finite-difference",
+    search: Annotated[Search, Parameter(help="How the direction of a perturbation is found.")] = "finite-difference",
     iterations: Annotated[int, Parameter(help="Power iterations of a search.", converter=whole_number)] = 1,
     norm: Annotated[
-        Norm, Parameter(help="What eps bounds: the norm over an image, or over each pixel's feature vector.")
+        Norm, Parameter(help="Norm that eps sets: over an image, or of the feature vector at each position.")
     ] = "image",
     objective: Annotated[
-        Objective, Parameter(help="What a search raises: the change of the prediction, or the loss to the label.")
+        Objective, Parameter(help="What a search maximises: the change of the prediction, or the loss for the label.")
     ] = "kl",
     ascent_steps: Annotated[int, Parameter(help="Gradient steps of pgd.", converter=whole_number)] = 10,
     official_batch: Annotated[
         int,
-        Parameter(help="Images of one call of the published search, for tvat-official.", converter=whole_number),
+        Parameter(help="Images per call of the published search (tvat-official).", converter=whole_number),
     ] = 8,
     images: Annotated[
-        int | None, Parameter(help="Only the first of the validation images.", converter=whole_number)
+        int | None, Parameter(help="Use only the first N validation images.", converter=whole_number)
     ] = None,
     closeup: Annotated[
         str | None,
-        Parameter(help="Look at this validation image alone: flips and size of every kind, at one eps."),
+        Parameter(help="Analyse only the validation image with this id: flips and size of every kind, at one eps."),
     ] = None,
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Measure what each kind of perturbation does to the predictions of student, teachers and ensemble."""
+    """Measure how each kind of perturbation changes the predictions of student, teachers and ensemble."""
     from psmt_viz.make import make, with_paper_eps
     from psmt_viz.perturb import Settings as SearchSettings
     from psmt_viz.results import CloseUp, Flips
@@ -154,8 +174,8 @@ def tsne(
     panels: Panels = (),
     layer: Layer = "z",
     layout: Layout = "frozen",
-    arrows: Annotated[bool, Parameter(help="Draw where pixels went, flipped ones in red.", negative="")] = False,
-    margin: Annotated[float, Parameter(help="Leave out pixels nearer than this to another class.")] = 0.0,
+    arrows: Annotated[bool, Parameter(help="Draw how pixels moved, flipped ones in red.", negative="")] = False,
+    margin: Annotated[float, Parameter(help="Exclude pixels closer than this to another class, in pixels.")] = 0.0,
     perplexity: Annotated[float, Parameter(help="Effective number of neighbours of t-SNE.")] = 30.0,
     neighbors: Neighbors = "exact",
     seed: Seed = 0,
@@ -164,7 +184,7 @@ def tsne(
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw the t-SNE of correctly predicted pixels before and after perturbations."""
+    """Draw a t-SNE of correctly predicted pixels before and after perturbations."""
     if arrows and layout == "separate":
         raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
     from psmt_viz.figures import tsne_findings
@@ -202,12 +222,12 @@ def gradcam(
     data: Data = None,
     out: Out = None,
     images: Images = 4,
-    target_class: Annotated[str | None, Parameter(help="Class to map; left out, each image's largest.")] = None,
+    target_class: Annotated[str | None, Parameter(help="Class to explain; default: the largest in each image.")] = None,
     method: Annotated[
-        str, Parameter(help="gradcam, gradcam++, layercam, hirescam, eigencam ...; another name lists them.")
+        str, Parameter(help="gradcam, gradcam++, layercam, hirescam, eigencam ...; an unknown name lists all.")
     ] = "gradcam",
     layer: Annotated[
-        str, Parameter(help="Where to map: z, decoder, logits, or the dotted name of any module of the student.")
+        str, Parameter(help="Layer to explain: z, decoder, logits, or the dotted name of any module of the student.")
     ] = "z",
     eps: Eps = PAPER_EPS,
     panels: Panels = (),
@@ -215,7 +235,7 @@ def gradcam(
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Draw Grad-CAM, or another class activation map, of the student before and after perturbations."""
+    """Draw Grad-CAM or another class activation map of the student before and after perturbations."""
     from psmt_viz.make import make
     from psmt_viz.results import Cams
 
@@ -236,7 +256,7 @@ def gradcam(
 
 
 def _show_flips(result: Flips) -> None:
-    """Prints what happens at the paper's eps, what is wrong with a search, and what was left out."""
+    """Prints the flips at the paper's eps, problems of the searches, and skipped kinds."""
     table = result.flips
     shown = table[((table["eps"] == PAPER_EPS) & (table["norm"] != "own")) & (table["judge"] == table["judge"].iloc[0])]
     columns = ["kind", "judge", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high"]
@@ -246,4 +266,4 @@ def _show_flips(result: Flips) -> None:
         for warning in health["warnings"]:
             print(f"warning: {kind}: {warning}")
     if left_out := result.used["left_out"]:
-        print(f"left out for want of teachers: {', '.join(left_out)}")
+        print(f"skipped, because they need teachers: {', '.join(left_out)}")

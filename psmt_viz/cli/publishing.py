@@ -1,4 +1,4 @@
-"""Verbs that draw what is known of runs: `curves`, `table`, `figures` and `report`."""
+"""Commands that draw results of runs: `curves`, `table`, `figures` and `report`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @app.command
 def curves(runs: RunFolders = (), *, out: Out = None) -> None:
-    """Draw ramp-up, validation mIoU and the teachers' distance over training; runs of several seeds as a band."""
+    """Draw ramp-up, validation mIoU and the teachers' distance during training; several seeds as a band."""
     from psmt_viz.make import save_and_draw
     from psmt_viz.probes.curves import curves as put_together
     from psmt_viz.runs import Run
@@ -55,7 +55,7 @@ def table(
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Write Table 1, ensemble against single teacher, of runs; those on Pascal VOC beside the published numbers."""
+    """Write Table 1, ensemble against single teacher; with the published numbers for runs on Pascal VOC."""
     from psmt_viz.make import save_and_draw
     from psmt_viz.probes.table import own_scores
     from psmt_viz.probes.table import table as put_together
@@ -73,7 +73,7 @@ def table(
 
 
 def _scored(run: Run, *, data: str | None, weights: str, device: str) -> Evaluation:
-    """Scores a run now."""
+    """Scores a run again."""
     from psmt_viz.make import compute
     from psmt_viz.results import Evaluation
     from psmt_viz.subject import RunSubject
@@ -89,7 +89,7 @@ def all_figures(
     source: Annotated[
         Path | None,
         Parameter(
-            name="--from", help="Draw saved results of this folder again, without a run, a model, data or torch."
+            name="--from", help="Redraw the results saved in this folder, without a run, a model, data or torch."
         ),
     ] = None,
     model: Model = None,
@@ -104,7 +104,7 @@ def all_figures(
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Make every exhibit of the supplement from one run, a page of all of them, and a manifest of what made what."""
+    """Make all figures and tables of one run, a page that shows them, and a manifest with their provenance."""
     if source is not None:
         if run is not None or data is not None or model is not None:
             raise UserError("a run or --model, with its data, or --from", "both", "leave one of them out")
@@ -129,14 +129,14 @@ def report(
         Path | None,
         Parameter(
             name="run",
-            help="A folder that a verb wrote, or a run folder, with the results in its folder `figures`; left out, the "
+            help="A folder that a command wrote, or a run folder with results in its folder `figures`; default: the "
             "run that comes with psmt-viz.",
         ),
     ] = None,
     *,
     out: Out = None,
 ) -> None:
-    """Write index.html: all saved results on one page, to zoom and hover, that opens anywhere without a network."""
+    """Write index.html: all saved results on one interactive page that opens anywhere without a network."""
     from psmt_viz.redraw import PAGE, gather
     from psmt_viz.report import write_report
 

@@ -1,4 +1,4 @@
-"""What a command looks at: a run, or networks of the user's own."""
+"""What a command analyses: a run, or the user's own networks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def open_subject(
     weights: str,
     device: str,
 ) -> Subject:
-    """Opens the run, or the networks of the user's own.
+    """Opens the run, or the user's own networks.
 
     Raises:
-        UserError: if both or flags of one with the other are given, or something is not there.
+        UserError: if both are given, or flags of one with the other, or something does not exist.
     """
     from psmt_viz.subject import RunSubject, Subject
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from psmt_viz.config import Config
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, read_json
 from psmt_viz.presets import PRESETS, RECIPES, configure, lengths_as_given, switches
+from psmt_viz.settings import flag_of
 
 
 @app.command
@@ -62,9 +64,9 @@ def train(
         return
     name = f"{opened.name}-{resolved.method.method}-{resolved.data.split}"
     # The other processes are told the first one's folder.
-    folder = output_folder(out, "train", name) if engine.first else Path()
+    folder = output_folder(out, "train", name) if engine.is_main_process else Path()
     run = run_training(resolved, opened, folder, engine=engine, resume=resume, on_epoch=draw_run, trackers=tracker)
-    if engine.first:
+    if engine.is_main_process:
         show_classes(Evaluation.load(run.folder))
         say(run.folder)
 
@@ -151,8 +153,13 @@ def _resolved(preset: str, recipe: str | None, config: Path | None, settings: Se
             # The run is read from other folders than this one.
             given[name] = str(Path(given[name]).expanduser().resolve())
     if config is None:
-        return configure(preset, given, recipe=recipe or "supplement")
-    return _from_file(config, recipe, lengths_as_given(given))
+        resolved = configure(preset, given, recipe=recipe or "supplement")
+    else:
+        resolved = _from_file(config, recipe, lengths_as_given(given))
+    if unused := [flag_of(name) for name in given if not resolved.has(name)]:
+        words = f"--method {resolved.method.method} has no {', '.join(unused)}"
+        warnings.warn(f"{words}; ignored", stacklevel=2)
+    return resolved
 
 
 def _from_file(path: Path, recipe: str | None, given: Mapping[str, Any]) -> Config:
@@ -165,8 +172,11 @@ def _from_file(path: Path, recipe: str | None, given: Mapping[str, Any]) -> Conf
         # full was dropped.
         steps = (facts.get("plan") or {}).get("warmup_steps")
         start = start.replace({"warmup_steps": steps, "drop_last": True} if steps is not None else {"drop_last": True})
-    if recipe is None:
+    if recipe is None and given.get("method", start.method.method) == start.method.method:
         return start.replace(given)
+    if recipe is None:
+        # What the other method has beside the file's is the preset's.
+        return configure(start.preset, {**start.flat(), **given}, recipe=start.recipe)
     if recipe not in RECIPES:
         return configure(start.preset, given, recipe=recipe)  # which refuses it
     return configure(start.preset, {**start.flat(), **switches(start.preset, recipe), **given}, recipe=recipe)

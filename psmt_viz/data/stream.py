@@ -32,8 +32,8 @@ class Batch:
         """Returns the batch on a device."""
         return Batch(weak=self.weak.to(device), strong=self.strong.to(device), label=self.label.to(device))
 
-    def parts(self, count: int) -> list[Batch]:
-        """Returns the batch in equal parts, in order."""
+    def chunks(self, count: int) -> list[Batch]:
+        """Returns the batch in equal chunks, in order."""
         views = zip(self.weak.chunk(count), self.strong.chunk(count), self.label.chunk(count), strict=True)
         return [Batch(weak=weak, strong=strong, label=label) for weak, strong, label in views]
 

@@ -12,12 +12,32 @@ from psmt_viz.results.curves import Training
 from psmt_viz.results.evaluate import Evaluation
 from psmt_viz.results.gradcam import Cams
 from psmt_viz.results.perturb import Flips
+from psmt_viz.results.reliability import Reliability
 from psmt_viz.results.result import Result
 from psmt_viz.results.table import ScoreTable
 from psmt_viz.results.tsne import PixelEmbedding
 
-__all__ = ["RESULTS", "Cams", "CloseUp", "Evaluation", "Flips", "PixelEmbedding", "ScoreTable", "Training"]
-_IN_ORDER: tuple[type[Result], ...] = (PixelEmbedding, Cams, Flips, CloseUp, Training, Evaluation, ScoreTable)
+__all__ = [
+    "RESULTS",
+    "Cams",
+    "CloseUp",
+    "Evaluation",
+    "Flips",
+    "PixelEmbedding",
+    "Reliability",
+    "ScoreTable",
+    "Training",
+]
+_IN_ORDER: tuple[type[Result], ...] = (
+    PixelEmbedding,
+    Cams,
+    Flips,
+    CloseUp,
+    Training,
+    Evaluation,
+    Reliability,
+    ScoreTable,
+)
 
 RESULTS: dict[str, type[Result]] = {kind.NAME: kind for kind in _IN_ORDER}
 """Name -> class, in the order of the page."""

@@ -125,7 +125,7 @@ def estimate_memory(config: Config, classes: int, *, labeled: int, unlabeled: in
     method, parts = config.method, config.system.accumulate
     with torch.device("meta"):
         network = build(replace(config.model, pretrained=False), classes)
-    roles = 3 if method.method == "psmt" else 1
+    roles = 1 + len(method.teachers)
     warmup = method.warmup_epochs if method.warmup_steps is None else method.warmup_steps
     learners = roles if warmup else 1
     parameters = learners * _size(network.parameters())
@@ -148,7 +148,8 @@ def estimate_memory(config: Config, classes: int, *, labeled: int, unlabeled: in
 
 def _moments(network: Network, config: Config, classes: int, images: int, *, mixed: bool) -> tuple[int, int]:
     """Returns the bytes of a backward pass and of the search before it; without a search, 0 for that."""
-    method, precision, side = config.method, config.system.precision, config.views.crop
+    perturbation = config.flat().get("perturbation", "none")
+    precision, side = config.system.precision, config.views.crop
     pictures, logits = images * side**2 * _IMAGE, images * classes * side**2 * _FLOAT
     student = copy.deepcopy(network).to(_SHORT[precision])
     # The short copies that mixed precision makes of the weights are kept for the backward pass as well.
@@ -160,11 +161,11 @@ def _moments(network: Network, config: Config, classes: int, images: int, *, mix
         with kept.counting():
             _forward_loss(student.decode(z, (side, side)).float(), mixed=mixed)
         activations = kept.size + pictures + _STUDENT_LOGITS * logits
-        if method.method == "supervised" or method.perturbation == "none":
+        if perturbation == "none":
             return activations, 0
         # The search of fp16 stays long.
         searched = network if precision == "fp16" else student
-        search = _search(searched, z.detach(), (side, side), decoders=2 if method.perturbation == "tvat" else 1)
+        search = _search(searched, z.detach(), (side, side), decoders=2 if perturbation == "tvat" else 1)
     return activations, encoder + pictures + search + _SEARCH_LOGITS * logits
 
 

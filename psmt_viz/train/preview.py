@@ -24,13 +24,14 @@ def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | 
         UserError: if the run could not start.
     """
     split = data.split(config.data.split)
-    plan = resolve(config, split, devices=engine.world)
-    method, system = config.method, config.system
-    psmt = method.method == "psmt"
-    labeled, unlabeled = method.batch_labeled // plan.parts, method.batch_unlabeled // plan.parts if psmt else 0
+    plan = resolve(config, split, devices=engine.world_size)
+    method, system, count = config.method, config.system, plan.micro_batches
+    labeled, unlabeled = method.batch_labeled // count, method.batch_unlabeled // count if method.needs_unlabeled else 0
     memory = estimate_memory(config, len(data.classes), labeled=labeled, unlabeled=unlabeled)
-    step = f"{method.batch_labeled} labelled" + (f" + {method.batch_unlabeled} unlabelled" if psmt else "")
-    part = f"{labeled}" + (f" + {unlabeled}" if psmt else "")
+    step, part = f"{method.batch_labeled} labelled", f"{labeled}"
+    if method.needs_unlabeled:
+        step, part = f"{step} + {method.batch_unlabeled} unlabelled", f"{part} + {unlabeled}"
+    groups = f"; {method.groups} groups, as on {method.groups} GPUs" if method.groups > 1 else ""
     warmup = f"{plan.warmup_steps:,} of warm-up"
     if method.warmup_steps is None:
         warmup += f" ({method.warmup_epochs} passes over the labelled images)"
@@ -39,12 +40,11 @@ def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | 
         "network": f"{config.model.arch} on {config.model.backbone}, {len(data.classes)} classes",
         "data": f"{data.name}, split {config.data.split}: {len(split.labeled)} labelled and {len(split.unlabeled)} "
         f"unlabelled images, {len(data.ids('val'))} to validate",
-        "devices": f"{engine.world} x {engine.device.type}, {system.precision}",
-        "batch": f"{step} images a step, in {plan.parts} parts of {part}"
-        + (f"; {config.groups} groups for CutMix, as on {config.groups} GPUs" if psmt and config.groups > 1 else ""),
+        "devices": f"{engine.world_size} x {engine.device.type}, {system.precision}",
+        "batch": f"{step} images a step, in {count} micro-batches of {part}{groups}",
         "learning rate": _rate(config),
         "steps": f"{warmup}, then {method.epochs} epochs of {plan.steps_per_epoch:,}: {plan.total_steps:,} in all"
-        + (f"; ramp-up over {plan.ramp_steps:,}" if psmt else ""),
+        + (f"; ramp-up over {plan.ramp_steps:,}" if plan.ramp_steps else ""),
         "memory": f"about {memory.total / 2**20:,.0f} MiB a device, beside what Python and torch take themselves",
         "files": f"{out or 'runs/train/...'}: {', '.join(_files(config))}",
     }

@@ -28,11 +28,11 @@ from psmt_viz.runs import Run, versions
 from psmt_viz.train.checkpoint import load_state
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.history import Diverged, History
-from psmt_viz.train.loop import Trainer
 from psmt_viz.train.notices import warn_before, warn_of_epoch
 from psmt_viz.train.plan import resolve
 from psmt_viz.train.stopping import Stopped, StopRequest
 from psmt_viz.train.tracking import Tracker, open_trackers
+from psmt_viz.train.trainer import Trainer
 
 _ASK_EVERY = 10
 """Steps between two questions of several processes to each other."""
@@ -88,7 +88,7 @@ def train(
     """
     engine = engine or Engine(system=config.system)
     split = data.split(config.data.split)
-    plan = resolve(config, split, devices=engine.world)
+    plan = resolve(config, split, devices=engine.world_size)
     fingerprint = data.fingerprint() | {"split_sha256": _split_hash(split)}
 
     def opened(folder: Path) -> Run:
@@ -102,7 +102,7 @@ def train(
         )
 
     finished, watchers = False, []
-    if engine.first:
+    if engine.is_main_process:
         # Before other processes start, so that a mistake is told once.
         state = _begin(opened(folder), resume=resume)
         _tidy(folder)
@@ -117,7 +117,7 @@ def train(
     folder, finished = engine.broadcast((folder, finished))
     run = opened(folder)
     if finished:
-        if engine.first:
+        if engine.is_main_process:
             print(f"{folder} is finished; nothing to do", file=sys.stderr)
         engine.close()
         return run
@@ -126,13 +126,13 @@ def train(
     try:
         with StopRequest() as stop, _shown(engine, plan.total_steps, history.step) as advance, _explained(engine):
             session = _Session(run, trainer, history, stop, watchers)
-            while history.step < plan.total_steps or history.open:
+            while history.step < plan.total_steps or history.mid_epoch:
                 session.epoch(advance, on_epoch)
     except (Stopped, Diverged) as end:
         # All processes are here. One that left without closing would at times be aborted by the threads of its
         # connection; one that fails alone does leave so, since closing waits for the others.
         engine.close()
-        if engine.first:  # one of several processes tells it
+        if engine.is_main_process:  # one of several processes tells it
             raise
         if isinstance(end, Diverged):
             raise SystemExit(2) from None
@@ -152,7 +152,7 @@ class _Session:
     ) -> None:
         self.run, self.trainer, self.history, self.stop, self.trackers = run, trainer, history, stop, trackers
         self.engine, self.system = trainer.engine, run.config.system
-        self._committed = time.monotonic()
+        self._saved_at = time.monotonic()
 
     def epoch(self, advance: Advance, on_epoch: OnEpoch | None) -> None:
         """Takes the rest of an epoch's steps, validates, writes, and calls back."""
@@ -163,7 +163,7 @@ class _Session:
         validating = finished or (history.epoch + 1) % self.system.val_every == 0
         evaluation = self._validation() if validating else None
         row = history.add(evaluation, finished=finished)
-        if self.engine.first:
+        if self.engine.is_main_process:
             warn_of_epoch(row, self.run.config)
             if on_epoch is not None:
                 report = EpochReport(
@@ -177,7 +177,7 @@ class _Session:
             for tracker in self.trackers:
                 tracker.scalars(history.step, {name: value for name, value in row.items() if math.isfinite(value)})
                 tracker.images(history.step, self.trainer.picture(first))
-        self._commit()
+        self._checkpoint()
 
     def _steps(self, last: int, advance: Advance) -> None:
         history, system = self.history, self.system
@@ -186,66 +186,66 @@ class _Session:
         steps = self.trainer.steps(history.step, last)
         started = time.perf_counter()
         for log in steps:
-            history.note(log, time.perf_counter() - started)
-            advance(history.words)
+            history.log_step(log, time.perf_counter() - started)
+            advance(history.status_line)
             started = time.perf_counter()
             if history.step % system.log_every == 0:
-                values = history.settle()
+                values = history.flush()
                 for tracker in self.trackers:
                     tracker.scalars(history.step, values)
             if self._anywhere(self.stop.number is not None):
                 steps.close()
-                self._commit()
+                self._checkpoint()
                 raise self.stop.stopped()
             if self._due():
-                self._commit()
+                self._checkpoint()
 
     def _due(self) -> bool:
         every = self.system.checkpoint_steps
         if every is not None and self.history.step % every == 0:
             return True
-        # Clocks differ, and a commit is where a loss that is not finite ends a process.
-        return self._anywhere(time.monotonic() - self._committed > 60 * self.system.checkpoint_minutes)
+        # Clocks differ, and a checkpoint is where a loss that is not finite ends a process.
+        return self._anywhere(time.monotonic() - self._saved_at > 60 * self.system.checkpoint_minutes)
 
     def _anywhere(self, flag: bool) -> bool:
         """Whether a flag is set in some process; several are asked now and then only."""
-        if self.engine.world == 1:
+        if self.engine.world_size == 1:
             return flag
         return self.history.step % _ASK_EVERY == 0 and self.engine.any(flag)
 
-    def _commit(self) -> None:
-        self.history.settle()
-        if self.engine.first:
-            self.history.commit()
-        self._committed = time.monotonic()
+    def _checkpoint(self) -> None:
+        self.history.flush()
+        if self.engine.is_main_process:
+            self.history.save_checkpoint()
+        self._saved_at = time.monotonic()
 
     def _validation(self) -> Evaluation:
         """Validates, with a checkpoint of the steps before if it is stopped; several processes write it beforehand."""
-        if self.engine.world > 1:
-            self._commit()
+        if self.engine.world_size > 1:
+            self._checkpoint()
             return self._validate()
         try:
             with self.stop.at_once():
                 return self._validate()
         except KeyboardInterrupt:
-            self._commit()
+            self._checkpoint()
             raise
 
     def _validate(self) -> Evaluation:
         trainer, data = self.trainer, self.trainer.data
         ids = data.ids("val")
         views = self.run.config.views
-        with self.engine.arithmetic():
+        with self.engine.autocast():
             own = evaluate(
                 trainer.networks,
                 data,
-                ids=ids[self.engine.rank :: self.engine.world],
+                ids=ids[self.engine.rank :: self.engine.world_size],
                 window=views.window,
                 window_stride=views.window_stride,
                 device=str(trainer.device),
                 subject=self.run.facts(data.name),
             )
-        if self.engine.world == 1:
+        if self.engine.world_size == 1:
             return own
         confusion = {
             role: self.engine.sum(torch.from_numpy(matrix).to(trainer.device)).cpu().numpy()
@@ -312,14 +312,14 @@ def _explained(engine: Engine) -> Iterator[None]:
         got = "one image with a feature map of one pixel"
         raise UserError("several values for BatchNorm", got, "raise --crop or the images of a part") from None
     except RuntimeError as error:
-        if engine.world == 1 or not any(word in str(error).lower() for word in ("gloo", "nccl", "connection")):
+        if engine.world_size == 1 or not any(word in str(error).lower() for word in ("gloo", "nccl", "connection")):
             raise
         fix = "see its own message, and go on with --resume"
-        raise UserError(f"all {engine.world} processes to the end", "one that died", fix) from None
+        raise UserError(f"all {engine.world_size} processes to the end", "one that died", fix) from None
 
 
 def _shown(engine: Engine, total: int, done: int) -> AbstractContextManager[Advance]:
-    return progress("train", total, done=done) if engine.first else silence()
+    return progress("train", total, done=done) if engine.is_main_process else silence()
 
 
 def _split_hash(split: Split) -> str:

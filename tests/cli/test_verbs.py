@@ -42,8 +42,11 @@ WRITES = {
     "table": {"table1.csv", "table1.md", "table1.tex"},
 }
 """Verb -> its files: those of the contract, and beside them what is needed to draw them again."""
+SUPPLEMENT = [verb for verb in WRITES if verb != "checks"]
+"""What `figures` makes."""
+WRITES["reliability"] = {"reliability.csv", "reliability_bins.csv", "reliability.json"} | drawn("reliability")
 WRITES["report"] = {"index.html"}
-WRITES["figures"] = {"manifest.json"}.union(*(WRITES[verb] for verb in WRITES if verb != "checks"))
+WRITES["figures"] = {"manifest.json"}.union(*(WRITES[verb] for verb in (*SUPPLEMENT, "report")))
 WRITES["train"] = EVALUATION | {
     *("config.json", "metrics.csv", "timing.csv", "state.pt", "last.safetensors", "best.safetensors"),
     *("results.png", "batch.png", "confusion.png"),
@@ -67,6 +70,7 @@ def twice(blocks_folder: Path, psmt_run: Path, tmp_path_factory: pytest.TempPath
         "data": [str(blocks_folder)],
         "train": ["--data", str(blocks_folder), *flags()],
         "evaluate": [run],
+        "reliability": [run, "--bins", "5"],
         "perturb": [run, "--eps", "0.5", "8", "--seed", "1"],
         "tsne": [run, "--n-pixels", "50", "--eps", "4", "--perplexity", "8"],
         "gradcam": [run, "--images", "2", "--eps", "4"],

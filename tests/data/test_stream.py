@@ -146,7 +146,7 @@ def test_shares_of_several_processes_are_the_whole_batch():
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
 def test_parts_of_a_batch_are_equal_and_in_order(count):
     (batch,) = stream(Numbers(6), batch=6).batches(0, 1)
-    parts = batch.parts(count)
+    parts = batch.chunks(count)
     assert [shown(part) for part in parts] == [
         shown(batch)[i * 6 // count : (i + 1) * 6 // count] for i in range(count)
     ]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from psmt_viz import figures
+from psmt_viz.figures.reliability import draw_reliability
 from psmt_viz.results import ROLES
 
 from . import synthetic
@@ -35,6 +36,8 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "miou": lambda: figures.draw_miou([synthetic.curves()]).figure,
     "miou-two": lambda: figures.draw_miou([synthetic.curves(), synthetic.curves(name="other", seed=1)]).figure,
     "ramp_up": lambda: figures.draw_ramp_up(synthetic.curves()).figure,
+    "reliability": lambda: draw_reliability(synthetic.reliability()),
+    "reliability-student": lambda: draw_reliability(synthetic.reliability(("student",))),
     "sweep": lambda: figures.draw_sweep(synthetic.flips(warnings=synthetic.WARNINGS)),
     "teachers": lambda: figures.draw_teachers([synthetic.curves()]),
     "training": lambda: figures.draw_training(synthetic.curves()),

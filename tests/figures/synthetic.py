@@ -10,7 +10,18 @@ import pandas as pd
 from PIL import Image
 
 from psmt_viz.kinds import KINDS as TABLE
-from psmt_viz.results import ROLES, Cam, Cams, CloseUp, Curves, Evaluation, Flips, PixelEmbedding, TrainingBatch
+from psmt_viz.results import (
+    ROLES,
+    Cam,
+    Cams,
+    CloseUp,
+    Curves,
+    Evaluation,
+    Flips,
+    PixelEmbedding,
+    Reliability,
+    TrainingBatch,
+)
 
 VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -246,6 +257,29 @@ def closeup(kinds=KINDS, size: tuple[int, int] = (96, 128), classes=SCENES):
         magnitude=magnitude,
         asked={"eps": 2.0, "norm": "image", "judge": "student"},
         measured={"relative_norm": 0.0032},
+    )
+
+
+def reliability(roles=ROLES, bins=10, images=60):
+    random = np.random.default_rng(5)
+    tables, rows = [], []
+    for index, role in enumerate(roles):
+        low = np.arange(bins) / bins
+        confidence = low + 0.6 / bins
+        accuracy = np.clip(confidence - 0.06 + random.normal(0, 0.01, bins), 0, 1)
+        pixels = (1000 * 1.9 ** np.arange(bins)).astype(int) * (low >= 0.2)  # no pixel is so unsure
+        table = {"role": role, "low": low, "high": low + 1 / bins, "pixels": pixels}
+        table |= {"correct_pixels": (accuracy * pixels).astype(int), "confidence": confidence, "accuracy": accuracy}
+        table |= {"accuracy_low": accuracy - 0.02, "accuracy_high": accuracy + 0.03}
+        table = pd.DataFrame(table)
+        table.loc[table["pixels"] == 0, ["confidence", "accuracy", "accuracy_low", "accuracy_high"]] = np.nan
+        tables.append(table)
+        error = 0.06 + 0.003 * index
+        row = {"role": role, "ece": error, "ece_low": error - 0.011, "ece_high": error + 0.012}
+        rows.append(row | {"confidence": 0.87, "accuracy": 0.81, "pixels": int(pixels.sum())})
+    asked = {"part": "val", "bins": bins, "seed": 0}
+    return Reliability(
+        bins=pd.concat(tables, ignore_index=True), roles=pd.DataFrame(rows), asked=asked, used={"images": images}
     )
 
 

@@ -197,7 +197,7 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
         def ids(part: str) -> tuple[str, ...]:
             return blocks.ids(part)[:2]
 
-    monkeypatch.setattr(module, "perturb", quick)
+    monkeypatch.setattr(module, "perturbation", quick)
     predicted, data = students(networks, blocks), Two()
     name = "background"
     index = networks.classes.index(name)

@@ -37,6 +37,7 @@ def everything() -> Saved:
         ScoreTable.of([("scenes 1_8", scores)]),
         synthetic.cams(),
         mapped.embedding(),
+        synthetic.reliability(),
         synthetic.flips(_KINDS, judges=ROLES[:2], warnings=synthetic.WARNINGS),
         synthetic.closeup(_KINDS),
         manifest={

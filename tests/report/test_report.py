@@ -22,7 +22,18 @@ from tests.figures import synthetic
 from tests.report import mapped
 from tests.report.reading import Page, coarse_report, columns
 
-ORDER = ["summary", "tsne", "gradcam", "perturbations", "curves", "evaluation", "table1", "numbers", "provenance"]
+ORDER = [
+    "summary",
+    "tsne",
+    "gradcam",
+    "perturbations",
+    "curves",
+    "evaluation",
+    "reliability",
+    "table1",
+    "numbers",
+    "provenance",
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +52,7 @@ SUBSETS: dict[str, list[str]] = {
     "evaluate": ["summary", "evaluation", "provenance"],
     "curves": ["curves"],
     "table": ["table1"],
+    "reliability": ["reliability", "numbers", "provenance"],
     "gradcam": ["gradcam", "numbers", "provenance"],
     "tsne": ["summary", "tsne", "provenance"],
     "perturb": ["summary", "perturbations", "numbers", "provenance"],

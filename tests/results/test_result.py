@@ -23,6 +23,7 @@ MADE: dict[str, Callable[[], Result]] = {
     "closeup": lambda: synthetic.closeup(("vat", "feature-drop"), (16, 24)),
     "curves": lambda: Training(runs=(synthetic.curves(3), synthetic.curves(4, name="0016"))),
     "evaluate": synthetic.evaluation,
+    "reliability": synthetic.reliability,
     "table": lambda: ScoreTable.of([("0016", synthetic.evaluation())]),
 }
 FOR_READERS = {"evaluation.csv"}

@@ -15,9 +15,9 @@ from torch.utils._pytree import tree_iter
 from psmt_viz.errors import UserError
 from psmt_viz.models.build import build_networks
 from psmt_viz.presets import configure
-from psmt_viz.train.loop import Trainer
 from psmt_viz.train.memory import SavedTensors, estimate_memory
 from psmt_viz.train.optim import make_optimizer
+from psmt_viz.train.trainer import Trainer
 
 CLASSES = 7
 
@@ -221,7 +221,7 @@ import torch
 
 from psmt_viz.config import Config
 from psmt_viz.data.scenes import Scenes
-from psmt_viz.train.loop import Trainer
+from psmt_viz.train.trainer import Trainer
 
 
 def kib(name):

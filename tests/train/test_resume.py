@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from psmt_viz.results import Evaluation
-from psmt_viz.train import history, loop, session
+from psmt_viz.train import history, method, session
 from psmt_viz.train.session import train
+from psmt_viz.train.trainer import Trainer
 from tests.train.run_folders import Breaking, contents, lasting, state
 
 
@@ -58,7 +59,7 @@ def test_channels_last_resumes_too_and_means_the_same(tiny, scenes, finished, fo
         (history, "save_state", 3),
         (history, "write_csv", 6),  # between metrics.csv and timing.csv
         (session, "evaluate", 2),
-        (loop, "labeled_cross_entropy", 6),  # in the middle of an epoch
+        (method, "labeled_cross_entropy", 6),  # in the middle of an epoch
         (session, "Run", 1),  # before the folder holds anything
     ],
 )
@@ -85,7 +86,7 @@ def test_stopped_before_the_last_evaluation_is_written(scenes, control, folder, 
 def test_a_finished_run_is_left_as_it_is(tiny, scenes, finished, folder, monkeypatch):
     shutil.copytree(finished[0], folder, dirs_exist_ok=True)
     before = contents(folder)
-    monkeypatch.setattr(loop.Trainer, "steps", None)  # no step may be taken
+    monkeypatch.setattr(Trainer, "steps", None)  # no step may be taken
     run = train(tiny(), scenes, folder, resume=True, on_epoch=interrupt)
     assert contents(folder) == before
     assert run.folder == folder

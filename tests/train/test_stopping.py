@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from psmt_viz.train import session
-from psmt_viz.train.loop import Trainer
 from psmt_viz.train.session import train
 from psmt_viz.train.stopping import Stopped, StopRequest
+from psmt_viz.train.trainer import Trainer
 from tests.train.run_folders import asking, contents, during_step, lasting
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -121,13 +121,13 @@ def test_stopped_in_a_validation_and_resumed(tiny, scenes, finished, folder, num
 
 
 def test_checkpoints_by_steps_and_by_minutes(tiny, scenes, folder, monkeypatch):
-    honest, steps = session.History.commit, []
+    honest, steps = session.History.save_checkpoint, []
 
     def spy(self):
         steps.append(self.step)
         honest(self)
 
-    monkeypatch.setattr(session.History, "commit", spy)
+    monkeypatch.setattr(session.History, "save_checkpoint", spy)
     values = {"warmup_steps": 5, "steps_per_epoch": 5, "epochs": 1, "method": "supervised"}
     train(tiny(**values, checkpoint_steps=2), scenes, folder)
     assert steps == [2, 4, 5, 6, 8, 10, 10]
