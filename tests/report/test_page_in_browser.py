@@ -174,7 +174,7 @@ def test_a_figure_is_enlarged(tab: Any) -> None:
 
 def test_a_table_is_searched(tab: Any, everything: Saved) -> None:
     tab.evaluate("document.querySelector('#numbers > details').open = true")
-    table = everything.flips.flips
+    table = everything.get(Flips).flips
     expected = int(((table["kind"] == "tvat-official") & (table["judge"] == "ensemble")).sum())
     search = tab.locator("#numbers .search").first
     search.locator("input").fill("ensemble TVAT-official")
