@@ -68,11 +68,6 @@ class DeepLab(Network):
         logits = self.classifier(self.decoder(z))
         return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=True)
 
-    @property
-    def fill(self) -> Tensor:
-        """The mean colour of ImageNet (3, 1, 1), around images that are smaller than a window."""
-        return self.backbone.mean[0]
-
     def layers(self) -> dict[str, nn.Module]:
         """Returns name -> module: `logits`, and every module, among them `decoder`, by its dotted name."""
         return {"logits": self.classifier, **super().layers()}
