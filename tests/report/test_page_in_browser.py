@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from psmt_viz.results import Saved, Training
+from psmt_viz.results import Flips, Saved, Training
 from tests.figures import synthetic
 from tests.report import mapped
 from tests.report.opening import CARD, INTERACTIVE, SIZE, Opened
