@@ -17,10 +17,10 @@ from psmt_viz.models import Adapted, Networks
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.probes.cam_faithfulness import faithfulness
 from psmt_viz.probes.cam_methods import METHODS
-from psmt_viz.probes.gradcam import gradcam
 from psmt_viz.probes.kinds import perturbation
 from psmt_viz.results import Cam, Cams
 from psmt_viz.seeds import derived_seed
+from tests.probes.asking import mapped
 
 EPS = 4.0
 
@@ -30,7 +30,7 @@ SEED = 2
 
 @pytest.fixture(scope="module")
 def result(networks: Networks, blocks: Any) -> Cams:
-    return gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
+    return mapped(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
 
 
 def stretched(values: Tensor, size: Any) -> Tensor:
@@ -84,7 +84,7 @@ def textbook(student: DeepLabV3Plus, cam: Cam, delta: Tensor, target: int, layer
 def test_maps_are_the_textbooks_before_and_after_each_perturbation(
     networks: Networks, blocks: Any, result: Cams, layer: str
 ) -> None:
-    found = result if layer == "z" else gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, layer=layer)
+    found = result if layer == "z" else mapped(networks, blocks, images=3, eps=EPS, seed=SEED, layer=layer)
     assert len({cam.image.shape for cam in found.cams}) > 1
     for cam, first in zip(found.cams, result.cams, strict=True):
         assert cam.image_id == first.image_id
@@ -107,7 +107,7 @@ def test_maps_are_the_textbooks_before_and_after_each_perturbation(
 @pytest.mark.parametrize("layer", ["backbone.body.layer2", "backbone.body.bn1", "reduce", "z", "decoder"])
 def test_activations_before_z_do_not_feel_the_perturbation(networks: Networks, blocks: Any, layer: str) -> None:
     """EigenCAM asks for activations alone."""
-    for cam in gradcam(networks, blocks, images=2, eps=EPS, seed=SEED, method="eigencam", layer=layer).cams:
+    for cam in mapped(networks, blocks, images=2, eps=EPS, seed=SEED, method="eigencam", layer=layer).cams:
         assert cam.maps["clean"].max() > 0
         same = [np.array_equal(cam.maps["clean"], values) for values in (cam.maps["vat"], cam.maps["tvat"])]
         assert same == [layer not in ("z", "decoder")] * 2
@@ -115,7 +115,7 @@ def test_activations_before_z_do_not_feel_the_perturbation(networks: Networks, b
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_maps_every_image(networks: Networks, blocks: Any, method: str, result: Cams) -> None:
-    found = gradcam(networks, blocks, images=1, eps=EPS, seed=SEED, method=method)
+    found = mapped(networks, blocks, images=1, eps=EPS, seed=SEED, method=method)
     cam, first = found.cams[0], result.cams[0]
     assert (cam.image_id, cam.class_name) == (first.image_id, first.class_name)
     assert np.array_equal(cam.prediction, first.prediction)
@@ -227,7 +227,7 @@ def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
     colours = np.stack([image[label == index].mean(axis=0) / 255 for index in range(len(blocks.classes))])
     student, *teachers = (Adapted(ByColour(colours + shift), multiple=16) for shift in (0, 0.02, -0.02))
     roles = Networks(student, teachers, classes=blocks.classes)
-    found = gradcam(roles, blocks, images=3, eps=0.5, seed=SEED)
+    found = mapped(roles, blocks, images=3, eps=0.5, seed=SEED)
     assert any(cam.image.shape[0] == 56 for cam in found.cams)  # to 64, where others would go to 56
     for cam in found.cams:
         size, target = cam.image.shape[:2], blocks.classes.index(cam.class_name)
@@ -239,5 +239,5 @@ def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
         np.testing.assert_allclose(cam.maps["clean"], expected, rtol=1e-5)
         assert not np.allclose(cam.maps["vat"], expected, rtol=1e-4)
     with pytest.raises(UserError, match="--layer z, logits or a module of the student, got 'decoder'"):
-        gradcam(roles, blocks, images=1, layer="decoder")
-    assert gradcam(roles, blocks, images=1, eps=0.5, layer="head").asked["layer"] == "head"
+        mapped(roles, blocks, images=1, layer="decoder")
+    assert mapped(roles, blocks, images=1, eps=0.5, layer="head").asked["layer"] == "head"

@@ -11,8 +11,8 @@ import torch
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.models import Networks
-from psmt_viz.probes.gradcam import gradcam
 from psmt_viz.results import Cams
+from tests.probes.asking import mapped
 
 EPS = 4.0
 
@@ -22,12 +22,12 @@ SEED = 2
 
 @pytest.fixture(scope="module")
 def result(networks: Networks, blocks: Any) -> Cams:
-    return gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
+    return mapped(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
 
 
 def test_images_follow_from_the_seed_alone(networks: Networks, blocks: Any, result: Cams) -> None:
     def chosen(**settings: Any) -> list[str]:
-        found = gradcam(networks, blocks, **{"images": 3, "eps": EPS, "seed": SEED} | settings)
+        found = mapped(networks, blocks, **{"images": 3, "eps": EPS, "seed": SEED} | settings)
         return [cam.image_id for cam in found.cams]
 
     own = [cam.image_id for cam in result.cams]
@@ -40,7 +40,7 @@ def test_images_follow_from_the_seed_alone(networks: Networks, blocks: Any, resu
 
 
 def test_equal_seeds_give_equal_maps(networks: Networks, blocks: Any, result: Cams) -> None:
-    again = gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
+    again = mapped(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
     pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
     assert (again.asked, again.used, again.measured) == (result.asked, result.used, result.measured)
     for first, second in zip(again.cams, result.cams, strict=True):
@@ -48,34 +48,34 @@ def test_equal_seeds_give_equal_maps(networks: Networks, blocks: Any, result: Ca
 
 
 def test_a_class_that_is_asked_for(networks: Networks, blocks: Any) -> None:
-    found = gradcam(networks, blocks, images=2, target_class="background")
+    found = mapped(networks, blocks, images=2, target_class="background")
     assert [cam.class_name for cam in found.cams] == ["background", "background"]
     assert found.asked["target_class"] == "background"
 
 
 def test_bad_requests(networks: Networks, supervised_run: Path, blocks: Any) -> None:
     with pytest.raises(UserError, match=r"a class among background, red, .*, got 'cat'"):
-        gradcam(networks, blocks, target_class="cat")
+        mapped(networks, blocks, target_class="cat")
     with pytest.raises(UserError, match=r"7 images .*, got (\d) such images; ask for at most \1 images"):
-        gradcam(networks, blocks, images=7)
+        mapped(networks, blocks, images=7)
     with pytest.raises(UserError, match=r"kinds among vat, .*, got tvat; choose some of them; it needs teachers"):
-        gradcam(load_run(supervised_run), blocks, images=1, target_class="background", panels=("tvat",))
+        mapped(load_run(supervised_run), blocks, images=1, target_class="background", panels=("tvat",))
     with pytest.raises(UserError, match="--panels with a kind of perturbation, got clean"):
-        gradcam(networks, blocks, images=1, panels=("clean",))
+        mapped(networks, blocks, images=1, panels=("clean",))
     with pytest.raises(UserError, match="eps above 0"):
-        gradcam(networks, blocks, images=1, eps=0)
+        mapped(networks, blocks, images=1, eps=0)
     with pytest.raises(UserError, match=r"--method among gradcam, .*, got 'cam'"):
-        gradcam(networks, blocks, method="cam")
+        mapped(networks, blocks, method="cam")
     with pytest.raises(UserError, match=r"--layer z, logits or a module .*, got 'decodr'; did you mean decoder"):
-        gradcam(networks, blocks, layer="decodr")
+        mapped(networks, blocks, layer="decodr")
     with pytest.raises(UserError, match=r"--layer that gives one map \(B, C, h, w\), got tuple of backbone"):
-        gradcam(networks, blocks, layer="backbone")
+        mapped(networks, blocks, layer="backbone")
 
 
 @pytest.mark.parametrize("images", [0, -1])
 def test_no_image_is_not_a_number_of_images(networks: Networks, blocks: Any, images: int) -> None:
     with pytest.raises(UserError, match="image"):
-        gradcam(networks, blocks, images=images)
+        mapped(networks, blocks, images=images)
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -91,9 +91,9 @@ def test_networks_are_left_as_they_were(
     if broken:
         monkeypatch.setattr("psmt_viz.probes.gradcam.faithfulness", broken_on_purpose)
         with pytest.raises(IndexError, match="on purpose"):
-            gradcam(own, blocks, images=1, target_class="background", layer="decoder.1")
+            mapped(own, blocks, images=1, target_class="background", layer="decoder.1")
     else:
-        gradcam(own, blocks, images=1, target_class="background", layer="decoder.1")
+        mapped(own, blocks, images=1, target_class="background", layer="decoder.1")
     assert all(torch.equal(value, weights[key]) for key, value in own.state_dict().items())
     assert all(parameter.grad is None for parameter in own.parameters())
     assert [parameter.requires_grad for parameter in own.parameters()] == wanted
@@ -124,7 +124,7 @@ def test_results_load_as_they_were_saved(result: Cams, tmp_path: Path) -> None:
 
 
 def test_maps_are_of_the_kinds_asked_in_their_order(networks: Networks, blocks: Any, result: Cams) -> None:
-    other = gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, panels=("random", "vat"))
+    other = mapped(networks, blocks, images=3, eps=EPS, seed=SEED, panels=("random", "vat"))
     assert other.perturbations == ("random", "vat") and other.asked["panels"] == ["random", "vat"]
     for first, second in zip(result.cams, other.cams, strict=True):
         assert list(second.maps) == ["clean", "random", "vat"]
@@ -135,5 +135,5 @@ def test_maps_are_of_the_kinds_asked_in_their_order(networks: Networks, blocks: 
 
 
 def test_without_teachers_vat_is_compared_with_a_random_direction(supervised_run: Path, blocks: Any) -> None:
-    found = gradcam(load_run(supervised_run), blocks, images=1, target_class="background")
-    assert found.perturbations == ("vat", "random") and "panels" not in found.asked
+    found = mapped(load_run(supervised_run), blocks, images=1, target_class="background")
+    assert found.perturbations == ("vat", "random") and found.asked["panels"] == []

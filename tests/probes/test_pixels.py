@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.kinds import perturbation
-from psmt_viz.probes.pixels import PixelSample, features_at, sample_pixels
+from psmt_viz.probes.pixels import PixelSample, features_at
+from tests.probes.asking import sampled
 from tests.probes.predicted import counted, students
 
 QUOTA = 30
@@ -22,7 +23,7 @@ PANELS = ("clean", "vat", "tvat")
 
 @pytest.fixture(scope="module")
 def sample(networks: Networks, blocks: Any) -> PixelSample:
-    return sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
+    return sampled(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
 
 
 def test_as_many_pixels_as_asked_equally_many_of_each_class(sample: PixelSample) -> None:
@@ -108,9 +109,7 @@ def test_features_equal_a_bilinear_loop(shape: tuple[int, int], size: tuple[int,
 
 
 def test_features_of_a_layer(networks: Networks, blocks: Any) -> None:
-    found = {
-        layer: sample_pixels(networks, blocks, pixels=10, layer=layer, seed=2) for layer in ("z", "decoder", "logits")
-    }
+    found = {layer: sampled(networks, blocks, pixels=10, layer=layer, seed=2) for layer in ("z", "decoder", "logits")}
     widths = {layer: each.features["clean"].shape[1] for layer, each in found.items()}
     assert widths == {"z": 16 + 8, "decoder": 24, "logits": len(networks.classes)}
     for each in found.values():
@@ -122,12 +121,12 @@ def test_features_of_a_layer(networks: Networks, blocks: Any) -> None:
 
 
 def test_equal_seeds_give_equal_samples_and_others_do_not(networks: Networks, blocks: Any, sample: PixelSample) -> None:
-    again = sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
+    again = sampled(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
     for name in ("image", "row", "col", "label"):
         assert np.array_equal(getattr(again, name), getattr(sample, name))
     for panel in PANELS:
         assert np.array_equal(again.features[panel], sample.features[panel])
-    other = sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=2)
+    other = sampled(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=2)
     assert not np.array_equal(other.row, sample.row)
 
 
@@ -144,7 +143,7 @@ class Reordered:
 
 
 def test_the_order_of_images_decides_nothing(networks: Networks, blocks: Any, sample: PixelSample) -> None:
-    other = sample_pixels(networks, Reordered(blocks), pixels=5 * QUOTA, eps=8.0, seed=1)
+    other = sampled(networks, Reordered(blocks), pixels=5 * QUOTA, eps=8.0, seed=1)
 
     def places(found: PixelSample) -> set[tuple[str, int, int, int, int]]:
         ids = [found.image_ids[image] for image in found.image]
@@ -187,7 +186,7 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
     drawn = dict.fromkeys(correct, 0)
     seeds, pixels = 120, 200
     for seed in range(seeds):
-        found = sample_pixels(networks, data, pixels=pixels, classes=(name,), seed=seed)
+        found = sampled(networks, data, pixels=pixels, classes=(name,), seed=seed)
         for place in zip(found.image, found.row, found.col, strict=True):
             drawn[place] += 1
     counts = np.array(list(drawn.values()))
@@ -225,7 +224,7 @@ class Even:
 @pytest.mark.parametrize("batch", [2, 3, 8])
 def test_the_batch_changes_nothing_but_rounding(networks: Networks, blocks: Any, batch: int) -> None:
     data = Even(blocks)
-    alone, together = (sample_pixels(networks, data, pixels=500, eps=8.0, seed=4, batch=size) for size in (1, batch))
+    alone, together = (sampled(networks, data, pixels=500, eps=8.0, seed=4, batch=size) for size in (1, batch))
     for name in ("image", "row", "col", "label"):
         assert np.array_equal(getattr(together, name), getattr(alone, name))
     assert together.correct_pixels == alone.correct_pixels
@@ -249,7 +248,7 @@ def test_a_margin_leaves_boundaries_out(networks: Networks, blocks: Any) -> None
 
     least = {}
     for margin in (0.0, 4.0):
-        found = sample_pixels(networks, blocks, pixels=100, margin=margin, seed=3)
+        found = sampled(networks, blocks, pixels=100, margin=margin, seed=3)
         places = zip(found.image, found.row, found.col, strict=True)
         least[margin] = min(nearest_other(found.image_ids[image], row, col) for image, row, col in places)
         assert all(found.correct_pixels.values())

@@ -11,7 +11,7 @@ from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.models.build import build_networks
 from psmt_viz.models.networks import Networks
-from psmt_viz.probes.pixels import sample_pixels
+from tests.probes.asking import sampled
 from tests.probes.predicted import counted
 
 
@@ -19,15 +19,15 @@ def test_too_many_pixels_say_how_many_there_are(networks: Networks, blocks: Any)
     counts = counted(networks, blocks)
     fifth = sorted(counts.values())[-5]
     with pytest.raises(UserError) as error:
-        sample_pixels(networks, blocks, pixels=50_000)
+        sampled(networks, blocks, pixels=50_000)
     message = str(error.value)
     assert message.startswith("expected 10,000 correctly predicted pixels in each of 5 classes, got ")
     assert all(f"{name} {count:,}" in message for name, count in counts.items())
     assert message.endswith(f"give --n-pixels {5 * fifth} or less")
     # The way out that it names is the way out.
-    assert len(sample_pixels(networks, blocks, pixels=5 * fifth).label) == 5 * fifth
+    assert len(sampled(networks, blocks, pixels=5 * fifth).label) == 5 * fifth
     with pytest.raises(UserError, match="or less"):
-        sample_pixels(networks, blocks, pixels=5 * fifth + 5)
+        sampled(networks, blocks, pixels=5 * fifth + 5)
 
 
 def test_fewer_than_five_classes(blocks: Any) -> None:
@@ -47,14 +47,14 @@ def test_fewer_than_five_classes(blocks: Any) -> None:
             return np.where(label < 4, label, 255).astype(np.uint8)
 
     with pytest.raises(UserError, match=r"5 classes with correctly predicted pixels, got background .*name fewer --cl"):
-        sample_pixels(build_networks(config, Four.classes, teachers=("teacher1", "teacher2")), Four(), pixels=10)
+        sampled(build_networks(config, Four.classes, teachers=("teacher1", "teacher2")), Four(), pixels=10)
 
 
 def test_named_classes_are_taken_in_place_of_the_largest(networks: Networks, blocks: Any) -> None:
-    found = sample_pixels(networks, blocks, pixels=20, classes=("white", "green"))
+    found = sampled(networks, blocks, pixels=20, classes=("white", "green"))
     names, counts = np.unique([networks.classes[label] for label in found.label], return_counts=True)
     assert (list(names), list(counts)) == (["green", "white"], [10, 10])
-    twice = sample_pixels(networks, blocks, pixels=20, classes=("white", "green", "white"))
+    twice = sampled(networks, blocks, pixels=20, classes=("white", "green", "white"))
     assert np.array_equal(twice.row, found.row)
 
 
@@ -69,7 +69,7 @@ def test_named_classes_are_taken_in_place_of_the_largest(networks: Networks, blo
 )
 def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        sample_pixels(networks, blocks, pixels=10, **settings)
+        sampled(networks, blocks, pixels=10, **settings)
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any],
 )
 def test_bad_requests(networks: Networks, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        sample_pixels(networks, blocks, pixels=pixels, classes=classes)
+        sampled(networks, blocks, pixels=pixels, classes=classes)
 
 
 def test_panels_are_kinds_in_the_order_asked(networks: Networks, blocks: Any) -> None:
     asked = {"pixels": 10, "classes": ("background",), "eps": 8.0, "seed": 1}
-    found = sample_pixels(networks, blocks, panels=("random", "vat", "clean", "feature-drop"), **asked)
+    found = sampled(networks, blocks, panels=("random", "vat", "clean", "feature-drop"), **asked)
     assert tuple(found.prediction) == tuple(found.features) == ("clean", "random", "vat", "feature-drop")
-    usual = sample_pixels(networks, blocks, **asked)
+    usual = sampled(networks, blocks, **asked)
     assert tuple(usual.prediction) == ("clean", "vat", "tvat")
     assert np.array_equal(found.row, usual.row)  # the panels change no choice of pixels
     for panel in ("clean", "vat"):
@@ -103,7 +103,7 @@ def test_panels_are_kinds_in_the_order_asked(networks: Networks, blocks: Any) ->
 def test_the_relative_norm_is_that_of_a_panel_of_norm_eps(networks: Networks, blocks: Any) -> None:
     asked = {"pixels": 10, "classes": ("background",)}
     norms = {
-        kinds: sample_pixels(networks, blocks, panels=kinds, **asked).relative_norm
+        kinds: sampled(networks, blocks, panels=kinds, **asked).relative_norm
         for kinds in (("vat",), ("random", "tvat-official"), ("tvat-official",))
     }
     assert norms["random", "tvat-official"] == pytest.approx(norms["vat",], rel=1e-5)
@@ -112,12 +112,12 @@ def test_the_relative_norm_is_that_of_a_panel_of_norm_eps(networks: Networks, bl
 
 def test_without_teachers_vat_is_compared_with_a_random_direction(supervised_run: Path, blocks: Any) -> None:
     alone = load_run(supervised_run)
-    found = sample_pixels(alone, blocks, pixels=10, classes=("background",))
+    found = sampled(alone, blocks, pixels=10, classes=("background",))
     assert tuple(found.prediction) == ("clean", "vat", "random")
     with pytest.raises(UserError, match=r"kinds among vat, .*, got tvat; choose some of them; it needs teachers"):
-        sample_pixels(alone, blocks, pixels=10, panels=("vat", "tvat"))
+        sampled(alone, blocks, pixels=10, panels=("vat", "tvat"))
 
 
 def test_the_original_alone_is_no_comparison(networks: Networks, blocks: Any) -> None:
     with pytest.raises(UserError, match="--panels with a kind of perturbation, got clean; add one"):
-        sample_pixels(networks, blocks, pixels=10, panels=("clean",))
+        sampled(networks, blocks, pixels=10, panels=("clean",))
