@@ -24,15 +24,15 @@ from psmt_viz.data import open_data
 from psmt_viz.models.build import build_networks
 from psmt_viz.models.inference import as_images, encode_whole
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import Settings, kl_of_logits
+from psmt_viz.perturb import SearchSettings, kl_of_logits
 from psmt_viz.probes.health import HealthRecord
 from psmt_viz.probes.kinds import judged, perturbation
 
 SEARCHES = {
-    "published, 1 image": ("tvat-official", Settings(official_batch=1)),
-    "published, 8 images": ("tvat-official", Settings(official_batch=8)),
-    "ours": ("tvat", Settings()),
-    "random direction": ("random", Settings()),
+    "published, 1 image": ("tvat-official", SearchSettings(official_batch=1)),
+    "published, 8 images": ("tvat-official", SearchSettings(official_batch=8)),
+    "ours": ("tvat", SearchSettings()),
+    "random direction": ("random", SearchSettings()),
 }
 SIZE = (256, 256)
 

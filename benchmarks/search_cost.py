@@ -21,12 +21,12 @@ from typing import Any, get_args
 import torch
 from torch.nn import functional as F
 
-from psmt_viz.config import Search
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Predict, adversarial_perturbation, exact_cosine, frozen
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.kinds import predictor
+from psmt_viz.search import Search
 from psmt_viz.subject import RunSubject
 
 ROLES = {"student": "VAT", "ensemble": "T-VAT"}

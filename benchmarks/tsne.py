@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import sample_pixels
+from psmt_viz.probes.settings import TsneSettings
 from psmt_viz.probes.tsne_map import lay_out
 from psmt_viz.subject import RunSubject
 
@@ -37,7 +38,7 @@ def main() -> None:
     flags = parser.parse_args()
     subject = RunSubject.open(flags.run, data=flags.data, weights="last", device="cpu")
     start = time.perf_counter()
-    sample = sample_pixels(subject.networks, subject.data, pixels=flags.n_pixels, seed=flags.seed)
+    sample = sample_pixels(subject.networks, subject.data, TsneSettings(n_pixels=flags.n_pixels, seed=flags.seed))
     clean = sample.features["clean"]
     print(f"{subject.name}: {len(clean):,} pixels x {clean.shape[1]}, sampled in {time.perf_counter() - start:.0f} s")
     ways: dict[str, Any] = {
@@ -60,7 +61,8 @@ def frozen(
     features: dict[str, NDArray[np.float32]], neighbors: Any, seed: int, jobs: int
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Fits the clean pixels' map and places both perturbed panels on it, as `psmt-viz tsne` does."""
-    coordinates, _, found = lay_out(features, "frozen", perplexity=30, neighbors=neighbors, seed=seed, jobs=jobs)
+    settings = TsneSettings(neighbors=neighbors, jobs=jobs)
+    coordinates, _, found = lay_out(features, settings, seed=seed)
     return coordinates["clean"], {"kl": found["kl_divergence"], "placement_error": found["placement_error"]}
 
 

@@ -20,14 +20,20 @@ if TYPE_CHECKING:
     from psmt_viz.probes.gradcam import gradcam as gradcam
     from psmt_viz.probes.perturb import perturb as measure_flips
     from psmt_viz.probes.reliability import reliability as reliability
+    from psmt_viz.probes.settings import GradcamSettings as GradcamSettings
+    from psmt_viz.probes.settings import TsneSettings as TsneSettings
     from psmt_viz.probes.table import table as table
     from psmt_viz.probes.tsne import tsne as tsne
     from psmt_viz.report import write_report as write_report
+    from psmt_viz.search import SearchSettings as SearchSettings
     from psmt_viz.train.session import train as train_run
 
 __version__ = "0.1.0"
 __all__ = [
+    "GradcamSettings",
     "Networks",
+    "SearchSettings",
+    "TsneSettings",
     "__version__",
     "closeup",
     "curves",
@@ -43,6 +49,9 @@ __all__ = [
     "write_report",
 ]
 _WHERE = {
+    "GradcamSettings": "probes.settings:GradcamSettings",
+    "SearchSettings": "search:SearchSettings",
+    "TsneSettings": "probes.settings:TsneSettings",
     "Networks": "models.networks:Networks",
     "closeup": "probes.closeup:closeup",
     "curves": "probes.curves:curves",

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from psmt_viz.errors import UserError
 from psmt_viz.groups import Arch, DataConfig, ModelConfig, OptimConfig, Precision, SystemConfig, ViewConfig
@@ -29,11 +29,8 @@ __all__ = [
     "MethodConfig",
     "ModelConfig",
     "Noise",
-    "Norm",
-    "Objective",
     "OptimConfig",
     "Precision",
-    "Search",
     "SystemConfig",
     "ViewConfig",
     "fixed_settings",
@@ -41,10 +38,6 @@ __all__ = [
 
 MethodConfig = PSMTConfig
 """What the settings of PS-MT were called when it was the only method."""
-
-Norm = Literal["image", "pixel"]
-Search = Literal["finite-difference", "central-difference", "exact"]
-Objective = Literal["kl", "cross-entropy"]
 
 GROUPS: Mapping[str, tuple[type[Group], ...]] = MappingProxyType(
     {

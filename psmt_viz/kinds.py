@@ -15,6 +15,8 @@ from psmt_viz.roles import ENSEMBLE, STUDENT, role_of, teachers_among
 
 PAPER_EPS = 2.0
 """Norm of the perturbation that the paper uses; every sweep contains it."""
+SWEEP = (0.5, PAPER_EPS, 8.0, 32.0)
+"""Norms of a sweep where none are asked for."""
 CLEAN = "clean"
 """The panel without a perturbation."""
 TEACHERS = "teachers"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from psmt_viz import figures
 from psmt_viz.files import sha256
 from psmt_viz.kinds import PAPER_EPS
+from psmt_viz.probes.settings import FiguresSettings, GradcamSettings, TsneSettings, asked
 from psmt_viz.results import Cams, Evaluation, Flips, PixelEmbedding, Result, Saved
 from psmt_viz.runs import versions
 
@@ -52,28 +53,13 @@ def make(kind: type[Kind], subject: Subject, out: Path, **settings: Any) -> Kind
     return result
 
 
-def make_all(
-    subject: Subject,
-    out: Path,
-    *,
-    n_pixels: int,
-    images: int,
-    eps: float,
-    sweep: Sequence[float],
-    seed: int,
-    jobs: int,
-) -> list[str]:
+def make_all(subject: Subject, out: Path, settings: FiguresSettings) -> list[str]:
     """Makes every figure and table, their provenance as manifest.json, and the page of all of them, index.html.
 
     Args:
         subject: Networks and data.
         out: An existing folder.
-        n_pixels: Pixels of the t-SNE map.
-        images: Images of the Grad-CAM.
-        eps: Norm of the perturbations of both.
-        sweep: Norms of the measured perturbations, beside `eps`.
-        seed: Decides everything random.
-        jobs: Threads of openTSNE.
+        settings: How many pixels and images, and which perturbations.
 
     Returns:
         Remarks for the user: what was left out and why, what the t-SNE found, and how long its layout took.
@@ -98,14 +84,15 @@ def make_all(
     else:
         remarks.append("curves left out: networks that were not trained here have no metrics.csv")
     keep(table([(subject.name, evaluation)]))
-    keep(compute(Cams, subject, images=images, eps=eps, seed=seed))
-    found = keep(compute(PixelEmbedding, subject, n_pixels=n_pixels, eps=eps, seed=seed, jobs=jobs, arrows=False))
+    eps, seed = settings.eps, settings.seed
+    keep(compute(Cams, subject, settings=GradcamSettings(images=settings.images, eps=eps, seed=seed)))
+    of_map = TsneSettings(n_pixels=settings.n_pixels, eps=eps, seed=seed, jobs=settings.jobs)
+    found = keep(compute(PixelEmbedding, subject, settings=of_map, arrows=False))
     remarks += figures.tsne_findings(found)
-    keep(compute(Flips, subject, eps=with_paper_eps([*sweep, eps]), seed=seed))
-    asked = {"n_pixels": n_pixels, "images": images, "eps": eps, "sweep": list(sweep), "seed": seed}
+    keep(compute(Flips, subject, eps=with_paper_eps([*settings.sweep, eps]), seed=seed))
     manifest = {
         "run": subject.facts,
-        "parameters": asked,
+        "parameters": asked(settings, leave_out=("jobs",)),
         "numbers": _numbers(saved),
         "data": subject.data.fingerprint(),
         "versions": versions(),

@@ -15,6 +15,7 @@ from PIL import Image
 from psmt_viz.data import VocFolder
 from psmt_viz.make import compute, make_all, save_and_draw, with_paper_eps
 from psmt_viz.probes.curves import curves
+from psmt_viz.probes.settings import FiguresSettings, GradcamSettings, TsneSettings
 from psmt_viz.redraw import redraw
 from psmt_viz.results import Cams, Evaluation, Flips, PixelEmbedding
 from psmt_viz.runs import Run
@@ -33,7 +34,7 @@ def everything(psmt_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     out = tmp_path_factory.mktemp("everything")
     (out / "notes.txt").write_text("mine")
     subject = RunSubject.open(psmt_run, data=None, weights="last", device="cpu")
-    remarks = make_all(subject, out, n_pixels=25, images=1, eps=4.0, sweep=(2.0,), seed=3, jobs=1)
+    remarks = make_all(subject, out, FiguresSettings(n_pixels=25, images=1, eps=4.0, sweep=(2.0,), seed=3))
     return out, remarks
 
 
@@ -152,11 +153,12 @@ def test_the_ramp_up_is_that_of_the_first_run_that_has_one(
 
 def test_settings_of_the_figures_are_kept_with_what_was_asked(psmt_run: Path) -> None:
     subject = RunSubject.open(psmt_run, data=None, weights="last", device="cpu")
-    found = compute(PixelEmbedding, subject, n_pixels=10, perplexity=3.0, arrows=True)
+    settings = TsneSettings(n_pixels=10, perplexity=3.0)
+    found = compute(PixelEmbedding, subject, settings=settings, arrows=True)
     assert (found.asked["arrows"], found.asked["n_pixels"]) == (True, 10)
-    assert "arrows" not in compute(PixelEmbedding, subject, n_pixels=10, perplexity=3.0).asked
+    assert "arrows" not in compute(PixelEmbedding, subject, settings=settings).asked
     with pytest.raises(TypeError, match="arrows"):
-        compute(Cams, subject, images=1, arrows=True)
+        compute(Cams, subject, settings=GradcamSettings(images=1), arrows=True)
 
 
 def test_every_sweep_has_the_papers_eps_once() -> None:

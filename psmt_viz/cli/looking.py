@@ -1,4 +1,4 @@
-"""Commands that analyse networks: `evaluate`, `perturb`, `tsne` and `gradcam`."""
+"""Commands that analyse networks: `evaluate`, `reliability`, `perturb`, `tsne` and `gradcam`."""
 
 from __future__ import annotations
 
@@ -8,35 +8,26 @@ from cyclopts import Parameter
 
 from psmt_viz.cli.app import app, results_folder, show_classes
 from psmt_viz.cli.flags import (
-    SWEEP,
-    Batch,
     Classes,
     Data,
     Device,
-    Eps,
-    Images,
-    Jobs,
     Judges,
     Kinds,
-    Layer,
-    Layout,
     Model,
-    Neighbors,
-    NPixels,
     Out,
-    Panels,
     Part,
     RunFolder,
     Seed,
-    ShownClasses,
     Sweep,
     Weights,
     whole_number,
 )
+from psmt_viz.cli.settings import GradcamFlags, SearchFlags, TsneFlags, settings_of
 from psmt_viz.cli.subject import open_subject
-from psmt_viz.config import Norm, Objective, Search
 from psmt_viz.errors import UserError
-from psmt_viz.kinds import PAPER_EPS
+from psmt_viz.kinds import PAPER_EPS, SWEEP
+from psmt_viz.probes.settings import GradcamSettings, TsneSettings
+from psmt_viz.search import SearchSettings
 
 if TYPE_CHECKING:
     from psmt_viz.results import Flips
@@ -48,12 +39,7 @@ def evaluate(
     *,
     model: Model = None,
     data: Data = None,
-    part: Annotated[
-        Part,
-        Parameter(
-            help="Images to score: the validation images, or the labelled or unlabelled ones of the run's split."
-        ),
-    ] = "val",
+    part: Part = "val",
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
@@ -73,11 +59,8 @@ def reliability(
     *,
     model: Model = None,
     data: Data = None,
-    part: Annotated[
-        Part,
-        Parameter(help="Which images: those for validation, or the labelled or unlabelled ones of the run's split."),
-    ] = "val",
-    bins: Annotated[int, Parameter(help="Bins of equal width over the confidence.", converter=whole_number)] = 15,
+    part: Part = "val",
+    bins: Annotated[int, Parameter(help="Number of confidence bins of equal width.", converter=whole_number)] = 15,
     out: Out = None,
     seed: Seed = 0,
     weights: Weights = "last",
@@ -101,22 +84,9 @@ def perturb(
     data: Data = None,
     classes: Classes = (),
     out: Out = None,
-    eps: Sweep = SWEEP,
+    eps: Sweep = None,
     kinds: Kinds = (),
     judges: Judges = (),
-    search: Annotated[Search, Parameter(help="How the direction of a perturbation is found.")] = "finite-difference",
-    iterations: Annotated[int, Parameter(help="Power iterations of a search.", converter=whole_number)] = 1,
-    norm: Annotated[
-        Norm, Parameter(help="Norm that eps sets: over an image, or of the feature vector at each position.")
-    ] = "image",
-    objective: Annotated[
-        Objective, Parameter(help="What a search maximises: the change of the prediction, or the loss for the label.")
-    ] = "kl",
-    ascent_steps: Annotated[int, Parameter(help="Gradient steps of pgd.", converter=whole_number)] = 10,
-    official_batch: Annotated[
-        int,
-        Parameter(help="Images per call of the published search (tvat-official).", converter=whole_number),
-    ] = 8,
     images: Annotated[
         int | None, Parameter(help="Use only the first N validation images.", converter=whole_number)
     ] = None,
@@ -127,24 +97,16 @@ def perturb(
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
+    search: Annotated[SearchFlags | None, Parameter(name="*")] = None,
 ) -> None:
     """Measure how each kind of perturbation changes the predictions of student, teachers and ensemble."""
     from psmt_viz.make import make, with_paper_eps
-    from psmt_viz.perturb import Settings as SearchSettings
     from psmt_viz.results import CloseUp, Flips
 
-    settings = SearchSettings(
-        search=search,
-        iterations=iterations,
-        norm=norm,
-        objective=objective,
-        ascent_steps=ascent_steps,
-        official_batch=official_batch,
-    )
-    swept = eps is SWEEP  # not asked for
+    settings = settings_of(SearchSettings, search)
     if closeup is not None:
-        if len(judges) > 1 or (len(eps) > 1 and not swept):
-            got = f"{', '.join(judges) or 'no --judges'} and --eps {' '.join(map('{:g}'.format, eps))}"
+        if len(judges) > 1 or (eps is not None and len(eps) != 1):
+            got = f"{', '.join(judges) or 'no --judges'} and --eps {' '.join(map('{:g}'.format, eps or ()))}"
             raise UserError("one judge and one --eps with --closeup", got, "choose one of each")
         if images is not None:
             raise UserError("--images or --closeup", "both", "leave --images out")
@@ -154,7 +116,7 @@ def perturb(
     with results_folder(out, "perturb", subject.name) as folder:
         if closeup is not None:
             chosen = {"judge": judges[0]} if judges else {}
-            one = PAPER_EPS if swept else eps[0]
+            (one,) = eps or (PAPER_EPS,)
             make(
                 CloseUp, subject, folder, image_id=closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen
             )
@@ -162,7 +124,7 @@ def perturb(
             if images is not None and images < 1:
                 raise UserError("--images of at least 1", f"{images}", "raise it")
             ids = subject.data.ids("val")[:images]
-            norms = with_paper_eps(eps)
+            norms = with_paper_eps(eps or SWEEP)
             result = make(
                 Flips, subject, folder, eps=norms, kinds=kinds, judges=judges, settings=settings, ids=ids, seed=seed
             )
@@ -176,24 +138,14 @@ def tsne(
     model: Model = None,
     data: Data = None,
     out: Out = None,
-    n_pixels: NPixels = 25_000,
-    classes: ShownClasses = (),
-    eps: Eps = PAPER_EPS,
-    panels: Panels = (),
-    layer: Layer = "z",
-    layout: Layout = "frozen",
     arrows: Annotated[bool, Parameter(help="Draw how pixels moved, flipped ones in red.", negative="")] = False,
-    margin: Annotated[float, Parameter(help="Exclude pixels closer than this to another class, in pixels.")] = 0.0,
-    perplexity: Annotated[float, Parameter(help="Effective number of neighbours of t-SNE.")] = 30.0,
-    neighbors: Neighbors = "exact",
-    seed: Seed = 0,
-    batch: Batch = 1,
-    jobs: Jobs = 1,
     weights: Weights = "last",
     device: Device = "auto",
+    settings: Annotated[TsneFlags | None, Parameter(name="*")] = None,
 ) -> None:
     """Draw a t-SNE of correctly predicted pixels before and after perturbations."""
-    if arrows and layout == "separate":
+    how = settings_of(TsneSettings, settings)
+    if arrows and how.layout == "separate":
         raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
     from psmt_viz.figures import tsne_findings
     from psmt_viz.make import make
@@ -201,24 +153,7 @@ def tsne(
 
     subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "tsne", subject.name) as folder:
-        result = make(
-            PixelEmbedding,
-            subject,
-            folder,
-            jobs=jobs,
-            arrows=arrows,
-            n_pixels=n_pixels,
-            classes=classes,
-            eps=eps,
-            panels=panels,
-            layer=layer,
-            layout=layout,
-            margin=margin,
-            perplexity=perplexity,
-            neighbors=neighbors,
-            seed=seed,
-            batch=batch,
-        )
+        result = make(PixelEmbedding, subject, folder, settings=how, arrows=arrows)
         print("\n".join(tsne_findings(result)))
 
 
@@ -229,38 +164,18 @@ def gradcam(
     model: Model = None,
     data: Data = None,
     out: Out = None,
-    images: Images = 4,
-    target_class: Annotated[str | None, Parameter(help="Class to explain; default: the largest in each image.")] = None,
-    method: Annotated[
-        str, Parameter(help="gradcam, gradcam++, layercam, hirescam, eigencam ...; an unknown name lists all.")
-    ] = "gradcam",
-    layer: Annotated[
-        str, Parameter(help="Layer to explain: z, decoder, logits, or the dotted name of any module of the student.")
-    ] = "z",
-    eps: Eps = PAPER_EPS,
-    panels: Panels = (),
-    seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
+    settings: Annotated[GradcamFlags | None, Parameter(name="*")] = None,
 ) -> None:
     """Draw Grad-CAM or another class activation map of the student before and after perturbations."""
     from psmt_viz.make import make
     from psmt_viz.results import Cams
 
+    how = settings_of(GradcamSettings, settings)
     subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "gradcam", subject.name) as folder:
-        make(
-            Cams,
-            subject,
-            folder,
-            images=images,
-            target_class=target_class,
-            method=method,
-            layer=layer,
-            eps=eps,
-            panels=panels,
-            seed=seed,
-        )
+        make(Cams, subject, folder, settings=how)
 
 
 def _show_flips(result: Flips) -> None:

@@ -8,25 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from psmt_viz.cli.app import app, results_folder
-from psmt_viz.cli.flags import (
-    SWEEP,
-    Data,
-    Device,
-    Eps,
-    Images,
-    Jobs,
-    Model,
-    NPixels,
-    Out,
-    RunFolder,
-    RunFolders,
-    Seed,
-    Sweep,
-    Weights,
-)
+from psmt_viz.cli.flags import Data, Device, Model, Out, RunFolder, RunFolders, Weights
+from psmt_viz.cli.settings import FiguresFlags, settings_of
 from psmt_viz.cli.subject import open_subject
 from psmt_viz.errors import UserError
-from psmt_viz.kinds import PAPER_EPS
+from psmt_viz.probes.settings import FiguresSettings
 
 if TYPE_CHECKING:
     from psmt_viz.results import Evaluation
@@ -96,14 +82,9 @@ def all_figures(
     model: Model = None,
     data: Data = None,
     out: Out = None,
-    n_pixels: NPixels = 25_000,
-    images: Images = 4,
-    eps: Eps = PAPER_EPS,
-    sweep: Sweep = SWEEP,
-    seed: Seed = 0,
-    jobs: Jobs = 1,
     weights: Weights = "last",
     device: Device = "auto",
+    settings: Annotated[FiguresFlags | None, Parameter(name="*")] = None,
 ) -> None:
     """Make all figures and tables of one run, a page that shows them, and a manifest with their provenance."""
     if source is not None:
@@ -118,10 +99,7 @@ def all_figures(
 
     subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "figures", subject.name) as folder:
-        remarks = make_all(
-            subject, folder, n_pixels=n_pixels, images=images, eps=eps, sweep=sweep, seed=seed, jobs=jobs
-        )
-        print("\n".join(remarks))
+        print("\n".join(make_all(subject, folder, settings_of(FiguresSettings, settings))))
 
 
 @app.command

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from cyclopts import CycloptsError, Parameter
 
 from psmt_viz.cli.app import app, say, show_classes
-from psmt_viz.cli.flags import Device, RunFolder, Settings, Weights, several, whole_number
+from psmt_viz.cli.flags import Device, RunFolder, Weights, several, whole_number
+from psmt_viz.cli.settings import Settings
 from psmt_viz.config import Config
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, read_json

@@ -4,15 +4,16 @@ from psmt_viz.perturb.adversarial import Health, Perturbed, adversarial_perturba
 from psmt_viz.perturb.ascent import projected_ascent
 from psmt_viz.perturb.baselines import feature_perturbation, random_perturbation
 from psmt_viz.perturb.frozen import frozen
-from psmt_viz.perturb.kinds import Settings, exact_cosine, make
+from psmt_viz.perturb.kinds import exact_cosine, make
 from psmt_viz.perturb.norms import cosine_per_image
 from psmt_viz.perturb.objectives import Predict, curvature_product, kl_of_logits, kl_per_image
+from psmt_viz.search import SearchSettings
 
 __all__ = [
     "Health",
     "Perturbed",
     "Predict",
-    "Settings",
+    "SearchSettings",
     "adversarial_perturbation",
     "cosine_per_image",
     "curvature_product",

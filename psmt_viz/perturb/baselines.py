@@ -16,11 +16,11 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from psmt_viz.config import Norm
 from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.perturb.adversarial import Generators, Perturbed, check_gradient, check_inputs, perturbed, random_like
 from psmt_viz.perturb.norms import norm_per_image, scaled
 from psmt_viz.perturb.objectives import Predict, predicted
+from psmt_viz.search import Norm
 
 DROP_SHARE = 0.5
 """Chance that `dropout` drops a channel."""

@@ -3,49 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from psmt_viz.config import Norm, Objective, Search
-from psmt_viz.errors import UserError
 from psmt_viz.kinds import PAPER_EPS, kind_named
 from psmt_viz.perturb.adversarial import Perturbed, adversarial_perturbation
 from psmt_viz.perturb.ascent import projected_ascent
 from psmt_viz.perturb.baselines import feature_perturbation, random_perturbation
 from psmt_viz.perturb.norms import cosine_per_image
 from psmt_viz.perturb.objectives import Predict
+from psmt_viz.search import SearchSettings
 
 OFFICIAL: Mapping[str, Any] = MappingProxyType({"xi": 1e-6, "floor": 1e-8, "noise": "uniform"})
 """The search as the authors' code calls it: the floor swallows nearly all of eps, and in float32 the step is below the
 spacing of z (see `Health.unchanged`)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How perturbations are found, alike for all kinds that search."""
-
-    search: Search = "finite-difference"
-    """`finite-difference`, `central-difference` or `exact`; the published search is a finite difference always."""
-    iterations: int = 1
-    """Power iterations."""
-    norm: Norm = "image"
-    """What eps bounds: the norm over an `image` (the paper), or over each `pixel`'s feature vector."""
-    objective: Objective = "kl"
-    """What is raised: `kl` (the paper), or `cross-entropy` to the labels."""
-    ascent_steps: int = 10
-    """Gradient steps of `pgd`."""
-    official_batch: int = 8
-    """Images of one call of the published search, whose floor grows with them; 8 on each GPU in its training."""
-
-    def __post_init__(self) -> None:
-        for name in ("iterations", "ascent_steps", "official_batch"):
-            if getattr(self, name) < 1:
-                flag = f"--{name.replace('_', '-')}"
-                raise UserError(f"{flag} of at least 1", f"{getattr(self, name)}", "raise it")
 
 
 def make(
@@ -54,7 +28,7 @@ def make(
     z: Tensor,
     *,
     eps: float = PAPER_EPS,
-    settings: Settings | None = None,
+    settings: SearchSettings | None = None,
     labels: Tensor | None = None,
     generator: Sequence[torch.Generator],
 ) -> Perturbed:
@@ -73,7 +47,7 @@ def make(
     Raises:
         UserError: if the kind is unknown, or as `adversarial_perturbation`.
     """
-    how = settings or Settings()
+    how = settings or SearchSettings()
     if kind_named(kind).own_size:
         return feature_perturbation(kind, z, predict=predict, eps=eps, norm=how.norm, generator=generator)
     if kind == "random":
@@ -96,7 +70,12 @@ def make(
 
 
 def exact_cosine(
-    predict: Predict, z: Tensor, found: Perturbed, *, settings: Settings | None = None, labels: Tensor | None = None
+    predict: Predict,
+    z: Tensor,
+    found: Perturbed,
+    *,
+    settings: SearchSettings | None = None,
+    labels: Tensor | None = None,
 ) -> Tensor:
     """Returns the cosine between a perturbation and the one that the exact search finds from the same start, (B,).
 
@@ -107,7 +86,7 @@ def exact_cosine(
         settings: How it was found.
         labels: (B, H, W) class ids for the objective cross-entropy.
     """
-    how = settings or Settings()
+    how = settings or SearchSettings()
     exact = adversarial_perturbation(
         predict,
         z,

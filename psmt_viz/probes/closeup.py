@@ -13,7 +13,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import Settings
+from psmt_viz.perturb import SearchSettings
 from psmt_viz.perturb.norms import norms
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.kinds import chosen, judged, kinds_of, perturbation
@@ -28,7 +28,7 @@ def closeup(
     eps: float = PAPER_EPS,
     kinds: Sequence[str] = (),
     judge: str = "student",
-    settings: Settings | None = None,
+    settings: SearchSettings | None = None,
     seed: int = 0,
     device: str = "cpu",
     subject: Mapping[str, Any] | None = None,
@@ -54,7 +54,7 @@ def closeup(
     if image_id not in ids:
         some = ", ".join(ids[:3])
         raise UserError(f"a validation image of {data.name}, such as {some}", repr(image_id), "choose one of its ids")
-    settings = settings or Settings()
+    settings = settings or SearchSettings()
     asked = {"eps": eps, "kinds": list(kinds), "judge": judge, **vars(settings), "seed": seed}
     kinds = chosen("kinds", kinds, kinds_of(networks))
     (judge,) = chosen("judges", [judge], networks.roles)

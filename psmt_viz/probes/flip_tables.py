@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from psmt_viz.config import Norm
 from psmt_viz.errors import UserError
 from psmt_viz.kinds import REFERENCES
 from psmt_viz.metrics import mean_iou
@@ -18,6 +17,7 @@ from psmt_viz.probes.bootstrap import Bootstrap
 from psmt_viz.probes.shares import paired_difference, share
 from psmt_viz.probes.strata import CONFIDENCE_EDGES, DISTANCE_EDGES, bins_of
 from psmt_viz.probes.tally import Counts, Tally
+from psmt_viz.search import Norm
 
 Size = float | None
 """An eps, or None for the own size of a feature perturbation."""

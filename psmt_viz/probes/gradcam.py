@@ -15,7 +15,7 @@ from torch import Tensor
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
-from psmt_viz.kinds import CLEAN, KINDS, PAPER_EPS
+from psmt_viz.kinds import CLEAN, KINDS
 from psmt_viz.metrics import IGNORE
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
@@ -25,6 +25,7 @@ from psmt_viz.probes.cam_layers import Explained, explained
 from psmt_viz.probes.cam_methods import check_method, raw_map
 from psmt_viz.probes.images import LabeledImages, labeled_images
 from psmt_viz.probes.kinds import panels_of, perturbation
+from psmt_viz.probes.settings import GradcamSettings, asked
 from psmt_viz.progress import progress
 from psmt_viz.results import Cam, Cams
 from psmt_viz.seeds import derived_seed
@@ -36,14 +37,8 @@ _LEAST_SHARE = 0.01
 def gradcam(
     networks: Networks,
     data: SegmentationData,
+    settings: GradcamSettings | None = None,
     *,
-    images: int = 4,
-    target_class: str | None = None,
-    method: str = "gradcam",
-    layer: str = "z",
-    eps: float = PAPER_EPS,
-    panels: Sequence[str] = (),
-    seed: int = 0,
     device: str = "cpu",
     subject: Mapping[str, Any] | None = None,
 ) -> Cams:
@@ -61,14 +56,9 @@ def gradcam(
     Args:
         networks: A student, with or without teachers; left as they were.
         data: The data set; validation images are used.
-        images: How many images.
-        target_class: Name of the class to map, in place of each image's largest.
-        method: One of `METHODS`; gradients are not needed by all of them, nor a class.
-        layer: `z`, `logits`, or any module of the student, for instance `decoder` or `backbone.body.layer4`.
-        eps: Norm of the perturbations.
-        panels: Kinds of perturbation, one map each after the original. Default: VAT, and T-VAT or, without teachers,
-            a random direction.
-        seed: Decides the images and the start of each search.
+        settings: What to map: how many images, which class, method and layer (`z`, `logits` or any module of the
+            student, for instance `backbone.body.layer4`), and the perturbations. Gradients are not needed by all
+            methods, nor a class. Default: as in the paper's figure.
         device: Where the networks are.
         subject: What to say of the networks and the data (see `results.Result`).
 
@@ -79,44 +69,36 @@ def gradcam(
     Grad-CAM (Selvaraju et al., 2017), eq. 1-2, and its kin, computed by pytorch-grad-cam; maps are kept without its
     normalisation.
     """
-    if target_class is not None and target_class not in networks.classes:
-        raise UserError(f"a class among {', '.join(networks.classes)}", repr(target_class), "choose one of them")
-    if images < 1:
-        raise UserError("--images of at least 1", f"{images}", "raise it")
-    check_method(method)
-    shown = panels_of(networks, panels)
+    how = settings or GradcamSettings()
+    if how.target_class is not None and how.target_class not in networks.classes:
+        raise UserError(f"a class among {', '.join(networks.classes)}", repr(how.target_class), "choose one of them")
+    check_method(how.method)
+    shown = panels_of(networks, how.panels)
     ids = data.ids("val")
-    order = np.random.default_rng(derived_seed(seed, "gradcam")).permutation(len(ids))
+    order = np.random.default_rng(derived_seed(how.seed, "gradcam")).permutation(len(ids))
     found: list[_Found] = []
     with (
         frozen(networks),
-        explained(networks.student, layer) as model,
-        progress("gradcam", images) as advance,
+        explained(networks.student, how.layer) as model,
+        progress("gradcam", how.images) as advance,
     ):
-        mapper = _Mapper(networks=networks, model=model, method=method, kinds=shown[1:], eps=eps, seed=seed)
+        mapper = _Mapper(networks=networks, model=model, kinds=shown[1:], settings=how)
         for image in labeled_images(data, [ids[i] for i in order], batch=1, device=device):
-            if (one := mapper.map(image, target_class)) is not None:
+            if (one := mapper.map(image)) is not None:
                 found.append(one)
                 advance("")
-            if len(found) == images:
+            if len(found) == how.images:
                 break
-    if len(found) < images:
+    if len(found) < how.images:
         fix = f"ask for at most {len(found)} images" if found else "train the run for longer or choose another class"
-        raise UserError(f"{images} images with a correctly predicted object", f"{len(found)} such images", fix)
+        raise UserError(f"{how.images} images with a correctly predicted object", f"{len(found)} such images", fix)
     return Cams(
         cams=tuple(one.cam for one in found),
         classes=networks.classes,
         table=pd.DataFrame([one.row for one in found]),
         subject=dict(subject or {}),
-        asked={
-            "images": images,
-            "target_class": target_class,
-            "eps": eps,
-            "seed": seed,
-            "layer": layer,
-            "cam_method": method,
-            **({"panels": list(panels)} if panels else {}),
-        },
+        # A run's own facts have a `method`, too.
+        asked={**asked(how, leave_out=("method",)), "cam_method": how.method},
         used={
             "faithfulness_shares": list(SHARES),
             "rule": "seeded random order; target = largest class but background; at least 1 % of pixels correct",
@@ -138,23 +120,23 @@ class _Mapper:
 
     networks: Networks
     model: Explained
-    method: str
     kinds: Sequence[str]
-    eps: float
-    seed: int
+    settings: GradcamSettings
 
-    def map(self, image: LabeledImages, target_class: str | None) -> _Found | None:
+    def map(self, image: LabeledImages) -> _Found | None:
         """Maps one image, or returns None if it does not qualify."""
         networks, id = self.networks, image.ids[0]
         with torch.no_grad():
             z = encode_whole(networks, image.images)
             decode = partial(networks.decode, "student")
             prediction = decode_whole(decode, z, image.size, multiple=networks.multiple).argmax(dim=1)
-        target = _target(image.labels, prediction, networks.classes, target_class)
+        target = _target(image.labels, prediction, networks.classes, self.settings.target_class)
         if target is None:
             return None
         made = {
-            kind: perturbation(networks, kind, z, image.size, image_id=id, eps=self.eps, seed=self.seed)
+            kind: perturbation(
+                networks, kind, z, image.size, image_id=id, eps=self.settings.eps, seed=self.settings.seed
+            )
             for kind in self.kinds
         }
         deltas = {CLEAN: torch.zeros_like(z), **{kind: one.delta for kind, one in made.items()}}
@@ -178,8 +160,8 @@ class _Mapper:
     def _map_and_faithfulness(
         self, image: LabeledImages, target: int, mask: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], float]:
-        own = derived_seed(self.seed, "cam", image.ids[0])
-        found = raw_map(self.model, image.images, method=self.method, target=target, mask=mask, seed=own)
+        own = derived_seed(self.settings.seed, "cam", image.ids[0])
+        found = raw_map(self.model, image.images, method=self.settings.method, target=target, mask=mask, seed=own)
         inside = torch.from_numpy(mask).to(image.images.device)
 
         def probability(images: Tensor) -> Tensor:

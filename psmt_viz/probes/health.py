@@ -11,7 +11,7 @@ from torch import Tensor
 
 from psmt_viz.kinds import KINDS, PAPER_EPS
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import Perturbed, Settings, exact_cosine, frozen
+from psmt_viz.perturb import Perturbed, SearchSettings, exact_cosine, frozen
 from psmt_viz.probes.kinds import maker
 
 COSINE_IMAGES = 3
@@ -32,7 +32,7 @@ class HealthRecord:
         settings: How they are found.
     """
 
-    def __init__(self, networks: Networks, kinds: Sequence[str], settings: Settings) -> None:
+    def __init__(self, networks: Networks, kinds: Sequence[str], settings: SearchSettings) -> None:
         self._settings = settings
         self._searches = [kind for kind in kinds if KINDS[kind].has_exact]
         self._reference = copy.deepcopy(networks).cpu().double() if self._searches else None
@@ -70,7 +70,7 @@ class HealthRecord:
         return summaries
 
 
-def warnings_of(health: Summary, settings: Settings) -> list[str]:
+def warnings_of(health: Summary, settings: SearchSettings) -> list[str]:
     """Says in words what is wrong with a kind's perturbations; nothing if all is well.
 
     Args:

@@ -12,7 +12,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.kinds import CLEAN, KINDS, PAPER_EPS, default_panels, kind_named, possible_kinds
 from psmt_viz.models.inference import decode_whole, padded_size, resized
 from psmt_viz.models.networks import ENSEMBLE, Networks, mean_logits
-from psmt_viz.perturb import Perturbed, Predict, Settings, frozen, make
+from psmt_viz.perturb import Perturbed, Predict, SearchSettings, frozen, make
 from psmt_viz.seeds import derived_seed
 
 
@@ -84,7 +84,7 @@ def perturbation(
     image_id: str | Sequence[str],
     eps: float = PAPER_EPS,
     seed: int = 0,
-    settings: Settings | None = None,
+    settings: SearchSettings | None = None,
     labels: Tensor | None = None,
 ) -> Perturbed:
     """Makes one kind of perturbation for the student's z of one image, or of several of one size.

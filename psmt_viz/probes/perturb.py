@@ -12,10 +12,10 @@ from torch import Tensor
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
-from psmt_viz.kinds import KINDS, PAPER_EPS
+from psmt_viz.kinds import KINDS, SWEEP
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import Perturbed, Settings
+from psmt_viz.perturb import Perturbed, SearchSettings
 from psmt_viz.probes.evaluate import confusion
 from psmt_viz.probes.flip_tables import Cell, FlipTables, Size
 from psmt_viz.probes.health import HealthRecord
@@ -31,10 +31,10 @@ def perturb(
     networks: Networks,
     data: SegmentationData,
     *,
-    eps: Sequence[float] = (0.5, PAPER_EPS, 8.0, 32.0),
+    eps: Sequence[float] = SWEEP,
     kinds: Sequence[str] = (),
     judges: Sequence[str] = (),
-    settings: Settings | None = None,
+    settings: SearchSettings | None = None,
     ids: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -63,7 +63,7 @@ def perturb(
             are on several devices or give other numbers of classes than the data, a search fails, or no pixel is
             predicted correctly.
     """
-    settings = settings or Settings()
+    settings = settings or SearchSettings()
     asked = {"eps": list(eps), "kinds": list(kinds), "judges": list(judges), **vars(settings), "seed": seed}
     if networks.classes != tuple(data.classes):
         got, fix = ", ".join(networks.classes), "give the data that the networks were trained for"
@@ -116,7 +116,7 @@ class _Sums:
         judges: Sequence[str],
         *,
         eps: Sequence[float],
-        settings: Settings,
+        settings: SearchSettings,
         seed: int,
     ) -> None:
         self._networks, self._judges, self._settings, self._seed = networks, judges, settings, seed

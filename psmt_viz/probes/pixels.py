@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,18 +13,17 @@ from torch.nn import functional as F
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
-from psmt_viz.kinds import CLEAN, KINDS, PAPER_EPS
+from psmt_viz.kinds import CLEAN, KINDS
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.images import LabeledImages, labeled_images
 from psmt_viz.probes.kinds import panels_of, perturbation
 from psmt_viz.probes.layers import SIDES, decoded_layer, find_layer
 from psmt_viz.probes.reservoir import Smallest
+from psmt_viz.probes.settings import TsneSettings
 from psmt_viz.probes.strata import distance_to_other
 from psmt_viz.progress import progress
 from psmt_viz.seeds import derived_seed
-
-Layer = Literal["z", "decoder", "logits"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,18 +48,7 @@ class PixelSample:
 
 
 def sample_pixels(
-    networks: Networks,
-    data: SegmentationData,
-    *,
-    pixels: int,
-    classes: Sequence[str] = (),
-    eps: float = PAPER_EPS,
-    panels: Sequence[str] = (),
-    layer: Layer = "z",
-    margin: float = 0.0,
-    batch: int = 1,
-    seed: int = 0,
-    device: str = "cpu",
+    networks: Networks, data: SegmentationData, settings: TsneSettings, *, device: str = "cpu"
 ) -> PixelSample:
     """Draws correctly predicted validation pixels, equally many of each class.
 
@@ -73,42 +60,31 @@ def sample_pixels(
     Args:
         networks: A student, with or without teachers; put in eval mode.
         data: The data set; validation images are used.
-        pixels: How many in all; a multiple of the number of classes.
-        classes: Names of the classes. Default: the five with most correct pixels.
-        eps: Norm of the perturbations.
-        panels: Kinds of perturbation (see `panels_of`). Default: VAT, and T-VAT or, without teachers, a random
-            direction.
-        layer: Whose features: `z`, the `decoder`'s output before the classifier, or the `logits`.
-        margin: Pixels nearer than this to a pixel of another class (Euclidean, in pixels) are left out.
-        batch: Images of one size at a time, at most. It changes features by rounding alone.
-        seed: Decides the pixels and the start of each search.
+        settings: n_pixels, a multiple of the number of classes; classes, eps, panels (see `panels_of`), layer, margin,
+            batch and seed, which decides the pixels and the start of each search.
         device: Where the networks are.
 
     Raises:
         UserError: if there are too few correct pixels or classes, a class or a panel is unknown, a panel needs teachers
-            that are not there, the layer is not one of the network's, or a number is out of its range.
+            that are not there, or the layer is not one of the network's.
     """
-    names = networks.classes
+    names, pixels, classes = networks.classes, settings.n_pixels, settings.classes
     for name in classes:
         if name not in names:
             raise UserError(f"classes among {', '.join(names)}", repr(name), "choose some of them")
     wanted = len(set(classes)) or 5
     if pixels < wanted or pixels % wanted:
         raise UserError(f"--n-pixels a multiple of {wanted}", f"{pixels}", f"give {max(1, pixels // wanted) * wanted}")
-    if not margin >= 0:
-        raise UserError("--margin of 0 pixels or more", f"{margin}", "give 0 to keep the boundaries")
-    if batch < 1:
-        raise UserError("--batch of 1 image or more", f"{batch}", "raise it")
-    if layer not in SIDES:
-        find_layer(networks.student, layer)
-    shown = panels_of(networks, panels)
+    if settings.layer not in SIDES:
+        find_layer(networks.student, settings.layer)
+    shown = panels_of(networks, settings.panels)
     ids = data.ids("val")
     quota = pixels // wanted
     kept = {index: Smallest(quota) for index in range(len(names)) if not classes or names[index] in classes}
-    collector = _Collector(networks, kept, ids, panels=shown, eps=eps, layer=layer, margin=margin, seed=seed)
+    collector = _Collector(networks, kept, ids, panels=shown, settings=settings)
     networks.eval()
     with progress("sample pixels", len(ids)) as advance:
-        for images in labeled_images(data, ids, batch=batch, device=device):
+        for images in labeled_images(data, ids, batch=settings.batch, device=device):
             collector.add(images)
             for _ in images.ids:
                 advance("")
@@ -142,13 +118,9 @@ class _Collector:
         ids: Sequence[str],
         *,
         panels: Sequence[str],
-        eps: float,
-        layer: Layer,
-        margin: float,
-        seed: int,
+        settings: TsneSettings,
     ) -> None:
-        self._networks, self.kept, self._panels, self._eps, self._seed = networks, kept, panels, eps, seed
-        self._layer, self._margin = layer, margin
+        self._networks, self.kept, self._panels, self._settings = networks, kept, panels, settings
         self._places = {id: place for place, id in enumerate(ids)}
         kinds = panels[1:]
         self._sized = [*kinds, *(kind for kind in kinds if KINDS[kind].keeps_eps)][-1]
@@ -157,17 +129,17 @@ class _Collector:
 
     def add(self, images: LabeledImages) -> None:
         """Takes in images of one size."""
-        networks, size = self._networks, images.size
+        networks, size, how = self._networks, images.size, self._settings
         with torch.no_grad():
             z = {CLEAN: encode_whole(networks, images.images)}
         for kind in self._panels[1:]:
-            found = perturbation(networks, kind, z[CLEAN], size, image_id=images.ids, eps=self._eps, seed=self._seed)
+            found = perturbation(networks, kind, z[CLEAN], size, image_id=images.ids, eps=how.eps, seed=how.seed)
             z[kind] = z[CLEAN] + found.delta
             if kind == self._sized:
                 self.norms += found.health.relative_norm.tolist()
         with torch.no_grad():
             student = networks.student
-            maps = {panel: decoded_layer(student, self._layer, values, size) for panel, values in z.items()}
+            maps = {panel: decoded_layer(student, how.layer, values, size) for panel, values in z.items()}
             predicted = {
                 panel: decode_whole(student.decode, values, size, multiple=networks.multiple).argmax(dim=1)
                 for panel, values in z.items()
@@ -188,10 +160,10 @@ class _Collector:
         predicted: dict[str, NDArray[np.int64]],
         maps: dict[str, Tensor],
     ) -> None:
-        keys = np.random.default_rng(derived_seed(self._seed, "pixels", id)).random(label.shape)
+        keys = np.random.default_rng(derived_seed(self._settings.seed, "pixels", id)).random(label.shape)
         correct = label == predicted[CLEAN]
-        if self._margin > 0:
-            correct &= distance_to_other(label) >= self._margin
+        if self._settings.margin > 0:
+            correct &= distance_to_other(label) >= self._settings.margin
         for index, smallest in self.kept.items():
             rows, cols = np.nonzero(correct & (label == index))
             chosen = smallest.candidates(keys[rows, cols])

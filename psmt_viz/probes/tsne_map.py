@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import openTSNE
@@ -11,22 +11,15 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from psmt_viz.kinds import CLEAN
+from psmt_viz.probes.settings import TsneSettings
 
-Layout = Literal["frozen", "joint", "separate"]
-Neighbors = Literal["exact", "approx"]
 Coordinates = NDArray[np.float64]
 Facts = dict[str, Any]
 _PCA_DIMENSIONS = 50
 
 
 def lay_out(
-    features: Mapping[str, NDArray[np.float32]],
-    layout: Layout,
-    *,
-    perplexity: float,
-    neighbors: Neighbors = "exact",
-    seed: int,
-    jobs: int = 1,
+    features: Mapping[str, NDArray[np.float32]], settings: TsneSettings, *, seed: int
 ) -> tuple[dict[str, Coordinates], Facts, Facts]:
     """Places every pixel of every panel on a map.
 
@@ -34,13 +27,11 @@ def lay_out(
 
     Args:
         features: Panel -> (N, C), the same pixels in each; `clean` first.
-        layout: `frozen` fits a map to the clean pixels and places the perturbed ones on it, so that a moved point means
-            a moved feature; `joint` fits one map to all; `separate` fits one map per panel, whose axes have nothing
-            to do with each other.
-        perplexity: Effective number of neighbours; lowered where there are too few pixels.
-        neighbors: `exact`, or `approx` by openTSNE's default (Annoy).
+        settings: The layout: `frozen` fits a map to the clean pixels and places the perturbed ones on it, so that a
+            moved point means a moved feature; `joint` fits one map to all; `separate` fits one map per panel, whose
+            axes have nothing to do with each other. And perplexity, lowered where there are too few pixels, neighbors
+            (`exact`, or `approx` by openTSNE's default, Annoy) and jobs.
         seed: Of the layout.
-        jobs: Threads.
 
     Returns:
         Panel -> (N, 2); what was used: perplexity, pca_dimensions, iterations; and what was measured: pca_variance,
@@ -48,10 +39,10 @@ def lay_out(
 
     openTSNE (Policar et al., 2024); its `transform` is Embedding to Reference t-SNE Space (Policar et al., 2021).
     """
-    make = _Maker(perplexity, neighbors, seed, jobs)
-    if layout == "frozen":
+    make = _Maker(settings, seed)
+    if settings.layout == "frozen":
         return _frozen(features, make)
-    if layout == "joint":
+    if settings.layout == "joint":
         coordinates, used, measured = make.fit(np.concatenate(list(features.values())))
         return dict(zip(features, np.split(coordinates, len(features)), strict=True)), used, measured
     made = {panel: make.fit(values) for panel, values in features.items()}
@@ -62,8 +53,8 @@ def lay_out(
 class _Maker:
     """Fits maps with one choice of settings."""
 
-    def __init__(self, perplexity: float, neighbors: Neighbors, seed: int, jobs: int) -> None:
-        self._perplexity, self._neighbors, self.seed, self._jobs = perplexity, neighbors, seed, jobs
+    def __init__(self, settings: TsneSettings, seed: int) -> None:
+        self._settings, self.seed = settings, seed
 
     def reduce(self, features: NDArray[np.float32]) -> PCA:
         """Returns the principal components, which `transform` needs again."""
@@ -71,12 +62,12 @@ class _Maker:
 
     def tsne(self, reduced: NDArray[np.float32], pca: PCA) -> tuple[openTSNE.TSNEEmbedding, Facts, Facts]:
         """Returns openTSNE's embedding, what was used and what was measured."""
-        perplexity = min(self._perplexity, (len(reduced) - 1) / 3)
+        perplexity = min(self._settings.perplexity, (len(reduced) - 1) / 3)
         tsne = openTSNE.TSNE(
             perplexity=perplexity,
-            neighbors=self._neighbors,
+            neighbors=self._settings.neighbors,
             random_state=self.seed,
-            n_jobs=self._jobs,
+            n_jobs=self._settings.jobs,
             metric="euclidean",
         )
         fitted = tsne.fit(reduced)

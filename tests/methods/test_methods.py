@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from psmt_viz import methods
-from psmt_viz.cli.flags import Settings
+from psmt_viz.cli.settings import Settings
 from psmt_viz.config import FIELDS
 from psmt_viz.methods import METHODS
 from psmt_viz.settings import names_of

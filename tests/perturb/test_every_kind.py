@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from psmt_viz.errors import UserError
 from psmt_viz.kinds import KINDS
 from psmt_viz.perturb import (
-    Settings,
+    SearchSettings,
     adversarial_perturbation,
     cosine_per_image,
     exact_cosine,
@@ -25,7 +25,7 @@ def generators() -> list[torch.Generator]:
 
 def made(kind: str, **changed):
     predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
-    settings = Settings(**changed.pop("settings", {}))
+    settings = SearchSettings(**changed.pop("settings", {}))
     return make(kind, predict, z, settings=settings, generator=generators(), **changed)
 
 
@@ -108,7 +108,7 @@ def test_pgd_is_the_ascent_from_vat() -> None:
 def test_exact_cosine_sees_a_sound_search_and_a_ruined_one(norm, objective, iterations: int) -> None:
     predict, reference, z = small_decoder(), small_decoder(torch.float64), features()
     labels = torch.randint(0, 4, (3, 5, 7), generator=torch.Generator().manual_seed(1))
-    how = Settings(norm=norm, objective=objective, iterations=iterations)
+    how = SearchSettings(norm=norm, objective=objective, iterations=iterations)
     found = make("vat", predict, z, settings=how, labels=labels, generator=generators())
     assert (exact_cosine(reference, z.double(), found, settings=how, labels=labels) > 0.999).all()
     random = make("random", None, z, settings=how, generator=generators())
@@ -153,7 +153,7 @@ def test_the_published_search_is_next_to_nothing() -> None:
     assert (official.health.norm < 0.01 * 2).all()
     again = adversarial_perturbation(predict, z, xi=1e-6, floor=1e-8, batch=8, noise="uniform", generator=generators())
     assert torch.equal(official.delta, again.delta)
-    alone = make("tvat-official", predict, z, settings=Settings(official_batch=1), generator=generators())
+    alone = make("tvat-official", predict, z, settings=SearchSettings(official_batch=1), generator=generators())
     torch.testing.assert_close(alone.health.norm / official.health.norm, torch.full((3,), 8.0), rtol=1e-2, atol=0)
     torch.testing.assert_close(make("tvat", predict, z, generator=generators()).health.norm, torch.full((3,), 2.0))
 
@@ -163,7 +163,7 @@ def test_bf16_autocast_keeps_the_direction_and_a_central_difference_is_nearer() 
     cosines = {}
     for search in ("finite-difference", "central-difference"):
         with torch.autocast("cpu", torch.bfloat16):
-            found = make("vat", predict, z, settings=Settings(search=search), generator=generators())
+            found = make("vat", predict, z, settings=SearchSettings(search=search), generator=generators())
         cosines[search] = exact_cosine(reference, z.double(), found)
     assert (cosines["finite-difference"] > 0.98).all()
     assert (cosines["central-difference"] > cosines["finite-difference"]).all()
@@ -184,7 +184,7 @@ def test_bad_input_is_refused() -> None:
         ("official_batch", "--official-batch"),
     ):
         with pytest.raises(UserError, match=f"{flag} of at least 1, got 0"):
-            Settings(**{name: 0})
+            SearchSettings(**{name: 0})
     for kind in KINDS:
         for eps in (0.0, -1.0, math.nan, math.inf):
             with pytest.raises(UserError, match="eps above 0 and finite"):

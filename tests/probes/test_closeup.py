@@ -11,7 +11,7 @@ from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.kinds import KINDS
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import Settings, adversarial_perturbation, frozen
+from psmt_viz.perturb import SearchSettings, adversarial_perturbation, frozen
 from psmt_viz.probes.closeup import closeup
 from psmt_viz.probes.perturb import perturb
 from psmt_viz.results import CloseUp
@@ -89,11 +89,11 @@ def test_perturbs_as_flips_does_with_the_same_seed(networks: Networks, blocks: A
 
 
 def test_settings_reach_the_search(networks: Networks, blocks: Any, result: CloseUp) -> None:
-    found = closeup(networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(norm="pixel"))
+    found = closeup(networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=SearchSettings(norm="pixel"))
     np.testing.assert_allclose(found.magnitude["vat"], EPS, rtol=1e-5)
     assert found.asked["norm"] == "pixel"
     labelled = closeup(
-        networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(objective="cross-entropy")
+        networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=SearchSettings(objective="cross-entropy")
     )
     assert labelled.flipped("vat").sum() > result.flipped("vat").sum()
 

@@ -12,7 +12,7 @@ import torch
 from psmt_viz import load_run
 from psmt_viz.kinds import KINDS
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import Settings
+from psmt_viz.perturb import SearchSettings
 from psmt_viz.probes.perturb import perturb
 from psmt_viz.probes.tally import Clean, Tally
 from psmt_viz.results import Flips
@@ -150,7 +150,7 @@ def test_only_what_is_asked_for(networks: Networks, blocks: Any, result: Flips) 
     assert set(found.flips["images"]) == {2}
     assert list(found.health) == ["random", "vat"]
     asked = {"eps": [8.0, 8.0], "kinds": ["random", "vat", "random"], "judges": ["ensemble", "student"]}
-    assert found.asked == {**asked, **vars(Settings()), "seed": SEED}
+    assert found.asked == {**asked, **vars(SearchSettings()), "seed": SEED}
     used = {"eps": [8.0], "kinds": ["random", "vat"], "judges": ["ensemble", "student"], "left_out": [], "images": 2}
     assert (found.used, found.subject) == (used, {"run": "x"})
     assert set(result.used["kinds"]) == set(KINDS) and result.used["judges"] == list(JUDGES)
@@ -175,7 +175,7 @@ def test_networks_keep_their_weights(psmt_run: Path, blocks: Any) -> None:
 def test_settings_are_used_and_recorded(
     networks: Networks, blocks: Any, result: Flips, changed: dict[str, Any]
 ) -> None:
-    settings, ids = Settings(**changed), blocks.ids("val")[:2]
+    settings, ids = SearchSettings(**changed), blocks.ids("val")[:2]
     kinds = ("vat", "tvat", "pgd", "random", "dropout")
     how: dict[str, Any] = {"eps": (2.0,), "kinds": kinds, "judges": ("student",), "ids": ids, "seed": SEED}
     plain, found = perturb(networks, blocks, **how), perturb(networks, blocks, settings=settings, **how)
