@@ -202,6 +202,7 @@ def test_facts_say_what_was_asked_and_used(networks: Networks, result: Cams) -> 
     norms = [EPS / float(z_of(networks, cam.image).double().norm()) for cam in result.cams]
     assert result.measured == {"relative_norm": pytest.approx(np.mean(norms), rel=1e-4)}
     wanted = {"images": 3, "target_class": None, "eps": EPS, "seed": SEED, "layer": "z", "cam_method": "gradcam"}
+    wanted["panels"] = []
     assert (result.asked, result.subject) == (wanted, {"run": "x"})
     assert result.used["faithfulness_shares"] == [0.2, 0.5, 0.8]
     assert "1 %" in result.used["rule"]
@@ -281,8 +282,8 @@ def test_bad_requests(networks: Networks, supervised_run: Path, blocks: Any) -> 
         mapped(networks, blocks, target_class="cat")
     with pytest.raises(UserError, match=r"7 images .*, got (\d) such images; ask for at most \1 images"):
         mapped(networks, blocks, images=7)
-    with pytest.raises(UserError, match="--method psmt"):
-        mapped(load_run(supervised_run), blocks, images=1, target_class="background")
+    with pytest.raises(UserError, match=r"kinds among vat, .*, got tvat; choose some of them; it needs teachers"):
+        mapped(load_run(supervised_run), blocks, images=1, target_class="background", panels=("tvat",))
     with pytest.raises(UserError, match="eps above 0"):
         mapped(networks, blocks, images=1, eps=0)
     with pytest.raises(UserError, match=r"--method among gradcam, .*, got 'cam'"):
@@ -291,6 +292,11 @@ def test_bad_requests(networks: Networks, supervised_run: Path, blocks: Any) -> 
         mapped(networks, blocks, layer="decodr")
     with pytest.raises(UserError, match=r"--layer that gives one map \(B, C, h, w\), got tuple of backbone"):
         mapped(networks, blocks, layer="backbone")
+
+
+def test_a_student_alone_is_compared_with_a_random_direction(supervised_run: Path, blocks: Any) -> None:
+    found = mapped(load_run(supervised_run), blocks, images=1, target_class="background")
+    assert list(found.cams[0].maps) == ["clean", "vat", "random"]
 
 
 @pytest.mark.parametrize("images", [0, -1])

@@ -355,6 +355,8 @@ def test_bad_requests(networks: Networks, blocks: Any, pixels: int, classes: tup
         sampled(networks, blocks, pixels=pixels, classes=classes)
 
 
-def test_without_teachers_there_is_nothing_to_compare(supervised_run: Path, blocks: Any) -> None:
-    with pytest.raises(UserError, match="--method psmt"):
-        sampled(load_run(supervised_run), blocks, pixels=10)
+def test_a_student_alone_is_compared_with_a_random_direction(supervised_run: Path, blocks: Any) -> None:
+    alone = load_run(supervised_run)
+    assert list(sampled(alone, blocks, pixels=2, classes=("background",)).features) == ["clean", "vat", "random"]
+    with pytest.raises(UserError, match="got tvat; .* it needs teachers"):
+        sampled(alone, blocks, pixels=2, classes=("background",), panels=("tvat",))
