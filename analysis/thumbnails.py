@@ -1,4 +1,4 @@
-"""The small pictures in README.md here, from the numbers in results/scenes: no torch, no model, no data.
+"""Draws the small pictures of analysis/README.md from the numbers in results/scenes: no torch, no model, no data.
 
 Command:  python analysis/thumbnails.py
 Cost:     20 s.

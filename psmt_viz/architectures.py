@@ -31,6 +31,9 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
         "deeplabv3plus": Architecture(network="deeplab:DeepLabV3Plus"),
         "psmt-deeplabv3plus": Architecture(network="psmt_deeplab:PSMTDeepLabV3Plus", backbones=RESNETS, fixed=_DEEPLAB),
+        "unimatch-deeplabv3plus": Architecture(
+            network="unimatch_deeplab:UniMatchDeepLabV3Plus", backbones=RESNETS, fixed=_DEEPLAB
+        ),
     }
 )
 """`--arch` -> the network."""

@@ -39,6 +39,8 @@ _PICTURES = 134.232
 """Width in mm that the pictures and scales of a row share; names, numbers and room between them take the others."""
 _TITLE = 5.0
 """Height in mm of titles above every row, where an image has several."""
+_LONGEST = 16
+"""Letters of a title that is as wide as its picture."""
 _MOST = 2
 """Perturbations in a row; more go into further rows of the same image."""
 
@@ -144,7 +146,8 @@ def draw_cam_change(cams: Cams, row: int, panel: str, *, ax: Axes | None = None)
         clear(axes)
         axes.imshow(cam.change(panel), cmap=CHANGE_COLORMAP, vmin=-end, vmax=end, gid=f"change-{panel}")
         _outline(axes, _inside(cams, cam))
-        axes.set_title(plain(change_words(panel)))
+        title = change_words(panel)
+        axes.set_title(plain(title if len(title) <= _LONGEST else title.replace(" − ", "\n− ")))
         axes.set_xlabel(f"moved {moved}\n≤ {large} of peak", fontsize=6)
     return axes
 

@@ -40,8 +40,8 @@ _CELLS = 24
 """Squares along a side of the map, in each of which the mean move is one arrow."""
 _LEAST_IN_CELL = 8
 """Pixels in a square below which its mean move is left out."""
-_LONGEST = 100
-"""Letters of a line in the legend."""
+_LEGEND, _LINE = 70, 140
+"""Letters of a line in the legend, and below the panels."""
 
 
 def figures(result: PixelEmbedding) -> dict[str, Figure]:
@@ -91,6 +91,8 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
             middle = (columns - 1) / 2
             below = min(last, int(middle))
             axes[-1, below].set_xlabel(plain(footer), fontsize=6, color=shade(0.3), x=0.5 + middle - below)
+        if rows > 1:
+            figure.draw_without_rendering()  # titles between rows need a second pass to find their places
     return figure
 
 
@@ -272,7 +274,7 @@ def _handles(embedding: PixelEmbedding, *, arrows: bool) -> list[Line2D]:
     (everything, shared), *others = by.items()
     words = {flip_color(): f"now wrong with {everything}: {shared}"}
     if others:
-        words[shade(1)] = fill(f"with {', with '.join(f'{name}: {count}' for name, count in others)}", _LONGEST)
+        words[shade(1)] = fill(f"with {', with '.join(f'{name}: {count}' for name, count in others)}", _LEGEND)
     stars = [
         Line2D(
             [], [], linestyle="", marker="*", color=flip_color(), markerfacecolor=face, markersize=7, label=plain(label)
@@ -291,4 +293,4 @@ def _footer(facts: Mapping[str, Any]) -> str:
     if (layout := facts.get("layout")) is not None:
         parts.append(f"{layout} map")
     parts += map_measures(facts)
-    return "\n".join(filter(None, ["   ·   ".join(filter(None, parts)), moves(facts)]))
+    return "\n".join(filter(None, ["   ·   ".join(filter(None, parts)), fill(moves(facts), _LINE)]))

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.segmentation.deeplabv3 import ASPPConv
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.models.backbone import Backbone
+from psmt_viz.models.blocks import conv_norm_relu
 from psmt_viz.models.network import Network
 
 
@@ -22,10 +22,11 @@ class ASPP(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, rates: Sequence[int]) -> None:
         super().__init__()
-        self.local = nn.ModuleList([_conv(inputs, outputs, 1), *(ASPPConv(inputs, outputs, rate) for rate in rates)])
+        self.local = nn.ModuleList([conv_norm_relu(inputs, outputs, 1)])
+        self.local.extend(conv_norm_relu(inputs, outputs, 3, dilation=rate) for rate in rates)
         # No normalisation here: a batch statistic of one value per image fails at batch 1.
         self.globally = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(inputs, outputs, 1), nn.ReLU())
-        self.fuse = _conv(outputs * (len(rates) + 2), outputs, 1)
+        self.fuse = conv_norm_relu(outputs * (len(rates) + 2), outputs, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps (B, inputs, h, w) to (B, outputs, h, w)."""
@@ -49,10 +50,10 @@ class DeepLab(Network):
     def __init__(self, backbone: Backbone, aspp: nn.Module, config: ModelConfig, classes: int) -> None:
         super().__init__()
         self.backbone, self.aspp = backbone, aspp
-        self.reduce = _conv(backbone.low_channels, config.low_channels, 1)
+        self.reduce = conv_norm_relu(backbone.low_channels, config.low_channels, 1)
         self.decoder = nn.Sequential(
-            _conv(config.aspp_channels + config.low_channels, config.decoder_channels, 3),
-            _conv(config.decoder_channels, config.decoder_channels, 3),
+            conv_norm_relu(config.aspp_channels + config.low_channels, config.decoder_channels, 3),
+            conv_norm_relu(config.decoder_channels, config.decoder_channels, 3),
         )
         self.classifier = nn.Conv2d(config.decoder_channels, classes, 1)
 
@@ -67,11 +68,6 @@ class DeepLab(Network):
         logits = self.classifier(self.decoder(z))
         return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=True)
 
-    @property
-    def fill(self) -> Tensor:
-        """The mean colour of ImageNet (3, 1, 1), around images that are smaller than a window."""
-        return self.backbone.mean[0]
-
     def layers(self) -> dict[str, nn.Module]:
         """Returns name -> module: `logits`, and every module, among them `decoder`, by its dotted name."""
         return {"logits": self.classifier, **super().layers()}
@@ -84,9 +80,3 @@ class DeepLabV3Plus(DeepLab):
         backbone = Backbone(config.backbone, output_stride=config.output_stride, pretrained=config.pretrained)
         aspp = ASPP(backbone.high_channels, config.aspp_channels, config.aspp_rates)
         super().__init__(backbone, aspp, config, classes)
-
-
-def _conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
-    )

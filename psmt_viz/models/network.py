@@ -11,7 +11,8 @@ from torch import Tensor, nn
 class Network(nn.Module, ABC):
     """Maps images to z (`encode`) and z to logits (`decode`); between the two, PS-MT adds its noise.
 
-    A network that is built from a configuration has its ImageNet part as `backbone`; all else of it is the head.
+    A network that is built from a configuration has its ImageNet part as `backbone`, with the `mean` that it subtracts
+    from images; all else of it is the head.
     """
 
     multiple: int = 8
@@ -32,7 +33,8 @@ class Network(nn.Module, ABC):
     @property
     def fill(self) -> Tensor | float:
         """Colour (3, 1, 1) or value around images that are smaller than a window: the mean that `encode` subtracts."""
-        return 0.0
+        mean = getattr(getattr(self, "backbone", None), "mean", None)
+        return mean[0] if isinstance(mean, Tensor) else 0.0
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Returns the parameters outside the backbone, which may learn at a rate of their own."""

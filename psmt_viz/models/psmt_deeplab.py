@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.models.backbone import Backbone
+from psmt_viz.models.blocks import PooledBatchNorm
 from psmt_viz.models.deeplab import DeepLab
 
 _SLOPE = 0.01
@@ -32,7 +33,7 @@ class PSMTASPP(nn.Module):
         self.map_convs = nn.ModuleList([nn.Conv2d(inputs, outputs, 1, bias=False), *dilated])
         self.map_bn = nn.BatchNorm2d(outputs * len(self.map_convs))
         self.global_pooling_conv = nn.Conv2d(inputs, outputs, 1, bias=False)
-        self.global_pooling_bn = nn.BatchNorm2d(outputs)
+        self.global_pooling_bn = PooledBatchNorm(outputs)
         self.red_conv = nn.Conv2d(outputs * len(self.map_convs), outputs, 1, bias=False)
         self.pool_red_conv = nn.Conv2d(outputs, outputs, 1, bias=False)
         self.red_bn = nn.BatchNorm2d(outputs)
@@ -42,17 +43,8 @@ class PSMTASPP(nn.Module):
         local = torch.cat([conv(features) for conv in self.map_convs], dim=1)
         local = self.red_conv(F.leaky_relu(self.map_bn(local), _SLOPE))
         pooled = self.global_pooling_conv(features.mean(dim=(2, 3), keepdim=True))
-        pooled = F.leaky_relu(self._normalised(pooled), _SLOPE)
+        pooled = F.leaky_relu(self.global_pooling_bn(pooled), _SLOPE)
         return F.leaky_relu(self.red_bn(local + self.pool_red_conv(pooled)), _SLOPE)
-
-    def _normalised(self, pooled: Tensor) -> Tensor:
-        norm = self.global_pooling_bn
-        if len(pooled) == 1 and not isinstance(norm, nn.SyncBatchNorm):
-            # One image has one value a channel: its own statistics would make each of them 0.
-            return F.batch_norm(
-                pooled, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps
-            )
-        return norm(pooled)
 
 
 class PSMTDeepLabV3Plus(DeepLab):

@@ -29,6 +29,8 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "flips": lambda: figures.draw_flips(synthetic.flips()).figure,
     "flips-zero": lambda: figures.draw_flips(synthetic.flips(("vat", "tvat-official"))).figure,
     "gradcam": lambda: figures.draw_gradcam(synthetic.cams()),
+    "gradcam-one": lambda: figures.draw_gradcam(synthetic.cams(2, kinds=("random",))),
+    "gradcam-three": lambda: figures.draw_gradcam(synthetic.cams(2, kinds=("pgd", "vat", "feature-drop"))),
     "judges": lambda: figures.draw_judges(synthetic.flips(judges=ROLES)),
     "judges-three": lambda: figures.draw_judges(synthetic.flips(("vat", "random"), judges=ROLES[:3])),
     "miou": lambda: figures.draw_miou([synthetic.curves()]).figure,
@@ -45,6 +47,10 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "tsne": lambda: figures.draw_tsne(synthetic.embedding()),
     "tsne-camvid": lambda: figures.draw_tsne(
         synthetic.embedding(40, classes=synthetic.CAMVID, labels=tuple(range(11))), arrows=True
+    ),
+    "tsne-one": lambda: figures.draw_tsne(synthetic.embedding(100, {"random": 3})),
+    "tsne-four": lambda: figures.draw_tsne(
+        synthetic.embedding(100, {"pgd": 9, "vat": 7, "feature-drop": 4, "random": 2}), arrows=True
     ),
     "tsne_panel": lambda: figures.draw_tsne_panel(synthetic.embedding(), "tvat").figure,
     "where": lambda: figures.draw_where(synthetic.flips()),

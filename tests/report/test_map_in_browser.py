@@ -45,7 +45,7 @@ def drawn(chosen: Any, wrong: dict[str, NDArray[np.bool_]]) -> list[list[int]]:
 
 def flipped_by(row: Any) -> str:
     names = [name for name, panel in (("VAT", "vat"), ("T-VAT", "tvat")) if row[f"pred_{panel}"] != row["label"]]
-    return ("neither", f"{' '.join(names)} alone", "both")[len(names)]
+    return ("none", f"{' '.join(names)} alone", "both")[len(names)]
 
 
 # Pointing.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from psmt_viz.results import Saved, Training
+from psmt_viz.results import Flips, Saved, Training
 from tests.figures import synthetic
 from tests.report import mapped
 from tests.report.opening import CARD, INTERACTIVE, SIZE, Opened
@@ -174,7 +174,7 @@ def test_a_figure_is_enlarged(tab: Any) -> None:
 
 def test_a_table_is_searched(tab: Any, everything: Saved) -> None:
     tab.evaluate("document.querySelector('#numbers > details').open = true")
-    table = everything.flips.flips
+    table = everything.get(Flips).flips
     expected = int(((table["kind"] == "tvat-official") & (table["judge"] == "ensemble")).sum())
     search = tab.locator("#numbers .search").first
     search.locator("input").fill("ensemble TVAT-official")
