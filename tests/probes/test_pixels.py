@@ -358,5 +358,5 @@ def test_bad_requests(networks: Networks, blocks: Any, pixels: int, classes: tup
 def test_a_student_alone_is_compared_with_a_random_direction(supervised_run: Path, blocks: Any) -> None:
     alone = load_run(supervised_run)
     assert list(sampled(alone, blocks, pixels=2, classes=("background",)).features) == ["clean", "vat", "random"]
-    with pytest.raises(UserError, match="got tvat; .* it needs teachers"):
+    with pytest.raises(UserError, match=r"got tvat; .* it needs teachers"):
         sampled(alone, blocks, pixels=2, classes=("background",), panels=("tvat",))

@@ -266,7 +266,7 @@ def test_networks_that_were_not_trained_here(blocks: Any) -> None:
     assert len(found.pixels) == 20
     with pytest.raises(UserError, match=r"module of the student, got 'decoder'; choose one, .* z, logits, body, head"):
         embedded(roles, blocks, layer="decoder")
-    with pytest.raises(UserError, match="got tvat; .* it needs teachers"):
+    with pytest.raises(UserError, match=r"got tvat; .* it needs teachers"):
         embedded(Networks(Network(0), classes=blocks.classes), blocks, n_pixels=20, panels=("vat", "tvat"))
 
 
