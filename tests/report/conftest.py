@@ -62,6 +62,7 @@ def html(page: Path) -> str:
 
 @pytest.fixture(scope="session")
 def read(html: str) -> Page:
+    """The page of everything, parsed."""
     return Page(html)
 
 

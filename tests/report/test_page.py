@@ -1,4 +1,4 @@
-"""The page as a whole: its sections for which results, and that it is always the same."""
+"""The page as a whole: which sections there are for which results, its size, and that it is always the same."""
 
 from __future__ import annotations
 

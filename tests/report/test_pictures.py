@@ -1,4 +1,4 @@
-"""Figures as pictures inside the page."""
+"""Figures inside the page."""
 
 from __future__ import annotations
 

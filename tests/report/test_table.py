@@ -1,4 +1,4 @@
-"""Table 1 on the page."""
+"""The section of Table 1."""
 
 from __future__ import annotations
 

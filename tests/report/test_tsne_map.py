@@ -1,4 +1,4 @@
-"""The numbers of the interactive map."""
+"""The points of the interactive map, decoded from the page."""
 
 from __future__ import annotations
 

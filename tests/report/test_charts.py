@@ -1,4 +1,4 @@
-"""The numbers of the charts of training."""
+"""The lines of the charts of training, decoded from the page."""
 
 from __future__ import annotations
 
