@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from psmt_viz.experiments import experiments
 from psmt_viz.files import output_folder
-from psmt_viz.runs import Run, experiments
+from psmt_viz.runs import Run
 from psmt_viz.subject import RunSubject
 
 

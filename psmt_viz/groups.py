@@ -21,7 +21,7 @@ class DataConfig(Group):
     """Which images a run learns from."""
 
     data: str = "scenes"
-    """`scenes`, the embedded data set, or a folder in Pascal VOC's or Cityscapes' layout."""
+    """`scenes`, the built-in synthetic data set, or a folder in Pascal VOC's or Cityscapes' layout."""
     split: str = "1_8"
     """The labelled share: a folder of ImageSets/Segmentation/semi, `1_N`, or `full` (every label)."""
     classes: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ class ViewConfig(Group):
     jitter: tuple[float, float, float, float] = (0.5, 0.5, 0.5, 0.25)
     """Strength of the strong view's change of brightness, contrast, saturation and hue."""
     window: int | None = None
-    """Side of the window that slides over validation images, in pixels; left out, they are seen whole."""
+    """Side of the window that slides over validation images, in pixels; default: they are seen whole."""
     window_stride: float = 2 / 3
     """Step of that window, as a share of its side, rounded up to whole pixels."""
 
@@ -107,8 +107,8 @@ class OptimConfig(Group):
     lr: float = 0.01
     """Learning rate at the start; constant during the warm-up."""
     lr_batch: int | None = None
-    """Labelled images in a step for which `lr` is meant; with another batch it changes in proportion. Left out, it is
-    the same for every batch."""
+    """Labelled images in a step for which `lr` is meant; with another batch it changes in proportion. Default: the
+    same for every batch."""
     head_lr_factor: float = 1.0
     """Learning rate of everything but the backbone, as a multiple of `lr`."""
     momentum: float = 0.9
@@ -130,7 +130,7 @@ class SystemConfig(Group):
     """What does not belong to the method."""
 
     seed: int = 0
-    """Everything random follows from it."""
+    """Determines everything random."""
     workers: int = 0
     """Processes that prepare images; 0 prepares them in the training process. Results do not depend on it."""
     channels_last: bool = False
@@ -138,7 +138,8 @@ class SystemConfig(Group):
     precision: Precision = "fp32"
     """`fp32`, or mixed with `bf16` or `fp16`; the search of `fp16` stays in fp32."""
     accumulate: int = 1
-    """Parts in which each device works through its share of a step's batch; more need less memory."""
+    """Micro-batches into which each device cuts its share of a step's batch (gradient accumulation); more need less
+    memory."""
     sync_batchnorm: bool = True
     """Share BatchNorm's statistics among GPUs; on CPUs each process has its own."""
     compile: bool = False

@@ -14,7 +14,7 @@ from psmt_viz.data import SegmentationData, open_data
 from psmt_viz.errors import UserError
 from psmt_viz.models.load import load_model, load_run
 from psmt_viz.models.networks import Networks
-from psmt_viz.runs import Run
+from psmt_viz.runs import Run, RunFile
 
 
 def resolve_device(name: str) -> str:
@@ -172,9 +172,9 @@ class RunSubject(Subject):
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that the networks and their curves come from."""
-        folder = self.run.folder
-        measured = (folder / "metrics.csv",) if self.run.measured else ()
-        return (folder / "config.json", self.run.weights(self.weights), *measured)
+        run = self.run
+        measured = (run.path(RunFile.METRICS),) if run.measured else ()
+        return (run.path(RunFile.CONFIG), run.weights(self.weights), *measured)
 
     @property
     def trained(self) -> Run | None:

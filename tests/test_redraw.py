@@ -107,7 +107,9 @@ def test_the_table_is_the_same_from_its_csv_alone(results: Path, redrawn: Path) 
 def test_in_place_numbers_stay_and_the_manifest_keeps_what_it_knew(results: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(results, tmp_path / "here"))
     before = {name: sha256(folder / name) for name in files(folder)}
-    known = {"run": {"run": "x"}, "inputs": {"config.json": "0"}, "outputs": {"tsne": {"pixels.parquet": "1"}}}
+    # Numbers that are not written again keep their hash; a figure that is drawn again has the hash of the new file.
+    outputs = {"tsne": {"pixels.parquet": "1", "fig2_tsne.png": "stale"}, "report": {"index.html": "stale"}}
+    known = {"run": {"run": "x"}, "inputs": {"config.json": "0"}, "outputs": outputs}
     (folder / "manifest.json").write_text(json.dumps(known))
     with coarse_figures():
         redraw(folder, folder)

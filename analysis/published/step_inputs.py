@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from psmt_viz.data.dataset import Split
-from psmt_viz.data.stream import Batch
+from psmt_viz.data.loader import Batch
 from psmt_viz.methods.settings import CutMix
 from psmt_viz.metrics import IGNORE
 from psmt_viz.train.cutmix import Box, Mix

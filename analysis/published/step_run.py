@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from psmt_viz.config import Config
-from psmt_viz.data.stream import Batch
+from psmt_viz.data.loader import Batch
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import frozen
 from psmt_viz.perturb.objectives import kl_of_logits

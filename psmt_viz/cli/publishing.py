@@ -42,10 +42,11 @@ def table(
     device: Device = "auto",
 ) -> None:
     """Write Table 1, ensemble against single teacher; with the published numbers for runs on Pascal VOC."""
+    from psmt_viz.experiments import experiments
     from psmt_viz.make import save_and_draw
     from psmt_viz.probes.table import own_scores
     from psmt_viz.probes.table import table as put_together
-    from psmt_viz.runs import Run, experiments
+    from psmt_viz.runs import Run
 
     opened = [Run.open(run) for run in runs or (None,)]
     named = [(name, run) for name, group in experiments(opened).items() for run in group]

@@ -1,4 +1,4 @@
-"""Verbs that make a run: `train`, `import` and `export`."""
+"""Commands that make a run: `train`, `import` and `export`."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def train(
     *,
     preset: Annotated[str, Parameter(help=f"Where the settings start from: {', '.join(PRESETS)}.")] = "scenes",
     recipe: Annotated[
-        str | None, Parameter(help=f"Switches of the method: {' or '.join(RECIPES)}; left out, the first.")
+        str | None, Parameter(help=f"Switches of the method: {' or '.join(RECIPES)}; default: the first.")
     ] = None,
     config: Annotated[Path | None, Parameter(help="A run's config.json to start from, in place of a preset.")] = None,
-    out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/train.")] = None,
-    resume: Annotated[bool, Parameter(help="Go on from the last checkpoint in --out.", negative="")] = False,
+    out: Annotated[Path | None, Parameter(help="The run folder; default: a new one under runs/train.")] = None,
+    resume: Annotated[bool, Parameter(help="Resume from the last checkpoint in --out.", negative="")] = False,
     dry_run: Annotated[bool, Parameter(help="Print the resolved plan and write nothing.", negative="")] = False,
     device: Device = "auto",
     devices: Annotated[
-        str | None, Parameter(help="How many devices of that kind (`2`), or which GPUs (`0,1`); left out, one.")
+        str | None, Parameter(help="How many devices of that kind (`2`), or which GPUs (`0,1`); default: one.")
     ] = None,
     nodes: Annotated[
-        int | None, Parameter(help="Machines; left out, what torchrun or SLURM say.", converter=whole_number)
+        int | None, Parameter(help="Machines; default: what torchrun or SLURM say.", converter=whole_number)
     ] = None,
     tracker: Annotated[
         tuple[str, ...],
@@ -45,9 +45,9 @@ def train(
     ] = (),
     settings: Annotated[Settings | None, Parameter(name="*")] = None,
 ) -> None:
-    """Train PS-MT, or its supervised control, and leave a run folder. Flags left out keep the preset's value."""
+    """Train PS-MT, another method or the supervised control, and leave a run folder. The preset gives the defaults."""
     if resume and out is None:
-        raise UserError("--out with --resume", "no --out", "name the run folder to go on with")
+        raise UserError("--out with --resume", "no --out", "name the run folder to resume")
     resolved = _resolved(preset, recipe, config, settings)
     from psmt_viz.cli.run_pictures import draw_run
     from psmt_viz.results import Evaluation
@@ -64,7 +64,7 @@ def train(
         print(preview(resolved, opened, engine, out))
         return
     name = f"{opened.name}-{resolved.method.method}-{resolved.data.split}"
-    # The other processes are told the first one's folder.
+    # The other processes are told the main one's folder.
     folder = output_folder(out, "train", name) if engine.is_main_process else Path()
     run = run_training(resolved, opened, folder, engine=engine, resume=resume, on_epoch=draw_run, trackers=tracker)
     if engine.is_main_process:
@@ -80,10 +80,10 @@ def configured(words: Sequence[str]) -> Config:
     """
     got = shlex.join(words)
     try:
-        verb, bound, _ = app.parse_args(["train", *words], exit_on_error=False, print_error=False)
+        command, bound, _ = app.parse_args(["train", *words], exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        verb, got = None, " ".join(str(error).split())
-    if verb is not train:  # --help and --version are verbs of their own
+        command, got = None, " ".join(str(error).split())
+    if command is not train:  # --help and --version are commands of their own
         raise UserError("flags of psmt-viz train", got, "see psmt-viz train --help")
     given = bound.arguments
     return _resolved(given.get("preset", "scenes"), *(given.get(name) for name in ("recipe", "config", "settings")))
@@ -99,13 +99,13 @@ def import_(
         ),
     ],
     *,
-    out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/import.")] = None,
+    out: Annotated[Path | None, Parameter(help="The run folder; default: a new one under runs/import.")] = None,
     classes: Annotated[
         tuple[str, ...],
-        several("Class names in the order of their ids; left out, those of --data, of Pascal VOC or of Cityscapes."),
+        several("Class names in the order of their ids; default: those of --data, of Pascal VOC or of Cityscapes."),
     ] = (),
     data: Annotated[
-        str | None, Parameter(help="The data set to look at it with; left out, other verbs want their own --data.")
+        str | None, Parameter(help="The data set to analyse it with; default: other commands need --data.")
     ] = None,
 ) -> None:
     """Turn a checkpoint of another codebase into a run folder, for every command that looks at networks."""

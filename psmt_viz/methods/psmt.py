@@ -52,7 +52,7 @@ class PSMTConfig(RampUp, PseudoLabels, Averaging, Method):
     noise: Noise = "gaussian"
     """Where its search starts: a `gaussian` or `uniform` direction of norm xi, or, `literal`, N(0, I)."""
     xi: float | None = None
-    """Norm of the search's small step; left out, sqrt(machine epsilon) of the features' norm."""
+    """Norm of the search's small step; default: sqrt(machine epsilon) of the features' norm."""
     norm_floor: float = 0.0
     """Added to each norm that the search divides by, in the published code's units (see the manual on its noise)."""
     best_by: Literal["ensemble", "teacher1"] = "ensemble"

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from psmt_viz.roles import STUDENT
 from psmt_viz.schedules import Ramp
 from psmt_viz.settings import Group
 
 CutMix = Literal["one", "three", "none"]
 
-STUDENT = "student"
 LABELED, UNLABELED = "labeled", "unlabeled"
 """Names of the loaders of a step's batches."""
 
@@ -58,10 +58,10 @@ class Method(Group):
     """Unlabelled images in a step, over all devices."""
     images_per_gpu: int | None = None
     """Labelled images that a step has on one GPU of the published training, whatever the devices here: such a group of
-    images shares the size of CutMix's boxes and is mixed among itself. Left out, a step's batch is one group."""
+    images shares the size of CutMix's boxes and is mixed among itself. Default: a step's batch is one group."""
     drop_last: bool | None = None
-    """Leave out the last, incomplete batch of a pass. Left out, it is dropped where a batch is cut into micro-batches
-    or groups and kept where it is not, as the published code does on several GPUs and on one."""
+    """Drop the last, incomplete batch of a pass over the images. Default: it is dropped where a batch is cut into
+    micro-batches or groups and kept where it is not, as the published code does on several GPUs and on one."""
     loss_mean: Literal["batch", "gpu"] = "gpu"
     """Mean of the losses: the mean of each group's own (`gpu`, see --images-per-gpu), or over the pixels of the whole
     `batch`."""

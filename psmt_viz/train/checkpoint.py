@@ -1,4 +1,4 @@
-"""What a stopped run needs to go on."""
+"""The checkpoint: what a stopped run needs to be resumed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ import torch
 
 from psmt_viz.errors import UserError
 from psmt_viz.files import atomic_write
-
-STATE = "state.pt"
+from psmt_viz.runs import RunFile
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
-    """Writes state.pt, whole; the moment it is renamed into place is the moment the checkpoint counts.
+    """Writes state.pt atomically; the moment it is renamed into place is the moment the checkpoint counts.
 
     Everything else in the run folder (weights, tables) can be written again from it.
     """
-    with atomic_write(folder / STATE) as temporary:
+    with atomic_write(folder / RunFile.STATE) as temporary:
         torch.save(dict(state), temporary)
 
 
@@ -31,7 +30,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     Raises:
         UserError: if the file cannot be read.
     """
-    path = folder / STATE
+    path = folder / RunFile.STATE
     if not path.is_file():
         return None
     try:

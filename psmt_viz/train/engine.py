@@ -32,9 +32,9 @@ class Engine:
 
     Args:
         device: A torch device: `cpu`, `cuda`, `cuda:1`, `mps`.
-        devices: How many of its kind, or which GPUs; left out, as many as torchrun or SLURM started processes for on
+        devices: How many of its kind, or which GPUs; by default as many as torchrun or SLURM started processes for on
             this machine, else the one named.
-        nodes: Machines; left out, as many as torchrun or SLURM use, else 1.
+        nodes: Machines; by default as many as torchrun or SLURM use, else 1.
         system: Precision and BatchNorm.
         precision: In place of the system's; `fp64`, which is no setting of a run, is for comparisons with a reference.
 

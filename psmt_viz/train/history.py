@@ -13,7 +13,7 @@ import torch
 from psmt_viz.errors import UserError
 from psmt_viz.models.weights import save_weights
 from psmt_viz.results import Evaluation, write_csv
-from psmt_viz.runs import Run
+from psmt_viz.runs import Run, RunFile, epoch_name
 from psmt_viz.train.checkpoint import save_state
 from psmt_viz.train.method import StepLog
 from psmt_viz.train.trainer import Trainer
@@ -112,7 +112,7 @@ class History:
         self.status_line = f"loss {losses}{best}"
         if self._trainer.engine.is_main_process:
             if better:
-                save_weights(self._trainer.networks, self._run.folder / "best.safetensors")
+                save_weights(self._trainer.networks, self._run.weights_path("best"))
             self._write()
             if finished and evaluation is not None:
                 evaluation.save(self._run.folder)
@@ -152,22 +152,22 @@ class History:
     def _write(self) -> None:
         if not self._trainer.engine.is_main_process:
             return
-        folder = self._run.folder
         if not self.mid_epoch:
             # Inside an epoch the networks are further than the tables.
-            save_weights(self._trainer.networks, folder / "last.safetensors")
+            save_weights(self._trainer.networks, self._run.weights_path("last"))
             if self._run.config.system.keep_last:
-                save_weights(self._trainer.networks, folder / f"epoch-{self.epoch:04d}.safetensors")
-        for name, rows in (("metrics.csv", self._metrics), ("timing.csv", self._timing)):
+                save_weights(self._trainer.networks, self._run.weights_path(epoch_name(self.epoch)))
+        for file, rows in ((RunFile.METRICS, self._metrics), (RunFile.TIMING, self._timing)):
             if rows:
-                write_csv(folder / name, pd.DataFrame(rows))
+                write_csv(self._run.path(file), pd.DataFrame(rows))
             else:
                 # Left by an epoch that did not reach its checkpoint.
-                (folder / name).unlink(missing_ok=True)
+                self._run.path(file).unlink(missing_ok=True)
 
     def _prune(self) -> None:
         kept = self._run.config.system.keep_last
-        for path in sorted(self._run.folder.glob("epoch-*.safetensors"))[: -kept or None]:
+        epochs = self._run.epoch_weights()
+        for path in epochs[: len(epochs) - kept]:
             path.unlink()
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from psmt_viz.config import Config
 from psmt_viz.data.dataset import SegmentationData, Split
-from psmt_viz.data.stream import Stream
+from psmt_viz.data.loader import InfiniteLoader
 from psmt_viz.methods.settings import UNLABELED
 from psmt_viz.train.plan import Plan, drops_last, pass_steps
 
 
 def open_loaders(
     config: Config, plan: Plan, data: SegmentationData, split: Split, *, rank: int = 0, world_size: int = 1
-) -> dict[str, Stream]:
+) -> dict[str, InfiniteLoader]:
     """Returns name -> loader, of all that the method's steps take batches of (see `Method.loaders`).
 
     Args:
@@ -24,7 +24,7 @@ def open_loaders(
     """
     method = config.method
 
-    def loader(name: str) -> Stream:
+    def loader(name: str) -> InfiniteLoader:
         labeled = name != UNLABELED
         ids = split.labeled if labeled else split.unlabeled
         batch = method.batch_labeled if labeled else method.batch_unlabeled
@@ -35,7 +35,7 @@ def open_loaders(
             stages = [(0, batches), (plan.warmup_steps, plan.steps_per_epoch)]
         elif not labeled and method.steps_per_epoch is None:
             stages = [(plan.warmup_steps, plan.steps_per_epoch)]
-        return Stream(
+        return InfiniteLoader(
             data,
             ids,
             labeled=labeled,
@@ -45,10 +45,10 @@ def open_loaders(
             name=name,
             workers=config.system.workers,
             stages=stages,
-            pass_batches=batches,
+            epoch_batches=batches,
             keep_last=not drop,
             rank=rank,
-            world=world_size,
+            world_size=world_size,
         )
 
     # Each network warms up on an order of its own, or those that start alike would stay alike.

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from psmt_viz.config import Config
-from psmt_viz.data.stream import Batch
-from psmt_viz.methods.settings import LABELED, STUDENT, Method
+from psmt_viz.data.loader import Batch
+from psmt_viz.methods.settings import LABELED, Method
 from psmt_viz.models.networks import Networks
+from psmt_viz.roles import STUDENT
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.learner import Learner
 from psmt_viz.train.losses import PseudoLabel, labeled_cross_entropy, labeled_pixels, ohem_cross_entropy
@@ -47,8 +48,8 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What the steps of a method are made of."""
+class Setup:
+    """The networks of a run and where to train them."""
 
     config: Config
     plan: Plan
@@ -63,14 +64,14 @@ class TrainingMethod(Generic[Settings]):
     """A method: its steps, and what it tells beside their losses.
 
     Args:
-        parts: Networks, learners and where to compute.
+        setup: Networks, learners and where to compute.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self.config, self.plan, self.engine = parts.config, parts.plan, parts.engine
-        self.settings = cast(Settings, parts.config.method)
-        self.networks, self.learners, self.draws = parts.networks, parts.learners, parts.draws
-        self.micro_batches = MicroBatches(parts.config, parts.plan, parts.engine)
+    def __init__(self, setup: Setup) -> None:
+        self.config, self.plan, self.engine = setup.config, setup.plan, setup.engine
+        self.settings = cast(Settings, setup.config.method)
+        self.networks, self.learners, self.draws = setup.networks, setup.learners, setup.draws
+        self.micro_batches = MicroBatches(setup.config, setup.plan, setup.engine)
 
     def step(self, step: int, batches: Mapping[str, Batch]) -> StepLog:
         """Takes one step of the warm-up, or one after it.

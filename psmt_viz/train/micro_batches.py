@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from psmt_viz.config import Config
-from psmt_viz.data.stream import Batch
+from psmt_viz.data.loader import Batch
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.plan import Plan
 

@@ -96,7 +96,7 @@ def pass_steps(images: int, batch: int, *, groups: int = 1, drop_last: bool = Tr
         images: How many images.
         batch: Images in a step.
         groups: GPUs of the published training, which fill up their shares of the images by repeating some.
-        drop_last: Leave out the last batch if it is incomplete.
+        drop_last: Drop the last batch if it is incomplete.
     """
     if not drop_last:
         return math.ceil(images / batch)
@@ -104,7 +104,7 @@ def pass_steps(images: int, batch: int, *, groups: int = 1, drop_last: bool = Tr
 
 
 def drops_last(config: Config, micro_batches: int) -> bool:
-    """Returns whether the last, incomplete batch of a pass is left out."""
+    """Returns whether the last, incomplete batch of a pass over the images is dropped."""
     method = config.method
     return method.drop_last if method.drop_last is not None else max(micro_batches, method.groups) > 1
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from psmt_viz.config import Config
 from psmt_viz.data.dataset import SegmentationData
+from psmt_viz.runs import TENSORBOARD, RunFile
 from psmt_viz.train.engine import Engine
-from psmt_viz.train.memory import estimate_memory
 from psmt_viz.train.plan import resolve
+from psmt_viz.train.starting import check_network
 
 
 def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | None) -> str:
-    """Returns the resolved plan of a run as lines of text: data, devices, rates, steps, memory and files.
+    """Returns the resolved plan of a run as lines of text: data, devices, rates, steps and files.
 
     Args:
         config: The run's settings.
@@ -25,12 +26,12 @@ def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | 
     """
     split = data.split(config.data.split)
     plan = resolve(config, split, devices=engine.world_size)
+    check_network(config.model, len(data.classes))
     method, system, count = config.method, config.system, plan.micro_batches
-    labeled, unlabeled = method.batch_labeled // count, method.batch_unlabeled // count if method.needs_unlabeled else 0
-    memory = estimate_memory(config, len(data.classes), labeled=labeled, unlabeled=unlabeled)
-    step, part = f"{method.batch_labeled} labelled", f"{labeled}"
+    images, micro_batch = f"{method.batch_labeled} labelled", f"{method.batch_labeled // count}"
     if method.needs_unlabeled:
-        step, part = f"{step} + {method.batch_unlabeled} unlabelled", f"{part} + {unlabeled}"
+        images += f" + {method.batch_unlabeled} unlabelled"
+        micro_batch += f" + {method.batch_unlabeled // count}"
     groups = f"; {method.groups} groups, as on {method.groups} GPUs" if method.groups > 1 else ""
     warmup = f"{plan.warmup_steps:,} of warm-up"
     if method.warmup_steps is None:
@@ -41,11 +42,10 @@ def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | 
         "data": f"{data.name}, split {config.data.split}: {len(split.labeled)} labelled and {len(split.unlabeled)} "
         f"unlabelled images, {len(data.ids('val'))} to validate",
         "devices": f"{engine.world_size} x {engine.device.type}, {system.precision}",
-        "batch": f"{step} images a step, in {count} micro-batches of {part}{groups}",
+        "batch": f"{images} images per step, in {count} micro-batches of {micro_batch}{groups}",
         "learning rate": _rate(config),
         "steps": f"{warmup}, then {method.epochs} epochs of {plan.steps_per_epoch:,}: {plan.total_steps:,} in all"
         + (f"; ramp-up over {plan.ramp_steps:,}" if plan.ramp_steps else ""),
-        "memory": f"about {memory.total / 2**20:,.0f} MiB a device, beside what Python and torch take themselves",
         "files": f"{out or 'runs/train/...'}: {', '.join(_files(config))}",
     }
     return "\n".join(f"{name}: {words}" for name, words in lines.items())
@@ -55,14 +55,13 @@ def _rate(config: Config) -> str:
     optim, batch = config.optim, config.method.batch_labeled
     if optim.lr_batch is None:
         return f"{optim.lr:g}, whatever the batch"
-    return f"{config.learning_rate:g} = {optim.lr:g} x {batch} / {optim.lr_batch} labelled images a step"
+    return f"{config.learning_rate:g} = {optim.lr:g} x {batch} / {optim.lr_batch} labelled images per step"
 
 
 def _files(config: Config) -> list[str]:
-    names = ["config.json", "metrics.csv", "timing.csv", "state.pt", "last.safetensors", "best.safetensors"]
-    names += ["results.png", "batch.png", "confusion.png", "evaluation.csv, .json", "confusion.csv"]
+    names = [str(file) for file in RunFile]
     if config.system.keep_last:
         names.append(f"epoch-NNNN.safetensors (the last {config.system.keep_last})")
     if config.system.tensorboard:
-        names.append("tensorboard/")
+        names.append(f"{TENSORBOARD}/")
     return names

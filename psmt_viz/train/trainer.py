@@ -9,7 +9,7 @@ import torch
 
 from psmt_viz.config import Config
 from psmt_viz.data.dataset import SegmentationData
-from psmt_viz.data.stream import Batch
+from psmt_viz.data.loader import Batch
 from psmt_viz.methods.settings import LABELED, UNLABELED
 from psmt_viz.metrics import IGNORE
 from psmt_viz.models.build import build_networks
@@ -18,7 +18,7 @@ from psmt_viz.seeds import derived_seed
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.learner import Learner
 from psmt_viz.train.loaders import open_loaders
-from psmt_viz.train.method import Parts, StepLog, TrainingMethod
+from psmt_viz.train.method import Setup, StepLog, TrainingMethod
 from psmt_viz.train.methods import steps_of
 from psmt_viz.train.micro_batches import MicroBatch
 from psmt_viz.train.optim import make_optimizer
@@ -32,9 +32,9 @@ class Trainer:
     Args:
         config: The run's settings.
         data: The data set.
-        engine: Where to compute; left out, in this process on the CPU.
-        draws: What is random in a step beside its batches; left out, it follows from the run's seed.
-        method: Takes the steps; left out, the one that `config` names.
+        engine: Where to compute; by default in this process on the CPU.
+        draws: What is random in a step beside its batches; by default it follows from the run's seed.
+        method: Takes the steps; by default the one that `config` names.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Trainer:
                 network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
                 network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
         self.loaders = open_loaders(config, self.plan, data, split, rank=engine.rank, world_size=engine.world_size)
-        parts = Parts(
+        setup = Setup(
             config=config,
             plan=self.plan,
             engine=engine,
@@ -79,7 +79,7 @@ class Trainer:
             learners=self.learners,
             draws=draws or RandomDraws(config),
         )
-        self.method = (method or steps_of(settings.method))(parts)
+        self.method = (method or steps_of(settings.method))(setup)
 
     def steps(self, first: int, last: int) -> Generator[StepLog, None, None]:
         """Takes the steps first, ..., last - 1, which lie on one side of the end of the warm-up."""

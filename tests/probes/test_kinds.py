@@ -17,7 +17,7 @@ from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Perturbed, exact_cosine, frozen
 from psmt_viz.probes.images import labeled_images
-from psmt_viz.probes.kinds import judged, kinds_of, maker, perturbation, predictor
+from psmt_viz.probes.kinds import judged, kinds_of, maker, panels_of, perturbation, predictor
 
 
 def z_of(networks: Networks, data: Any, id: str) -> tuple[Tensor, tuple[int, int]]:
@@ -203,3 +203,22 @@ def test_judges_answer_as_their_predictors_and_each_network_decodes_once(
         torch.testing.assert_close(logits, expected[role])
     mean = (expected["teacher1"] + expected["teacher2"]) / 2
     torch.testing.assert_close(found["ensemble"], mean)
+
+
+def test_with_one_teacher_tvat_is_that_teachers(networks: Networks, blocks: Any) -> None:
+    one = Networks(networks.student, {"teacher": networks.teachers["teacher2"]}, classes=networks.classes)
+    assert one.roles == ("student", "teacher")
+    assert kinds_of(one) == tuple(name for name in KINDS if name not in ("teacher1", "teacher2"))
+    z, size = z_of(networks, blocks, blocks.ids("val")[1])
+    asked = perturbation(one, "tvat", z, size, image_id="any").delta
+    assert torch.equal(asked, perturbation(networks, "teacher2", z, size, image_id="any").delta)
+    assert not torch.equal(asked, perturbation(networks, "tvat", z, size, image_id="any").delta)
+    assert panels_of(one, ()) == ("clean", "vat", "tvat")
+
+
+def test_panels_begin_with_the_original_whatever_is_asked(networks: Networks) -> None:
+    assert panels_of(networks, ("random", "clean", "vat", "random")) == ("clean", "random", "vat")
+    with pytest.raises(UserError, match="--panels with a kind of perturbation, got clean; add one, such as vat"):
+        panels_of(networks, ("clean",))
+    with pytest.raises(UserError, match=r"kinds among vat, tvat, .*, got vta; choose some of them$"):
+        panels_of(networks, ("vta",))

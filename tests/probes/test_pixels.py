@@ -1,7 +1,6 @@
 """The sample of pixels: exact counts, all correct, fair within a class, with features from a slow bilinear loop."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,46 +9,21 @@ import torch
 from scipy import stats
 from torch.nn import functional as F
 
-from psmt_viz import load_run
-from psmt_viz.errors import UserError
-from psmt_viz.models.build import build_networks
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.kinds import perturbation
-from psmt_viz.probes.pixels import PixelSample, features_at, sample_pixels
-from psmt_viz.probes.settings import TsneSettings
+from psmt_viz.probes.pixels import PixelSample, features_at
+from tests.probes.asking import sampled
+from tests.probes.predicted import counted, students
 
 QUOTA = 30
+
+
 PANELS = ("clean", "vat", "tvat")
-
-
-def sampled(networks: Networks, data: Any, *, pixels: int, **settings: Any) -> PixelSample:
-    return sample_pixels(networks, data, TsneSettings(n_pixels=pixels, **settings))
 
 
 @pytest.fixture(scope="module")
 def sample(networks: Networks, blocks: Any) -> PixelSample:
     return sampled(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
-
-
-def students(networks: Networks, data: Any) -> dict[str, np.ndarray]:
-    """The student's prediction of each validation image."""
-    found = {}
-    for id in data.ids("val"):
-        pixels = torch.from_numpy(data.image(id).copy()).permute(2, 0, 1)[None].float() / 255
-        size = pixels.shape[-2:]
-        padded = [8 * math.ceil(length / 8) for length in size]
-        with torch.no_grad():
-            logits = networks.student(F.interpolate(pixels, size=padded, mode="bilinear", align_corners=True))
-        found[id] = F.interpolate(logits, size=size, mode="bilinear", align_corners=True)[0].argmax(dim=0).numpy()
-    return found
-
-
-def counted(networks: Networks, data: Any) -> dict[str, int]:
-    predicted = students(networks, data)
-    return {
-        name: sum(int(((data.label(id) == index) & (guess == index)).sum()) for id, guess in predicted.items())
-        for index, name in enumerate(networks.classes)
-    }
 
 
 def test_as_many_pixels_as_asked_equally_many_of_each_class(sample: PixelSample) -> None:
@@ -230,49 +204,6 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
     assert bias > 0.5 * len(correct) ** 0.5
 
 
-def test_too_many_pixels_say_how_many_there_are(networks: Networks, blocks: Any) -> None:
-    counts = counted(networks, blocks)
-    fifth = sorted(counts.values())[-5]
-    with pytest.raises(UserError) as error:
-        sampled(networks, blocks, pixels=50_000)
-    message = str(error.value)
-    assert message.startswith("expected 10,000 correctly predicted pixels in each of 5 classes, got ")
-    assert all(f"{name} {count:,}" in message for name, count in counts.items())
-    assert message.endswith(f"give --n-pixels {5 * fifth} or less")
-    # The way out that it names is the way out.
-    assert len(sampled(networks, blocks, pixels=5 * fifth).label) == 5 * fifth
-    with pytest.raises(UserError, match="or less"):
-        sampled(networks, blocks, pixels=5 * fifth + 5)
-
-
-def test_fewer_than_five_classes(blocks: Any) -> None:
-    from psmt_viz.presets import configure
-
-    config = configure("scenes", {"aspp_channels": 4, "low_channels": 4, "decoder_channels": 4}).model
-
-    class Four:
-        """The same images with their first four classes."""
-
-        classes = blocks.classes[:4]
-        ids, image = blocks.ids, blocks.image
-
-        @staticmethod
-        def label(id: str) -> np.ndarray:
-            label = blocks.label(id)
-            return np.where(label < 4, label, 255).astype(np.uint8)
-
-    with pytest.raises(UserError, match=r"5 classes with correctly predicted pixels, got background .*name fewer --cl"):
-        sampled(build_networks(config, Four.classes, teachers=("teacher1", "teacher2")), Four(), pixels=10)
-
-
-def test_named_classes_are_taken_in_place_of_the_largest(networks: Networks, blocks: Any) -> None:
-    found = sampled(networks, blocks, pixels=20, classes=("white", "green"))
-    names, counts = np.unique([networks.classes[label] for label in found.label], return_counts=True)
-    assert (list(names), list(counts)) == (["green", "white"], [10, 10])
-    twice = sampled(networks, blocks, pixels=20, classes=("white", "green", "white"))
-    assert np.array_equal(twice.row, found.row)
-
-
 class Even:
     """The images twice, each neighbouring its copy, so that batches of one size fill."""
 
@@ -323,38 +254,3 @@ def test_a_margin_leaves_boundaries_out(networks: Networks, blocks: Any) -> None
         assert all(found.correct_pixels.values())
     assert least[0.0] < 4.0 <= least[4.0]
     assert found.correct_pixels["background"] < counted(networks, blocks)["background"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"margin": -1.0}, "--margin of 0 pixels or more, got -1"),
-        ({"margin": math.nan}, "--margin of 0 pixels or more, got nan"),
-        ({"margin": 1e4}, "5 classes with correctly predicted pixels"),
-        ({"batch": 0}, "--batch of 1 image or more, got 0"),
-    ],
-)
-def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        sampled(networks, blocks, pixels=10, **settings)
-
-
-@pytest.mark.parametrize(
-    ("pixels", "classes", "message"),
-    [
-        (10, ("green", "pink"), "classes among background, red, .*, got 'pink'"),
-        (12, (), "--n-pixels a multiple of 5, got 12; give 10"),
-        (4, (), "--n-pixels a multiple of 5, got 4; give 5"),
-        (0, (), "--n-pixels a multiple of 5, got 0; give 5"),
-        (-5, (), "--n-pixels a multiple of 5, got -5; give 5"),
-        (9, ("green", "white"), "--n-pixels a multiple of 2, got 9; give 8"),
-    ],
-)
-def test_bad_requests(networks: Networks, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        sampled(networks, blocks, pixels=pixels, classes=classes)
-
-
-def test_without_teachers_there_is_nothing_to_compare(supervised_run: Path, blocks: Any) -> None:
-    with pytest.raises(UserError, match="--method psmt"):
-        sampled(load_run(supervised_run), blocks, pixels=10)

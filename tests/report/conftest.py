@@ -17,7 +17,7 @@ from psmt_viz.results import ROLES, PixelEmbedding, Saved, ScoreTable, Training
 from tests.figures import synthetic
 from tests.report import mapped
 from tests.report.opening import RESTORE, Opened
-from tests.report.reading import coarse_report
+from tests.report.reading import Page, coarse_report
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -58,6 +58,12 @@ def page(everything: Saved, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def html(page: Path) -> str:
     return page.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def read(html: str) -> Page:
+    """The page of everything, parsed."""
+    return Page(html)
 
 
 @pytest.fixture(scope="session")

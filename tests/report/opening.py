@@ -41,6 +41,7 @@ CARD = """() => {
   const facts = [...card.querySelectorAll("[data-fact]")].map((element) => [element.dataset.fact, element.textContent]);
   return { ...Object.fromEntries(facts), index: card.dataset.index };
 }"""
+CHOOSE = "async (index) => { const { choose } = await report.map; await choose(index); }"
 # Nothing filtered, zoomed or scrolled.
 RESTORE = """() => {
   const filtered = document.querySelector("[data-class][aria-pressed='true'], [data-flipped][aria-pressed='true']");
@@ -103,3 +104,10 @@ def point_at(
     tab.mouse.move(*pointer)
     tab.evaluate(DRAWN)
     return np.hypot(*(screen - pointer).T)
+
+
+def flipped_by(row: Any, names: dict[str, str] | None = None) -> str:
+    """Returns in words what flips a pixel of a map of two perturbations."""
+    names = names or {"vat": "VAT", "tvat": "T-VAT"}
+    by = [name for panel, name in names.items() if row[f"pred_{panel}"] != row["label"]]
+    return ("none", f"{' '.join(by)} alone", "both")[len(by)]

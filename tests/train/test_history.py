@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
-from psmt_viz.train import history, method, session
+from psmt_viz.train import history, loop, method, session
 from psmt_viz.train.checkpoint import save_state
 from psmt_viz.train.session import train
 from psmt_viz.train.stopping import Stopped
@@ -51,7 +51,7 @@ def test_checkpoints_come_every_so_many_steps_and_after_each_epoch(tiny, scenes,
 def test_checkpoints_come_after_so_many_minutes(tiny, scenes, folder, monkeypatch):
     clock, seen = [1000.0], checkpoints(monkeypatch)
     fake = types.SimpleNamespace(monotonic=lambda: clock[0], perf_counter=lambda: clock[0])
-    monkeypatch.setattr(session, "time", fake)
+    monkeypatch.setattr(loop, "time", fake)
     original = Trainer.steps
 
     def steps(self, first, last):
@@ -121,7 +121,7 @@ def test_tables_are_cut_to_the_checkpoint(scenes, control, folder, monkeypatch, 
     assert rows(folder) == list(range(1, epoch + 1))
     assert (state(folder)["step"] if step else (folder / "state.pt").exists()) == step
     with monkeypatch.context() as patch, pytest.raises(Look):
-        patch.setattr(session, "_Session", failing(Look()))
+        patch.setattr(session, "TrainingLoop", failing(Look()))
         train(config.replace(values), scenes, folder, resume=True)
     assert rows(folder) == left
     train(config.replace(values), scenes, folder, resume=True)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from psmt_viz.data.stream import Batch
+from psmt_viz.data.loader import Batch
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.micro_batches import MicroBatch, MicroBatches
 from psmt_viz.train.plan import Plan

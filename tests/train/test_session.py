@@ -12,8 +12,8 @@ from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.results import Evaluation
+from psmt_viz.train import loop
 from psmt_viz.train import method as training_method
-from psmt_viz.train import session
 from psmt_viz.train.methods import psmt
 from psmt_viz.train.session import train
 from psmt_viz.train.trainer import Trainer
@@ -202,7 +202,7 @@ def test_validation_comes_as_often_as_asked_and_at_the_end(tiny, scenes, folder,
 def test_an_unsupervised_loss_that_is_not_finite_is_named_at_the_next_entry(tiny, scenes, folder, monkeypatch):
     honest = psmt.confident_cross_entropy
     monkeypatch.setattr(psmt, "confident_cross_entropy", lambda *given: honest(*given) * math.inf)
-    monkeypatch.setattr(session, "evaluate", None)  # the epoch's second step is never taken
+    monkeypatch.setattr(loop, "evaluate", None)  # the epoch's second step is never taken
     with pytest.raises(UserError, match=r"finite loss, got loss_unsup inf at step 0; lower --lr"):
         train(tiny(warmup_epochs=0, log_every=1), scenes, folder)
     assert not (folder / "state.pt").exists()
@@ -251,7 +251,7 @@ def test_one_image_a_step_is_enough(tiny, scenes, folder, method, pseudo_labels)
 
 
 def test_the_window_of_validation_is_the_settings(tiny, scenes, folder, monkeypatch):
-    given = spied(monkeypatch, session, "evaluate")
+    given = spied(monkeypatch, loop, "evaluate")
     train(tiny(method="supervised", epochs=1, warmup_epochs=0, window=48, window_stride=0.5), scenes, folder)
     ((asked, _),) = given
     assert (asked["window"], asked["window_stride"], asked["ids"]) == (48, 0.5, scenes.ids("val"))

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from psmt_viz.data.stream import Batch
+from psmt_viz.data.loader import Batch
 from psmt_viz.errors import UserError
 from psmt_viz.methods.psmt import PSMTConfig
 from psmt_viz.metrics import IGNORE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from psmt_viz.data.stream import Batch
+from psmt_viz.data.loader import Batch
 from psmt_viz.methods.supervised import SupervisedConfig
 from psmt_viz.train.method import StepLog, TrainingMethod
 
