@@ -154,7 +154,7 @@ class PseudoLabels(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class Averaging(Group):
-    """How a teacher follows the student."""
+    """How a teacher averages the student's weights (EMA)."""
 
     ema: float = 0.996
     """Share of itself that a teacher keeps at each update."""

@@ -25,12 +25,12 @@ WRITES = {
     "curves": {"curves.csv", "curves.json"} | drawn("fig3a_rampup", "fig3b_miou", "teachers"),
     "table": {"table1.csv", "table1.md", "table1.tex"},
 }
-"""Verb -> its files: those of the contract, and beside them what is needed to draw them again."""
-SUPPLEMENT = [verb for verb in WRITES if verb != "checks"]
+"""Command -> its files: those of the contract, and beside them what is needed to draw them again."""
+SUPPLEMENT = [command for command in WRITES if command != "checks"]
 """What `figures` makes."""
 WRITES["reliability"] = {"reliability.csv", "reliability_bins.csv", "reliability.json"} | drawn("reliability")
 WRITES["report"] = {"index.html"}
-WRITES["figures"] = {"manifest.json"}.union(*(WRITES[verb] for verb in (*SUPPLEMENT, "report")))
+WRITES["figures"] = {"manifest.json"}.union(*(WRITES[command] for command in (*SUPPLEMENT, "report")))
 WRITES["train"] = EVALUATION | {
     *("config.json", "metrics.csv", "timing.csv", "state.pt", "last.safetensors", "best.safetensors"),
     *("results.png", "batch.png", "confusion.png"),

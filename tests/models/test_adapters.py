@@ -96,7 +96,7 @@ def test_the_composition_is_the_networks_own_forward(foreign, images):
 
 
 @torch.no_grad()
-def test_z_is_what_the_module_behind_the_seam_takes(foreign, images):
+def test_z_is_what_the_module_behind_the_split_point_takes(foreign, images):
     network, behind, multiple, (channels, stride) = foreign
     taken = []
     hook = behind(network).register_forward_pre_hook(lambda module, inputs: taken.append(inputs[0]))
@@ -148,7 +148,7 @@ def test_torchvisions_other_backbone(images):
 
 
 class Own(nn.Module):
-    """A network with the seam, whose logits are a quarter of the image's size."""
+    """A network with the split point, whose logits are a quarter of the image's size."""
 
     def __init__(self, classes=4):
         super().__init__()
@@ -162,7 +162,7 @@ class Own(nn.Module):
         return self.head(z)
 
 
-class Unseamed(nn.Module):
+class Unsplit(nn.Module):
     def __init__(self):
         super().__init__()
         self.body, self.head = nn.Conv2d(3, 6, 4, stride=4), nn.Conv2d(6, 4, 1)
@@ -176,7 +176,7 @@ def out(network, z, size):
     return network.head(z)
 
 
-def test_a_network_with_the_seam_serves_as_it_is():
+def test_a_network_with_the_split_point_serves_as_it_is():
     network, images = Own(), torch.rand(2, 3, 16, 24)
     adapted = adapt(network)
     assert isinstance(adapted, Adapted)
@@ -197,7 +197,7 @@ def test_a_networks_own_multiple_is_heeded():
     assert adapt(network).multiple == 14
 
 
-def test_ones_own_seam_in_a_library_class_comes_first():
+def test_ones_own_split_point_in_a_library_class_comes_first():
     class Mine(smp.Unet):
         def encode(self, images):
             return self.encoder(images)[-1]
@@ -211,7 +211,7 @@ def test_ones_own_seam_in_a_library_class_comes_first():
 
 
 def test_functions_get_the_network_of_the_copy():
-    adapted, images = Adapted(Unseamed(), encode=through, decode=out, multiple=4), torch.rand(1, 3, 8, 8)
+    adapted, images = Adapted(Unsplit(), encode=through, decode=out, multiple=4), torch.rand(1, 3, 8, 8)
     wide = copy.deepcopy(adapted).double()
     torch.testing.assert_close(wide(images.double()).float(), adapted(images))
     with torch.no_grad():
@@ -224,28 +224,28 @@ def test_functions_get_the_network_of_the_copy():
 def test_the_scale_of_images_is_applied_and_travels_with_the_weights():
     images = torch.rand(2, 3, 8, 8)
     scale = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.25, 2.0)}
-    adapted = Adapted(Unseamed(), encode=lambda network, images: images, decode=out, **scale)
+    adapted = Adapted(Unsplit(), encode=lambda network, images: images, decode=out, **scale)
     expected = torch.stack(
         [(images[:, 0] - 0.1) * 2, (images[:, 1] - 0.2) * 4, (images[:, 2] - 0.3) / 2],
         dim=1,
     )
     torch.testing.assert_close(adapted.encode(images), expected)
     assert {"mean", "std"} <= set(adapted.state_dict())
-    plain = Adapted(Unseamed(), encode=lambda network, images: images, decode=out)
+    plain = Adapted(Unsplit(), encode=lambda network, images: images, decode=out)
     assert torch.equal(plain.encode(images), images)
     assert {key.split(".")[0] for key in plain.state_dict()} == {"network"}
 
 
-def test_what_has_the_seam_already_is_left_alone(config):
+def test_what_has_the_split_point_already_is_left_alone(config):
     ours = DeepLabV3Plus(config, 5)
     assert adapt(ours) is ours
     adapted = Adapted(Own())
     assert adapt(adapted) is adapted
 
 
-@pytest.mark.parametrize("make", [Unseamed, lambda: fcn_resnet50(weights=None, weights_backbone=None)])
-def test_networks_without_a_known_seam(make):
-    with pytest.raises(UserError, match=r"encode and decode, or .*, got (Unseamed|FCN); pass Adapted\(network, enc"):
+@pytest.mark.parametrize("make", [Unsplit, lambda: fcn_resnet50(weights=None, weights_backbone=None)])
+def test_networks_without_a_known_split_point(make):
+    with pytest.raises(UserError, match=r"encode and decode, or .*, got (Unsplit|FCN); pass Adapted\(network, enc"):
         adapt(make())
 
 
@@ -258,8 +258,8 @@ def test_networks_that_end_in_an_activation_have_no_logits(kind):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"Unseamed\.encode, got none; give Unseamed the method, or pass Adapted\(network, encode="),
-        ({"encode": through}, r"Unseamed\.decode, got none"),
+        ({}, r"Unsplit\.encode, got none; give Unsplit the method, or pass Adapted\(network, encode="),
+        ({"encode": through}, r"Unsplit\.decode, got none"),
         ({"multiple": 0}, r"multiple a whole number from 1, got 0"),
         ({"multiple": 8.0}, r"multiple a whole number from 1, got 8\.0"),
         ({"mean": (0, 0, 0)}, r"mean and std of 3 values each, or neither, got \(0, 0, 0\) and None; give both"),
@@ -270,7 +270,7 @@ def test_networks_that_end_in_an_activation_have_no_logits(kind):
 def test_arguments_that_cannot_be(options, message):
     functions = {"encode": through, "decode": out} if {"multiple", "mean"} & options.keys() else {}
     with pytest.raises(UserError, match=message):
-        Adapted(Unseamed(), **functions, **options)
+        Adapted(Unsplit(), **functions, **options)
 
 
 def test_a_class_is_no_network():
@@ -290,8 +290,8 @@ def test_a_class_is_no_network():
 def test_what_is_not_one_tensor_of_four_axes_is_refused(z, got):
     images = torch.rand(1, 3, 8, 8)
     with pytest.raises(UserError, match=rf"z of encode as one tensor \(B, C, h, w\), got {got}; pick or reshape it"):
-        Adapted(Unseamed(), encode=lambda network, images: z(images), decode=out).encode(images)
-    adapted = Adapted(Unseamed(), encode=through, decode=lambda network, features, size: z(images))
+        Adapted(Unsplit(), encode=lambda network, images: z(images), decode=out).encode(images)
+    adapted = Adapted(Unsplit(), encode=through, decode=lambda network, features, size: z(images))
     with pytest.raises(UserError, match=rf"logits of decode as one tensor \(B, K, H, W\), got {got}"):
         adapted.decode(adapted.encode(images), (8, 8))
 
