@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: `make figures` and `make test`.
+# On a new machine, two commands do everything: `make figures` and `make test`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ OUT ?= figures
 
 .PHONY: figures test lint docs evidence env clean
 
-figures: env  ## Train on the embedded data and make every exhibit of the supplement.
+figures: env  ## Train on the built-in synthetic data set and make every figure and table of the supplement.
 	$(BIN)/psmt-viz train --preset scenes --out $(RUN) --resume
 	$(BIN)/psmt-viz figures $(RUN) --out $(OUT)
 
@@ -20,15 +20,15 @@ lint: env
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: env  ## The documentation as a site that needs no network -> site/
+docs: env  ## Build the documentation as a site that needs no network -> site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-evidence: env  ## What holds of the paper's claims: tables and figures again, from the table of runs alone.
+evidence: env  ## Draw the figures and tables on the paper's claims again, from the table of runs alone.
 	$(BIN)/python analysis/evidence.py
 
 env: $(VENV)/.complete
 
-# The stamp is written last, so an interrupted installation is started again.
+# The stamp is written last, so that an interrupted installation is repeated.
 $(VENV)/.complete: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch torchvision

@@ -1,11 +1,11 @@
-"""Does the product compute what the PS-MT authors' published code computes? Stated outputs of that code, one by one.
+"""Does psmt-viz compute what the PS-MT authors' published code computes? Compares it with stated outputs of that code.
 
 Claim:    with `--recipe official-code` steps of training, the search for the noise, lengths and rates, views, boxes and
-          validation are those of the published code: in float64 to rounding, in float32 as far as arithmetic allows.
+          validation are those of the published code: in float64 up to rounding, in float32 within its precision.
 Command:  python analysis/against_published.py FILE ...
-Cost:     on one core half a minute for a step of ResNet-50 at crop 64 in either arithmetic, a minute for the
+Cost:     on one core half a minute for a step of ResNet-50 at crop 64 in either precision, a minute for the
           views, seconds for the rest; 4 GB of memory.
-Expected: a row for each comparison: piece, difference, tolerance, verdict. Exit status 0 if all are within their
+Expected: one row per comparison: piece, difference, tolerance, verdict. Exit status 0 if all are within their
           tolerances, 1 if one is beyond, or if inputs cannot be rebuilt; 2 for a file that cannot be used.
 """
 
@@ -27,7 +27,7 @@ Check = Callable[[Node, Report], None]
 
 
 def checks_of(document: Node) -> tuple[Check, ...]:
-    """Returns what compares a file's contents.
+    """Returns the comparisons for a file.
 
     Raises:
         UserError: if the file is of no known form.
@@ -51,7 +51,9 @@ def checks_of(document: Node) -> tuple[Check, ...]:
         "golden_resnet": (check_network,),
     }
     kind = document.get("file")
-    name = "golden_resnet" if kind is None and document.get("backbone") else kind.text() if kind else None
+    name = "" if kind is None else kind.text()
+    if kind is None and document.get("backbone"):
+        name = "golden_resnet"
     if name not in forms:
         got = f"{name!r} in {document.file}" if name else f"no `file` in {document.file}"
         raise UserError(f"`file` one of {', '.join(list(forms)[:-1])}", got, "give a file of stated outputs")
@@ -60,7 +62,7 @@ def checks_of(document: Node) -> tuple[Check, ...]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Computes in one thread, as the stated numbers were: several sum in another order, which float32 shows."""
+    """Computes in one thread, as the stated numbers were: several threads sum in another order, visible in float32."""
     import torch
 
     before = torch.get_num_threads()

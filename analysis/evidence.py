@@ -1,15 +1,17 @@
-"""What does PS-MT bring? Trains a grid of runs, one row a run, and draws every exhibit from the tables alone.
+"""What does PS-MT gain? Trains a grid of runs, and draws all figures and tables from their measurements alone.
 
 Claims:   PS-MT beats training on the labels alone; the teachers' ensemble lies above the student during training; after
           training a single teacher equals the ensemble (within 0.17 points); T-VAT perturbs more than VAT.
-Command:  python analysis/evidence.py                                       # the exhibits again, from the tables alone
-          python analysis/evidence.py scenes --jobs 2                       # trains what is missing, then as above
+Command:  python analysis/evidence.py                     # figures and tables again, from the measurements
+          python analysis/evidence.py scenes --jobs 2     # trains what is missing, then as above
           python analysis/evidence.py voc_mini --data DIR --jobs 2
           python analysis/evidence.py voc --data ~/VOC2012 --dry-run -- --devices 4
           python analysis/evidence.py voc_mini --data DIR --variant r50 -- --backbone resnet50 --crop 321
-Cost:     the exhibits 15 s. On 2 cores scenes an hour, voc_mini four for split 1_8 and five for the others, camvid one
-          and a half. Stopped at any time, the same command goes on where it was. Weights of a run of images: 0.7 GB.
-Expected: analysis/results/evidence/: runs.csv (a row a run), classes, epochs, flips and paired.csv, and the exhibits.
+Cost:     figures and tables 15 s. Training on 2 cores: scenes one hour; voc_mini four for split 1_8 and five for the
+          others; camvid one and a half. It can be stopped at any time; the same command resumes. Weights of one run on
+          real images: 0.7 GB.
+Expected: analysis/results/evidence/: runs.csv (one row per run), classes, epochs, flips and paired.csv, and all figures
+          and tables.
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from evidence_driver import Driver, locked
-from evidence_figures import write_exhibits
+from evidence_figures import write_figures
 from evidence_grid import ARMS, GRID, SPLITS, Cell, cells
 from evidence_tables import Tables, compared, finished, measured
 
@@ -38,7 +40,7 @@ RUNS = Path("runs/evidence")
 
 
 def gather(runs: Path, grid: Sequence[Cell], folder: Path) -> tuple[Tables, dict[str, str]]:
-    """Brings the tables in a folder up to date with the finished runs among `grid`.
+    """Updates the tables in a folder with the finished runs among `grid`.
 
     Returns:
         The tables; and the runs that cannot be read or have other settings than their cells, with what is wrong. These
@@ -84,7 +86,7 @@ def show(driver: Driver, wanted: Sequence[Cell]) -> None:
     seen = set()
     for cell in wanted:
         commands = driver.missing(cell)
-        print(f"# {cell.name}{'' if commands else ': finished'}")
+        print(f"# {cell.name}" if commands else f"# {cell.name}: finished")
         for command in commands:
             print(shlex.join(command), flush=True)
             if command[1] == "train" and (cell.split, cell.arm) not in seen:
@@ -111,20 +113,20 @@ def read_command() -> tuple[argparse.Namespace, list[Cell]]:
     if "--" in own:
         own, flags = own[: own.index("--")], own[own.index("--") + 1 :]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("preset", nargs="?", choices=GRID, help="left out, nothing is trained")
+    parser.add_argument("preset", nargs="?", choices=GRID, help="default: nothing is trained")
     parser.add_argument("--data", help="the folder of images, for every preset but scenes")
-    parser.add_argument("--splits", nargs="+", choices=SPLITS, default=[], help="left out, all of the grid")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=[], help="left out, all of the grid")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[], help="left out, all of the grid")
+    parser.add_argument("--splits", nargs="+", choices=SPLITS, default=[], help="default: all of the grid")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=[], help="default: all of the grid")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[], help="default: all of the grid")
     parser.add_argument(
         "--variant", type=name_of_variant, default="", help="a name for other settings, whose flags follow behind `--`"
     )
-    parser.add_argument("--runs", type=Path, default=RUNS, help="where the runs lie")
-    parser.add_argument("--tables", type=Path, default=RESULTS, help="where the tables lie")
-    parser.add_argument("--out", type=Path, help="where the exhibits go; left out, beside the tables")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the runs")
+    parser.add_argument("--tables", type=Path, default=RESULTS, help="folder of the measurements")
+    parser.add_argument("--out", type=Path, help="where figures and tables go; default: beside the measurements")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
-    parser.add_argument("--threads", type=int, help="of each training; left out, the cores over --jobs")
+    parser.add_argument("--threads", type=int, help="of each training; default: all cores over --jobs")
     parser.add_argument("--dry-run", action="store_true", help="print the commands that are missing, and their plans")
     options = parser.parse_args(own)
     options.out = options.out or options.tables
@@ -134,18 +136,22 @@ def read_command() -> tuple[argparse.Namespace, list[Cell]]:
         parser.error("--data DIR belongs to every preset but scenes")
     options.threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
     parts = {name: getattr(options, name) for name in ("splits", "arms", "seeds", "variant")}
-    if not (wanted := list(cells(options.preset, **parts, flags=flags))):
+    wanted = list(cells(options.preset, **parts, flags=flags))
+    if not wanted:
         parser.error(f"the grid of {options.preset} has no such runs")
     return options, wanted
 
 
 def main() -> int:
-    """Trains what is asked for and missing, brings the tables up to date and draws."""
+    """Trains the missing runs of those asked for, updates the tables and draws."""
     options, wanted = read_command()
     if not wanted:
-        with locked(options.tables) if options.tables.is_dir() else nullcontext():
+        if options.tables.is_dir():
+            with locked(options.tables):  # nobody writes them meanwhile
+                tables = Tables.load(options.tables)
+        else:
             tables = Tables.load(options.tables)
-        write_exhibits(tables, options.out)
+        write_figures(tables, options.out)
         return 0
     check(wanted)
     driver = Driver(options)
@@ -158,12 +164,12 @@ def main() -> int:
             for _ in further:
                 gather(options.runs, wanted, options.tables)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
+        print("stopped; the same command resumes", file=sys.stderr)
         return 130
     tables, left_out = gather(options.runs, wanted, options.tables)
     for name, wrong in left_out.items():
         print(f"{name} is left out: {wrong}", flush=True)
-    write_exhibits(tables, options.out)
+    write_figures(tables, options.out)
     return 1 if left_out or any(map(driver.missing, wanted)) else 0
 
 

@@ -1,4 +1,4 @@
-"""Brings the runs of the evidence to their end: several at once, stopped at any time, none twice."""
+"""Trains and measures the runs of the evidence: several at once, resumable at any time, none twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from psmt_viz.runs import Run
 
 
 class Driver:
-    """Brings runs to their end, several at once, each in a process of its own.
+    """Trains and measures runs, several at once, each in its own process.
 
     Args:
         options: The command line.
@@ -42,7 +42,7 @@ class Driver:
         return self.options.runs / cell.name
 
     def missing(self, cell: Cell) -> list[list[str]]:
-        """Returns the commands that a run still needs, in their order."""
+        """Returns the commands that a run still needs, in order."""
         folder, device = self.folder(cell), self.options.device
         done = finished(folder)
         commands = [] if done else [cell.train(folder, self.options.data, device)]
@@ -56,13 +56,13 @@ class Driver:
         return commands
 
     def work(self, wanted: Sequence[Cell]) -> Generator[Cell, None, None]:
-        """Trains what is missing, then measures what is to be measured; yields each run that has got further.
+        """Trains what is missing, then measures what is to be measured; yields each run that has made progress.
 
         Closing the iterator stops everything, once every training has written its checkpoint.
         """
         self._stopped.clear()
         self.options.runs.mkdir(parents=True, exist_ok=True)
-        # What a killed driver leaves at work holds the lock until it ends: no run is trained twice at a time.
+        # Processes that a killed driver leaves behind hold the lock until they end, so no run is trained twice at once.
         with (
             locked(self.options.runs / f".{self.options.preset}") as self._lock,
             ThreadPoolExecutor(self.options.jobs) as pool,
@@ -131,9 +131,10 @@ class Driver:
 
     def _note_machine(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        before = read_json(folder / MACHINE) if (folder / MACHINE).is_file() else []
-        if [name := machine(self.options.device, self.options.threads)] != before[-1:]:
-            write_json(folder / MACHINE, [*before, name])
+        known = read_json(folder / MACHINE) if (folder / MACHINE).is_file() else []
+        name = machine(self.options.device, self.options.threads)
+        if not known or known[-1] != name:
+            write_json(folder / MACHINE, [*known, name])
 
 
 @contextmanager
@@ -148,7 +149,7 @@ def locked(path: Path) -> Iterator[int]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for what is at work on {path}", flush=True)
+            print(f"waiting for another process that works on {path}", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file
     finally:
@@ -156,7 +157,7 @@ def locked(path: Path) -> Iterator[int]:
 
 
 def machine(device: str, threads: int) -> str:
-    """Returns in words what computes."""
+    """Returns the name of the hardware that computes."""
     if device in ("auto", "cuda"):
         import torch
 

@@ -27,23 +27,24 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from psmt_viz.figures import draw_miou, draw_teachers, export_png, figure_of, style, write
 from psmt_viz.figures.epochs import name_looks
 from psmt_viz.figures.kinds import look
-from psmt_viz.figures.style import DOUBLE, ROLE_LABELS, SINGLE, new_figure, plain, shade
+from psmt_viz.figures.style import DOUBLE, SINGLE, new_figure, plain, shade
 from psmt_viz.files import write_text
 from psmt_viz.results import Curves, ScoreTable
+from psmt_viz.roles import role_of
 
 SHOWN = "1_8"
-"""The labelled share that every data set has."""
+"""The labelled share that was trained on every data set."""
 
 
-def write_exhibits(tables: Tables, out: Path) -> None:
-    """Writes every figure and table of the evidence; what no run has measured yet is left out."""
+def write_figures(tables: Tables, out: Path) -> None:
+    """Writes every figure and table of the evidence for which there are measurements."""
     out.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, Axes | Figure] = {}
     datasets = list(tables.runs["dataset"].unique())
     for dataset in datasets:
-        for exhibit, labels in (("fig3b", {METHOD: LABELS[METHOD]}), ("arms", LABELS)):
+        for figure, labels in (("fig3b", {METHOD: LABELS[METHOD]}), ("arms", LABELS)):
             if curves := tables.curves(dataset, SHOWN, labels):
-                drawn[f"{exhibit}_{dataset.replace(' ', '_')}"] = draw_miou(curves)
+                drawn[f"{figure}_{dataset.replace(' ', '_')}"] = draw_miou(curves)
     if named := [curves for dataset in datasets for curves in tables.curves(dataset, SHOWN, {METHOD: dataset})]:
         drawn["teachers"] = draw_teachers(named)
     if len(gained := gains(tables.runs, METHOD)):
@@ -66,11 +67,11 @@ def write_exhibits(tables: Tables, out: Path) -> None:
 
 
 def draw_gain(gained: pd.DataFrame, looks: Mapping[str, dict[str, Any]]) -> Figure:
-    """Draws what PS-MT gains over the supervised control, by labelled share: a line a data set, a point a seed.
+    """Draws what PS-MT gains over the supervised control, by labelled share: one line per data set, one point per seed.
 
     Args:
         gained: dataset, split, seed and gain in points, as `gains` returns them.
-        looks: Data set -> colour and marker, alike in every figure of several data sets.
+        looks: Data set -> colour and marker, the same in all figures of several data sets.
     """
     with style():
         figure = new_figure(SINGLE, 60)
@@ -97,10 +98,10 @@ def draw_gain(gained: pd.DataFrame, looks: Mapping[str, dict[str, Any]]) -> Figu
 
 
 def draw_flips_through_training(tables: Tables) -> Figure:
-    """Draws flips by kind of perturbation, and T-VAT minus VAT for two judges, over training; a column a data set.
+    """Draws flips by kind of perturbation, and T-VAT minus VAT for two judges, over training; one column per data set.
 
     Args:
-        tables: The first row's bands and lines are range and mean over seeds; below, each seed has its own intervals.
+        tables: Flips are drawn as mean and range over seeds; differences of each seed with its own interval.
     """
     flips, paired = with_origin(tables, tables.flips), differences(tables)
     datasets = list(flips["dataset"].unique())
@@ -116,7 +117,7 @@ def draw_flips_through_training(tables: Tables) -> Figure:
                 _draw_difference(ax, paired[(paired["dataset"] == dataset) & (paired["judge"] == judge)])
         rows[0][0].set_ylabel("correct pixels\nflipped (%)")
         for (first, *_), judge in zip(rows[1:], ("student", "ensemble"), strict=True):
-            first.set_ylabel(f"T-VAT minus VAT\n(points)\n{ROLE_LABELS[judge]} judges")
+            first.set_ylabel(f"T-VAT minus VAT\n(points)\n{role_of(judge).label} judges")
         for ax in rows[-1]:
             ax.set_xlabel("epoch")
             ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))

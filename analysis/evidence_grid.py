@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from psmt_viz.cli.training import configured
-from psmt_viz.config import PAPER_EPS, Config, MethodConfig
+from psmt_viz.config import Config, Method
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 
 ARMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -21,7 +22,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "no-tvat": {"perturbation": "none"},
     }
 )
-"""What is compared -> its settings beside the preset's; steps, views and batches are the preset's for every arm."""
+"""What is compared -> its settings on top of the preset's; all arms share the preset's steps, views and batches."""
 LABELS: Mapping[str, str] = MappingProxyType(
     {
         "supervised": "supervised",
@@ -34,30 +35,28 @@ CONTROL, METHOD = "supervised", "psmt"
 BOTH = (CONTROL, METHOD)
 RATIOS = ("1_16", "1_8", "1_4", "1_2")
 ALL = "full"
-"""Every training image with its label: what a method for unlabelled ones can hope for at these steps."""
+"""Every training image labelled: an upper bound for methods that use unlabelled images, at equal steps."""
 SPLITS = (*RATIOS, ALL)
 
 SEEDS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {"scenes": (1, 2, 3), "voc_mini": (1, 2, 3), "camvid": (1, 2), "voc": (1, 2, 3)}
 )
-"""Preset -> its seeds. Settings of presets and the difficulty of `scenes` were chosen on seeds 0 and 100: left out."""
+"""Preset -> its seeds. Seeds 0 and 100 are not used: presets and the difficulty of `scenes` were tuned on them."""
+_OTHER_RATIOS = (("1_16", BOTH), ("1_4", BOTH), ("1_2", BOTH))
 GRID: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = MappingProxyType(
     {
-        "scenes": (("1_8", BOTH), (ALL, BOTH[:1]), *((split, BOTH) for split in ("1_16", "1_4", "1_2"))),
-        "camvid": (("1_8", BOTH), (ALL, BOTH[:1])),
-        "voc_mini": (
-            *(("1_8", BOTH), (ALL, BOTH[:1]), ("1_8", tuple(ARMS)[2:])),
-            *((split, BOTH) for split in ("1_16", "1_4", "1_2")),
-        ),
-        "voc": tuple((split, BOTH) for split in RATIOS),
+        "scenes": (("1_8", BOTH), (ALL, (CONTROL,)), *_OTHER_RATIOS),
+        "camvid": (("1_8", BOTH), (ALL, (CONTROL,))),
+        "voc_mini": (("1_8", BOTH), (ALL, (CONTROL,)), ("1_8", ("official-code", "no-tvat")), *_OTHER_RATIOS),
+        "voc": (("1_16", BOTH), ("1_8", BOTH), ("1_4", BOTH), ("1_2", BOTH)),
     }
 )
 """Preset -> labelled share and the arms compared on it, in the order in which they are trained."""
 
 LOOKED_AT = (0.0, 0.15, 0.35, 0.65, 1.0)
-"""Where in the training after the warm-up perturbations are measured."""
+"""Fractions of the training after the warm-up at which perturbations are measured."""
 FLIP_IMAGES = 80
-"""The first of the validation images, on which perturbations are measured."""
+"""Perturbations are measured on this many validation images, the first."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,13 @@ class Cell:
     arm: str
     seed: int
     variant: str = ""
-    """A name for other settings than the preset's, alike for every arm."""
+    """A name for other settings than the preset's, the same for every arm."""
     flags: tuple[str, ...] = ()
-    """Further flags of its training; other settings than the preset's belong to a variant."""
+    """Further flags of its training; those that change the preset's settings need a variant."""
 
     @property
     def dataset(self) -> str:
-        """What is compared with each other: the preset, with the variant behind."""
+        """The preset and the variant; runs that share it are compared."""
         return f"{self.preset} {self.variant}".strip()
 
     @property
@@ -86,11 +85,11 @@ class Cell:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings beside the preset's."""
+        """Settings on top of the preset's."""
         return {**ARMS[self.arm], "split": self.split, "seed": self.seed}
 
     def config(self) -> Config:
-        """Returns all of its settings; where the images lie is left open.
+        """Returns all of its settings; the path of the images is left open.
 
         Raises:
             UserError: if its flags are wrong.
@@ -104,11 +103,11 @@ class Cell:
         return self.arm == METHOD and self.split == "1_8" and self.preset != "voc"
 
     def train(self, folder: Path, data: str | None, device: str) -> list[str]:
-        """Returns the words of the command that trains it, or goes on with it.
+        """Returns the words of the command that trains it, or resumes its training.
 
         Args:
             folder: The run folder.
-            data: The folder of images; left out for `scenes`.
+            data: The folder of images; None for `scenes`.
             device: As `psmt-viz train --device`.
         """
         words = ["psmt-viz", "train", "--preset", self.preset, *_flag("data", data)]
@@ -125,18 +124,9 @@ class Cell:
 
     def perturb(self, folder: Path, epoch: int, data: str | None, device: str) -> list[str]:
         """Returns the words of the command that measures perturbations on the weights of an epoch."""
-        words = [
-            "psmt-viz",
-            "perturb",
-            str(folder),
-            "--weights",
-            f"epoch-{epoch:04d}",
-            "--kinds",
-            "vat",
-            "tvat",
-            "random",
-        ]
-        words += ["--eps", f"{PAPER_EPS:g}", "--images", str(FLIP_IMAGES), *_flag("data", data)]
+        words = ["psmt-viz", "perturb", str(folder), "--weights", f"epoch-{epoch:04d}"]
+        words += ["--kinds", "vat", "tvat", "random", "--eps", f"{PAPER_EPS:g}", "--images", str(FLIP_IMAGES)]
+        words += _flag("data", data)
         return [*words, "--device", device, "--out", str(flips_folder(folder, epoch))]
 
 
@@ -144,27 +134,27 @@ def _flag(name: str, value: str | None) -> list[str]:
     return [f"--{name}", value] if value else []
 
 
-def flip_epochs(method: MethodConfig) -> list[int]:
+def flip_epochs(method: Method) -> list[int]:
     """Returns the epochs after which perturbations are measured, from the end of the warm-up to the last.
 
     Raises:
-        UserError: if the lengths are not settled before the data are seen.
+        UserError: if the lengths depend on the data set.
     """
     if method.warmup_steps is None or method.steps_per_epoch is None:
         got = f"--warmup-steps {method.warmup_steps}, --steps-per-epoch {method.steps_per_epoch}"
-        fix = "give both in steps"
-        raise UserError("settled lengths of a run whose perturbations are measured through training", got, fix)
+        wanted = "warm-up and epochs in steps for a run whose perturbations are measured through training"
+        raise UserError(wanted, got, "give both in steps")
     warmup = math.ceil(method.warmup_steps / method.steps_per_epoch)
     return sorted({warmup + round(share * method.epochs) for share in LOOKED_AT})
 
 
 def labeled_folder(run: Path) -> Path:
-    """Returns where a run's scores on its labelled images lie."""
+    """Returns the folder of a run's scores on its labelled images."""
     return run / "labeled"
 
 
 def flips_folder(run: Path, epoch: int) -> Path:
-    """Returns where a run's perturbations of an epoch lie."""
+    """Returns the folder of a run's measured perturbations after an epoch."""
     return run / f"flips-{epoch:04d}"
 
 
@@ -177,7 +167,7 @@ def cells(
     variant: str = "",
     flags: Sequence[str] = (),
 ) -> Iterator[Cell]:
-    """Yields the runs of a preset, all arms of a seed together; whatever is left out is all of it."""
+    """Yields the runs of a preset, all arms of a seed together; an empty selection means all."""
     for split, compared in GRID[preset]:
         if splits and split not in splits:
             continue

@@ -8,9 +8,9 @@ import pandas as pd
 from evidence_grid import ALL, CONTROL, LABELS, METHOD, SPLITS
 from evidence_tables import Tables
 
-from psmt_viz.config import PAPER_EPS
-from psmt_viz.figures.style import ROLE_LABELS
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.results import ROLES
+from psmt_viz.roles import role_of
 
 
 def gains(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
@@ -18,10 +18,10 @@ def gains(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
 
     Args:
         runs: The table of runs.
-        arm: An arm; one without teachers gains nothing to speak of and has no rows.
+        arm: An arm with teachers; one without has no ensemble and gets no rows.
 
     Returns:
-        dataset, split, seed and gain in points; a row a seed that both have finished.
+        dataset, split, seed and gain in points; one row per seed that both have finished.
     """
     place = ["dataset", "split", "seed"]
     control = runs.loc[runs["arm"] == CONTROL, [*place, "miou_student"]].rename(columns={"miou_student": "control"})
@@ -31,7 +31,7 @@ def gains(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
 
 def scores(runs: pd.DataFrame) -> str:
     """Returns mIoU in % by data set, labelled share and arm: mean, then lowest and highest of the seeds."""
-    head = ["data", "labels", "arm", "seeds", *(ROLE_LABELS[role] for role in ROLES), "ensemble minus supervised"]
+    head = ["data", "labels", "arm", "seeds", *(role_of(role).label for role in ROLES), "ensemble minus supervised"]
     rows = []
     for (dataset, split, arm), of in _in_order(runs):
         gained = gains(runs[(runs["dataset"] == dataset) & (runs["split"] == split)], arm)["gain"]
@@ -41,9 +41,9 @@ def scores(runs: pd.DataFrame) -> str:
 
 
 def labels_learned(tables: Tables) -> str:
-    """Returns the student's mIoU in % on the images whose labels it learned, and on those for validation.
+    """Returns the student's mIoU in % on the labelled training images and on the validation images.
 
-    Both are means over the classes that both have; what was not measured on the labelled images is left out.
+    Both are means over the classes that occur in both; runs that were not scored on their labelled images have no row.
     """
     head = ["data", "labels", "arm", "seeds", "on its labelled images", "on the validation images", "points between"]
     both = tables.classes.reindex(columns=["run", "role", "iou", "labeled_iou"]).dropna()
@@ -88,8 +88,8 @@ def ensemble_during_training(tables: Tables) -> str:
 
 
 def perturbations(tables: Tables) -> str:
-    """Returns T-VAT minus VAT at the paper's eps in points (95 % interval): a row a run and epoch, a column a judge."""
-    head = ["run", "epoch", *(f"judged by {ROLE_LABELS[role]}" for role in ROLES)]
+    """Returns T-VAT minus VAT at the paper's eps in points (95 % interval): one row per run and epoch, all judges."""
+    head = ["run", "epoch", *(f"judged by {role_of(role).label}" for role in ROLES)]
     rows = []
     for (run, epoch), of in differences(tables).groupby(["run", "epoch"]):
         shares = 100 * of.set_index("judge")[_BOUNDS]
@@ -100,9 +100,9 @@ def perturbations(tables: Tables) -> str:
 
 
 def perturbations_in_short(tables: Tables) -> str:
-    """Returns in how many places T-VAT lies above or below VAT with its interval, and how far apart both end.
+    """Counts the places where T-VAT differs from VAT beyond its interval, with the difference after training.
 
-    A place is an epoch of a run; the ends are those of training, lowest to highest over the seeds.
+    A place is an epoch of a run; differences after training are given as mean (min to max) over the seeds.
     """
     head = [
         "data",
@@ -124,7 +124,7 @@ def perturbations_in_short(tables: Tables) -> str:
             ends = [_last(table) for table in (vat, of)]
             values = _spread(100 * ends[0]["flip_rate"], ".2f"), _spread(100 * ends[1]["difference"], "+.4f")
             counts = [str(count) for count in (len(of), above, below)]
-            rows.append([str(dataset), str(of["run"].nunique()), ROLE_LABELS[judge], *counts, *values])
+            rows.append([str(dataset), str(of["run"].nunique()), role_of(judge).label, *counts, *values])
     return markdown(head, rows)
 
 
@@ -132,12 +132,12 @@ _BOUNDS = ["difference", "difference_low", "difference_high"]
 
 
 def with_origin(tables: Tables, measured: pd.DataFrame) -> pd.DataFrame:
-    """Returns measurements with the data set and the seed of the run that each row is of."""
+    """Adds data set and seed of the run to each row of measurements."""
     return measured.merge(tables.runs[["run", "dataset", "seed"]], on="run", how="left")
 
 
 def differences(tables: Tables) -> pd.DataFrame:
-    """Returns T-VAT minus VAT at the paper's eps, with data set and seed: a row a run, epoch and judge."""
+    """Returns T-VAT minus VAT at the paper's eps, with data set and seed: one row per run, epoch and judge."""
     paired = tables.paired.reindex(columns=["run", "epoch", "judge", "kind", "against", "eps", *_BOUNDS])
     chosen = (paired["kind"] == "tvat") & (paired["against"] == "vat") & (paired["eps"] == PAPER_EPS)
     return with_origin(tables, paired[chosen])
@@ -148,7 +148,7 @@ def _last(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def share(split: str) -> str:
-    """Returns how a split is shown."""
+    """Returns the displayed form of a split: 1_8 as 1/8, full as all."""
     return "all" if split == ALL else split.replace("_", "/")
 
 

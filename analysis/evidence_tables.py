@@ -1,4 +1,4 @@
-"""What finished runs of the grid have measured, as five tidy tables from which every exhibit is drawn."""
+"""What finished runs of the grid have measured, as five tidy tables from which all figures are drawn."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from evidence_grid import Cell, flip_epochs, flips_folder, labeled_folder
 from psmt_viz.config import Config, fixed_settings
 from psmt_viz.errors import UserError
 from psmt_viz.files import read_json
+from psmt_viz.methods import METHODS
 from psmt_viz.results import ROLES, Curves, Evaluation, Flips, Scores, read_csv, write_csv
 from psmt_viz.runs import Run
 
 MACHINE = "machine.json"
-"""In a run folder: on what it was trained, in the order in which it went from one to the next."""
+"""File of a run folder: the machines on which it was trained, in order."""
 _RUN = "run"
 _ALIKE = ("method_version", "parts", "images")
 
@@ -29,25 +30,25 @@ class Tables:
     """Measurements of runs; `run`, the first column of each, is the key between them. Shares are in [0, 1]."""
 
     runs: pd.DataFrame
-    """A row a run: dataset, split, arm, seed, settings, steps, images, versions, hours, machine and miou_<role>."""
+    """One row per run: dataset, split, arm, seed, settings, steps, images, versions, hours, machine and miou_<role>."""
     classes: pd.DataFrame
-    """A row a run, role and class: iou, and labeled_iou on the images whose labels were learned, if it was measured."""
+    """One row per run, role and class: iou, and labeled_iou on the labelled training images where it was measured."""
     epochs: pd.DataFrame
-    """A row a run and epoch: what metrics.csv has."""
+    """One row per run and epoch, with the columns of metrics.csv."""
     flips: pd.DataFrame
-    """A row a run, epoch, kind of perturbation and judge: what flips.csv has."""
+    """One row per run, epoch, kind of perturbation and judge, with the columns of flips.csv."""
     paired: pd.DataFrame
-    """A row a run, epoch, judge and two kinds: what flips_paired.csv has."""
+    """One row per run, epoch, judge and pair of kinds, with the columns of flips_paired.csv."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote; where there is nothing, the tables are empty."""
-        there = (folder / f"{each.name}.csv" for each in fields(cls))
-        nothing = pd.DataFrame(columns=[_RUN, "dataset", "split", "arm", "seed", *(f"miou_{role}" for role in ROLES)])
-        return cls(**{path.stem: read_csv(path) if path.is_file() else nothing for path in there})
+        empty = pd.DataFrame(columns=[_RUN, "dataset", "split", "arm", "seed", *(f"miou_{role}" for role in ROLES)])
+        paths = {each.name: folder / f"{each.name}.csv" for each in fields(cls)}
+        return cls(**{name: read_csv(path) if path.is_file() else empty for name, path in paths.items()})
 
     def save(self, folder: Path) -> None:
-        """Writes a CSV file a table."""
+        """Writes one CSV file per table."""
         folder.mkdir(parents=True, exist_ok=True)
         for each in fields(self):
             write_csv(folder / f"{each.name}.csv", getattr(self, each.name))
@@ -60,8 +61,8 @@ class Tables:
             without: Runs whose rows are taken out.
 
         Raises:
-            UserError: if runs of one data set and labelled share were trained with other versions of the method, have
-                seen other images, or a batch in other parts.
+            UserError: if runs of one data set and labelled share were trained with other versions of the method, on
+                other images, or with other micro-batches.
         """
         found = list(new)
         names = {name for run in found for name in run["runs"][_RUN]} | set(without)
@@ -72,11 +73,11 @@ class Tables:
             table = pd.concat(parts, ignore_index=True) if parts else before.iloc[:0]
             tables[name] = table.sort_values(_RUN, kind="stable", ignore_index=True)
         for (dataset, split), of in tables["runs"].groupby(["dataset", "split"]):
-            # Tables from before versions were noted hold runs of the first.
+            # Tables without a column of versions hold runs of version 1.
             alike = of.reindex(columns=[_RUN, *_ALIKE]).fillna({"method_version": 1})
             kinds = [" and ".join(same[_RUN]) for _, same in alike.groupby(list(_ALIKE), dropna=False)]
             if len(kinds) > 1:
-                wanted = f"the same method, images and parts of a batch in all runs of {dataset} {split}"
+                wanted = f"the same method, images and micro-batches in all runs of {dataset} {split}"
                 raise UserError(wanted, " against ".join(kinds), "keep them apart with --tables or --variant")
         return Tables(**tables)
 
@@ -86,15 +87,16 @@ class Tables:
         Args:
             dataset: The data set.
             split: The labelled share.
-            labels: Arm -> what to call it; other arms are left out.
+            labels: Arm -> its name in the legend; other arms are not drawn.
         """
         chosen = self.runs[(self.runs["dataset"] == dataset) & (self.runs["split"] == split)]
         found = []
         for arm, label in labels.items():
             for row in chosen[chosen["arm"] == arm].to_dict("records"):
                 metrics = self.epochs[self.epochs[_RUN] == row[_RUN]].drop(columns=_RUN).reset_index(drop=True)
-                images = row["batch_labeled"] + (row["batch_unlabeled"] if row["method"] == "psmt" else 0)
-                found.append(Curves(name=label, metrics=metrics, ramp={}, images_per_step=int(images)))
+                batches = {name: int(row[name]) for name in ("batch_labeled", "batch_unlabeled")}
+                images = METHODS[row["method"]].of(batches).images_per_step
+                found.append(Curves(name=label, metrics=metrics, ramp={}, images_per_step=images))
         return found
 
     def scores(self) -> list[tuple[str, Scores]]:
@@ -111,7 +113,7 @@ class Tables:
 
 
 def finished(folder: Path) -> bool:
-    """Returns whether a run has taken its last step and was scored after it."""
+    """Returns whether a run has taken its last step and been evaluated after it."""
     if not (folder / Evaluation.FACTS).is_file() or not (run := Run.open(folder)).measured:
         return False
     steps = run.metrics()["step"]
@@ -119,7 +121,7 @@ def finished(folder: Path) -> bool:
 
 
 def compared(config: Config) -> dict[str, Any]:
-    """Returns the settings that must be alike in runs that are compared; where the images lie may differ."""
+    """Returns the settings that must be equal in runs that are compared; the path of the images may differ."""
     settings = fixed_settings(config)
     del settings["data"]["data"]
     return settings
@@ -137,7 +139,7 @@ def check_settings(cell: Cell, run: Run) -> None:
 
 
 def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
-    """Returns what a finished run has measured, as its rows of each table.
+    """Returns the rows of a finished run in each table.
 
     Raises:
         UserError: if it was trained with other settings than its cell's.
@@ -154,14 +156,14 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
         "method": config.method.method,
         "method_version": run.method_version,
         "recipe": config.recipe,
-        "perturbation": config.method.perturbation if config.method.method == "psmt" else "none",
+        "perturbation": config.flat().get("perturbation", "none"),
         "backbone": config.model.backbone,
         "precision": config.system.precision,
         "crop": config.views.crop,
         "batch_labeled": config.method.batch_labeled,
         "batch_unlabeled": config.method.batch_unlabeled,
         "lr": config.optim.lr,
-        "ema": config.method.ema,
+        "ema": config.flat().get("ema"),
         "parts": run.plan["parts"],
         "steps": run.plan["total_steps"],
         "images": hashlib.sha256(" ".join(images).encode()).hexdigest()[:12],
@@ -170,7 +172,7 @@ def measured(cell: Cell, folder: Path) -> dict[str, pd.DataFrame]:
         "psmt_viz": run.versions["psmt-viz"],
         "torch": run.versions["torch"],
         "hours": round(read_csv(folder / "timing.csv")["seconds"].sum() / 3600, 3),
-        # Whoever ran the command by hand has left no note.
+        # A run that was trained by hand has no note.
         "machine": " then ".join(read_json(folder / MACHINE)) if (folder / MACHINE).is_file() else "not noted",
         **{f"miou_{role}": miou.get(role, math.nan) for role in ROLES},
     }

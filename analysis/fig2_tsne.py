@@ -1,9 +1,9 @@
-"""Fig. 2: do perturbed pixels leave their cluster, and are there more wrong ones under T-VAT than under VAT?
+"""Fig. 2: do perturbed pixels leave their cluster, and does T-VAT flip more of them than VAT?
 
 Command:  python analysis/fig2_tsne.py [RUN] [--data DIR] [--out DIR]
 Cost:     2 to 3 minutes on the shipped run, 2 cores; most of it openTSNE.
-Expected: at eps = 2 as many red stars under T-VAT as under VAT, within their intervals, most at the same pixels; the
-          median move is about the placement error.
+Expected: at eps = 2 as many red stars with T-VAT as with VAT, within their intervals, mostly the same pixels; the
+          median move is about as large as the placement error.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 from subject import subject
 
 from psmt_viz.figures import tsne_findings, write
+from psmt_viz.probes.settings import TsneSettings
 from psmt_viz.probes.tsne import tsne
 
 
 def main() -> None:
-    """Lays 25,000 pixels out, writes the numbers, then the figure from them."""
+    """Lays out 25,000 pixels, writes the map, and draws the figure from it."""
     opened, out = subject(__doc__, "fig2")
-    embedding = tsne(opened.networks, opened.data, n_pixels=25_000, eps=2.0, seed=0, jobs=-1, subject=opened.facts)
+    settings = TsneSettings(n_pixels=25_000, eps=2.0, seed=0, jobs=-1)
+    embedding = tsne(opened.networks, opened.data, settings, subject=opened.facts)
     embedding.save(out)
     write(embedding, out)
     print("\n".join(tsne_findings(embedding)))

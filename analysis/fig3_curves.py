@@ -1,8 +1,8 @@
 """Fig. 3: (a) the ramp-up of the unsupervised weight, (b) the teachers' ensemble and the student through training.
 
 Command:  python analysis/fig3_curves.py RUN ... [--out DIR]
-Cost:     5 s; nothing is computed again, each run measured itself while it trained.
-Expected: one band from the lowest to the highest of runs that differ in their seed alone.
+Cost:     5 s; the curves were measured during the training.
+Expected: one band from minimum to maximum for runs that differ only in their seed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from psmt_viz.results import Training
 
 
 def main() -> None:
-    """Puts the runs' measurements together, writes them, then the figures from them."""
+    """Collects the measurements of the runs, writes them, and draws the figures from them."""
     named, out = runs(__doc__, "fig3")
     training = Training(runs=tuple(run.curves(name) for name, run in named))
     training.save(out)

@@ -1,11 +1,12 @@
-"""What does the published search make of eps = 2 on the published network?
+"""How large is the noise of the published search at eps = 2 on the published network?
 
-Claim:    next to nothing, and in a direction that has to do with rounding alone. The authors' code divides a gradient
-          that contains its step of xi = 1e-6 and one over the images of a call by (norm + 1e-8): the floor swallows it.
-          In float32 the step itself lies below the spacing of the features.
+Claim:    close to zero, and its direction is determined by rounding alone. The authors' code divides a gradient by
+          (norm + 1e-8), but xi = 1e-6 and one over the images of a call are factors of that gradient, so that 1e-8
+          dominates.
+          In float32 the step itself is below the spacing of the features' numbers.
 Command:  python analysis/published_step.py
 Cost:     two minutes on 2 cores; no data set, no weights.
-Expected: a row for each seed, size of the classifier's weights and search (published with 1 and 8 images a call, ours):
+Expected: one row per seed, scale of the classifier's weights and search (published with 1 and 8 images per call, ours):
           norm, KL, flipped pixels, share of features that the step leaves unchanged, cosine to the exact direction in
           float64; and what psmt-viz says of it.
 """
@@ -23,15 +24,15 @@ from psmt_viz.data import open_data
 from psmt_viz.models.build import build_networks
 from psmt_viz.models.inference import as_images, encode_whole
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import Settings, kl_of_logits
+from psmt_viz.perturb import SearchSettings, kl_of_logits
 from psmt_viz.probes.health import HealthRecord
 from psmt_viz.probes.kinds import judged, perturbation
 
 SEARCHES = {
-    "published, 1 image": ("tvat-official", Settings(official_batch=1)),
-    "published, 8 images": ("tvat-official", Settings(official_batch=8)),
-    "ours": ("tvat", Settings()),
-    "random direction": ("random", Settings()),
+    "published, 1 image": ("tvat-official", SearchSettings(official_batch=1)),
+    "published, 8 images": ("tvat-official", SearchSettings(official_batch=8)),
+    "ours": ("tvat", SearchSettings()),
+    "random direction": ("random", SearchSettings()),
 }
 SIZE = (256, 256)
 
@@ -52,7 +53,7 @@ def settled(images: torch.Tensor, seed: int) -> Networks:
 
 
 def main() -> None:
-    """Prints the table for two draws of the weights and three sizes of the classifier."""
+    """Prints the table for two random draws of the weights and three scales of the classifier."""
     data = open_data("scenes")
     images = F.interpolate(as_images([data.image(id) for id in data.ids("val")[:4]]), size=SIZE, mode="bilinear")
     print("seed classifier search               norm      KL        flips     unchanged  cosine")

@@ -1,4 +1,4 @@
-"""Put a finished run of `scenes` into checkpoints/, with a manifest that says what it is.
+"""Copies a finished run of `scenes` to checkpoints/, with a manifest of its provenance.
 
 Command:  OMP_NUM_THREADS=1 psmt-viz train --preset scenes --out runs/train/scenes
           python analysis/ship_run.py runs/train/scenes

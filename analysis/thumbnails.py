@@ -1,8 +1,8 @@
-"""The small pictures in README.md here, from the numbers in results/scenes: no torch, no model, no data.
+"""Draws the small pictures of analysis/README.md from the numbers in results/scenes: no torch, no model, no data.
 
 Command:  python analysis/thumbnails.py
 Cost:     20 s.
-Expected: thumbnails/*.png, the same bytes as before unless numbers or figures changed.
+Expected: thumbnails/*.png, byte-identical unless numbers or figures changed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DPI = 72
 
 
 def main() -> None:
-    """Draws each exhibit of the supplement, and the laboratory's, once."""
+    """Draws each figure of the supplement and of `perturb` once."""
     saved = Saved.load(HERE / "results" / "scenes")
     cams, embedding = saved.get(Cams), saved.get(PixelEmbedding)
     training, flips = saved.get(Training), saved.get(Flips)

@@ -1,7 +1,7 @@
-"""How often the 95 % intervals of shares and of paired differences hold the truth, from half an event up.
+"""Coverage of the 95 % intervals of shares and of paired differences, from half an expected event up.
 
-Claim: at least 93 % in every cell of the grid, also where a bootstrap over images holds it in one data set of ten, and
-of shares at most 98 % from 10 expected events on.
+Claim: at least 93 % in every cell of the grid, even where a bootstrap over images covers the truth in one data set of
+ten, and for shares at most 98 % from 10 expected events on.
 
     python benchmarks/coverage.py                   # the tables of benchmarks/README.md
     python benchmarks/coverage.py --sets 20000 --without-bootstrap
@@ -104,7 +104,7 @@ class Cell(NamedTuple):
 
 
 def simulated(where: Cell, sets: int, resampled: int) -> tuple[list[str], float]:
-    """Simulates a cell and returns what the table holds of it, and our coverage."""
+    """Simulates a cell; returns its cells of the table, and our coverage."""
     images, dispersion, expected, first = where
     rng = np.random.default_rng([images, dispersion, round(10 * expected), round(100 * (first or 0))])
     pixels = np.ceil(rng.lognormal(7, 0.6, (images, sets)))
@@ -128,7 +128,7 @@ def simulated(where: Cell, sets: int, resampled: int) -> tuple[list[str], float]
 
 
 def main() -> None:
-    """Prints both tables in Markdown, and what is lowest and highest in them."""
+    """Prints both tables in Markdown, and their lowest and highest coverage."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, default=10000, help="simulated data sets of each cell")
     parser.add_argument("--resampled", type=int, default=1000, help="how many of them the bootstraps take")

@@ -1,9 +1,9 @@
-"""What a search costs, and whether its direction is right: finite difference against exact, in fp32 and bf16.
+"""Cost of a search for a perturbation, and accuracy of its direction: finite difference against exact, fp32 and bf16.
 
 Command:  python benchmarks/search_cost.py [RUN] [--data DIR] [--images N]
 Cost:     on 2 cores half a minute for the shipped run.
-Expected: a table: seconds of each search over those of one forward and backward pass of the same decoders, pair by pair
-          in one process, and the lowest cosine to the exact direction in float64.
+Expected: a table with the time of each search over that of one forward and backward pass of the same decoders,
+          measured in pairs in one process, and the lowest cosine to the exact direction in float64.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any, get_args
 import torch
 from torch.nn import functional as F
 
-from psmt_viz.config import Search
-from psmt_viz.exhibits import RunSubject
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Predict, adversarial_perturbation, exact_cosine, frozen
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.kinds import predictor
+from psmt_viz.search import Search
+from psmt_viz.subject import RunSubject
 
 ROLES = {"student": "VAT", "ensemble": "T-VAT"}
 
@@ -50,7 +50,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def measured(subject: RunSubject, reference: Networks, role: str, search: Search, options: Any) -> tuple[list, list]:
-    """Returns the cost ratios and the cosines of one search, over images, in the arithmetic of autocast."""
+    """Returns the cost ratios and the cosines of one search, over images, in the precision of autocast."""
     ratios, cosines = [], []
     for image in labeled_images(
         subject.data, subject.data.ids("val")[: options.images], batch=1, device=subject.device
@@ -69,7 +69,7 @@ def measured(subject: RunSubject, reference: Networks, role: str, search: Search
 
 
 def main() -> None:
-    """Prints a row a search."""
+    """Prints one row per search and precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="?", type=Path)
     parser.add_argument("--data")
@@ -79,14 +79,14 @@ def main() -> None:
     options = parser.parse_args()
     subject = RunSubject.open(options.run, data=options.data, weights="last", device=options.device)
     reference = copy.deepcopy(subject.networks).cpu().double()
-    print("| kind | search | arithmetic | cost over forward + backward, median (range) | lowest cosine to exact |")
+    print("| kind | search | precision | cost over forward + backward, median (range) | lowest cosine to exact |")
     print("| --- | --- | --- | --- | --- |")
     for (role, title), search, bf16 in product(ROLES.items(), get_args(Search), (False, True)):
         with torch.autocast(subject.device.partition(":")[0], torch.bfloat16, enabled=bf16):
             ratios, cosines = measured(subject, reference, role, search, options)
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        arithmetic = "bf16 autocast" if bf16 else "fp32"
-        print(f"| {title} | {search} | {arithmetic} | {spread} | {min(cosines):.5f} |", flush=True)
+        precision = "bf16 autocast" if bf16 else "fp32"
+        print(f"| {title} | {search} | {precision} | {spread} | {min(cosines):.5f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a t-SNE of pixels costs and how good its map is: our settings beside openTSNE's defaults, on the same features.
+"""Cost of a t-SNE of pixels and quality of its map: our settings beside openTSNE's defaults, on the same features.
 
 Command:  python benchmarks/tsne.py [RUN] [--data DIR] --n-pixels 25000
 Cost:     5 to 10 minutes at 25,000 pixels on one core; four fits.
@@ -19,14 +19,15 @@ import openTSNE
 import pandas as pd
 from numpy.typing import NDArray
 
-from psmt_viz.exhibits import RunSubject
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import sample_pixels
+from psmt_viz.probes.settings import TsneSettings
 from psmt_viz.probes.tsne_map import lay_out
+from psmt_viz.subject import RunSubject
 
 
 def main() -> None:
-    """Fits maps of one sample of pixels in four ways and prints a row each."""
+    """Fits maps of one sample of pixels in four ways and prints one row each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--data")
@@ -37,7 +38,7 @@ def main() -> None:
     flags = parser.parse_args()
     subject = RunSubject.open(flags.run, data=flags.data, weights="last", device="cpu")
     start = time.perf_counter()
-    sample = sample_pixels(subject.networks, subject.data, pixels=flags.n_pixels, seed=flags.seed)
+    sample = sample_pixels(subject.networks, subject.data, TsneSettings(n_pixels=flags.n_pixels, seed=flags.seed))
     clean = sample.features["clean"]
     print(f"{subject.name}: {len(clean):,} pixels x {clean.shape[1]}, sampled in {time.perf_counter() - start:.0f} s")
     ways: dict[str, Any] = {
@@ -59,8 +60,9 @@ def main() -> None:
 def frozen(
     features: dict[str, NDArray[np.float32]], neighbors: Any, seed: int, jobs: int
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
-    """Fits the clean pixels' map and places both perturbed panels on it, as the exhibit does."""
-    coordinates, _, found = lay_out(features, "frozen", perplexity=30, neighbors=neighbors, seed=seed, jobs=jobs)
+    """Fits the clean pixels' map and places both perturbed panels on it, as `psmt-viz tsne` does."""
+    settings = TsneSettings(neighbors=neighbors, jobs=jobs)
+    coordinates, _, found = lay_out(features, settings, seed=seed)
     return coordinates["clean"], {"kl": found["kl_divergence"], "placement_error": found["placement_error"]}
 
 

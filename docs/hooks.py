@@ -1,7 +1,7 @@
-"""What the pages take from the program itself, so that they cannot drift: flags, presets, recipes.
+"""Fills the pages with what the program itself knows, so that they cannot be out of date: flags, presets, recipes.
 
-A page says where: `<!-- flags: tsne -->`, `<!-- verbs -->`, `<!-- presets -->`, `<!-- recipes -->`. Links that lead out
-of docs/ to a file of the repository (`../analysis/results/x.png`) work in the site too, to a copy under repository/.
+Placeholders are `<!-- flags: tsne -->`, `<!-- commands -->`, `<!-- presets -->` and `<!-- recipes -->`. Links out of
+docs/ to a file of the repository (`../analysis/results/x.png`) work in the site too, through a copy under repository/.
 """
 
 from __future__ import annotations
@@ -20,38 +20,48 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from psmt_viz.cli import app
-from psmt_viz.config import FIELDS, GROUPS, Config
+from psmt_viz.config import FIELDS, Config
+from psmt_viz.methods import METHODS
 from psmt_viz.presets import PRESETS, RECIPE_SETTINGS, RECIPES, SPLIT_SETTINGS, switches
+from psmt_viz.settings import flag_of
 
 _SAID = {
     "labeled_stream": (
         "nothing",
-        "draws the views of a labelled image once an epoch and replays them",
-        "a side effect of how their loader is cycled, which takes views away",
+        "draws the views of a labelled image once per epoch and repeats them",
+        "a side effect of how their data loader is cycled, which reduces augmentation",
     ),
-    "sup_loss": ("nothing", "builds OHEM and never calls it", "the published results at crop 800 are with OHEM"),
+    "sup_loss": (
+        "nothing",
+        "builds OHEM and never calls it",
+        "the published results at crop 800 were obtained with OHEM",
+    ),
     "teacher_start": (
         "nothing",
         "loads ImageNet weights into the student alone",
-        "teachers from scratch need longer trainings than most users have",
+        "teachers trained from scratch need a longer training than most users can afford",
     ),
     "pseudo_labels": (
         "nothing",
         "leaves the teachers in training mode, so that their running statistics drift",
-        "labels of an image shall not depend on the batch, nor teachers change by looking",
+        "the labels of an image should not depend on its batch, and predicting should not change the teachers",
     ),
-    "count_padding": ("nothing", "has no mask: padding teaches like any pixel", "there is nothing to see in padding"),
-    "ramp": ("Gaussian, exp(-5 (1 - t)^2)", "cosine, (1 - cos(pi t)) / 2", "the supplement"),
-    "noise": ("r is Gaussian", "uniform on [-0.5, 0.5)", "the supplement"),
-    "xi": ("a small random r, no number", "1e-6", "in float32 such a step is lost to rounding"),
+    "count_padding": (
+        "nothing",
+        "has no mask: padding counts in the loss like any pixel",
+        "padding contains nothing to learn",
+    ),
+    "ramp": ("Gaussian, exp(-5 (1 - t)^2)", "cosine, (1 - cos(pi t)) / 2", "as in the supplement"),
+    "noise": ("r is Gaussian", "uniform on [-0.5, 0.5)", "as in the supplement"),
+    "xi": ("a small random r, without a number", "1e-6", "in float32 such a small step is lost to rounding"),
     "norm_floor": (
         "nothing",
-        "1e-8, of a gradient that contains xi and one over the images of a call",
-        "it leaves next to nothing of eps",
+        "1e-8, added to the norm of a gradient with the factors xi and 1 / (images of a call)",
+        "it reduces the noise to almost zero",
     ),
-    "best_by": ("reports the ensemble", "validates Cityscapes by its first teacher alone", "the supplement"),
+    "best_by": ("reports the ensemble", "validates Cityscapes with its first teacher alone", "as in the supplement"),
 }
-"""Switch of the recipes -> what the supplement says, what the published code does, and why `supplement` differs."""
+"""Setting in which the recipes differ -> the supplement, the published code, and why `supplement` differs from it."""
 
 ROOT = Path(__file__).parent.parent
 COPIES = "repository"
@@ -63,7 +73,7 @@ _TITLES = {
     "views": "Views of an image",
     "method": "Method",
     "optim": "Optimiser",
-    "system": "Everything else",
+    "system": "System",
 }
 """Group of settings -> its heading."""
 
@@ -78,9 +88,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fills placeholders and turns links out of docs/ to the copies."""
+    """Fills placeholders and redirects links out of docs/ to the copies."""
 
-    def turned(match: re.Match[str]) -> str:
+    def redirected(match: re.Match[str]) -> str:
         copied = _outside(match[0], page.file.src_uri)
         return posixpath.relpath(f"{COPIES}/{copied}", posixpath.dirname(page.file.src_uri)) if copied else match[0]
 
@@ -88,9 +98,9 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         what, of = match.groups()
         if what not in _FILLERS:
             raise PluginError(f"{page.file.src_uri}: nothing fills {match[0]}")
-        return _FILLERS[what](*([of] if of else []))
+        return _FILLERS[what](of) if of else _FILLERS[what]()
 
-    return _PLACEHOLDER.sub(filled, _LINK.sub(turned, markdown))
+    return _PLACEHOLDER.sub(filled, _LINK.sub(redirected, markdown))
 
 
 def _outside(target: str, page: str) -> str:
@@ -99,23 +109,23 @@ def _outside(target: str, page: str) -> str:
     return path if not path.startswith(("docs/", "../")) and (ROOT / path).is_file() else ""
 
 
-def flags(verb: str) -> str:
-    """Returns a table of a verb's arguments and flags; several, by group, where they come from settings."""
-    if verb not in verbs():
-        raise PluginError(f"no verb {verb}")
-    own = [each for each in app[verb].assemble_argument_collection() if each.parse and each.show]
-    settings = {flag_of(name): group for name, group in FIELDS.items()} if verb == "train" else {}
+def flags(command: str) -> str:
+    """Returns a table of a command's arguments and flags; those of `train`, one table per group of settings."""
+    if command not in commands():
+        raise PluginError(f"no command {command}")
+    own = [each for each in app[command].assemble_argument_collection() if each.parse and each.show]
+    settings = {flag_of(name): group for name, group in FIELDS.items()} if command == "train" else {}
     parts = [_flag_table(each for each in own if each.name not in settings)]
     for group, title in _TITLES.items() if settings else ():
-        table = _flag_table(each for each in own if settings.get(each.name) is GROUPS[group])
+        table = _flag_table(each for each in own if settings.get(each.name) == group)
         parts.append(f"### {title}\n\n{table}")
     return "\n\n".join(parts)
 
 
 def _flag_table(arguments: Iterable[Argument]) -> str:
-    rows = [(_spelt(each), _values(each), _left_out(each), " ".join((each.parameter.help or "").split()))
+    rows = [(_spelt(each), _values(each), _default(each), " ".join((each.parameter.help or "").split()))
             for each in arguments]  # fmt: skip
-    return table(("flag", "value", "left out", "what it does"), rows)
+    return table(("flag", "value", "default", "what it does"), rows)
 
 
 def _spelt(argument: Argument) -> str:
@@ -141,14 +151,20 @@ def _kind(hint: Any) -> str:
     return {bool: "", int: "number", float: "number", str: "text", Path: "path"}[hint]
 
 
-def _left_out(argument: Argument) -> str:
+def _default(argument: Argument) -> str:
     if argument.required:
         return shown("must be given")
     setting = argument.name.removeprefix("--").replace("-", "_")
     if argument.field_info.default is None:
         is_setting = argument.keys and setting in FIELDS
-        return shown(Config().flat()[setting]) if is_setting else ""
+        return shown(defaults()[setting]) if is_setting else ""
     return shown(argument.field_info.default)
+
+
+def defaults() -> dict[str, Any]:
+    """Returns every setting's default; where methods have several, that of PS-MT."""
+    of_methods = {name: value for settings in METHODS.values() for name, value in vars(settings()).items()}
+    return of_methods | Config().flat()
 
 
 def shown(value: Any) -> str:
@@ -168,19 +184,19 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def verbs() -> list[str]:
-    """Returns the names of all verbs."""
+def commands() -> list[str]:
+    """Returns the names of all commands."""
     return [name for name in app if not name.startswith("-")]
 
 
-def verb_table() -> str:
-    """Returns a table of all verbs, each with a link to its page and its first sentence."""
-    rows = [(f"[{code(name)}]({name}.md)", _purpose(app[name])) for name in verbs()]
-    return table(("verb", "what it does"), rows)
+def command_table() -> str:
+    """Returns a table of all commands, each with a link to its page and its description."""
+    rows = [(f"[{code(name)}]({name}.md)", _purpose(app[name])) for name in commands()]
+    return table(("command", "what it does"), rows)
 
 
-def _purpose(verb: App) -> str:
-    return " ".join(verb.help.split())
+def _purpose(command: App) -> str:
+    return " ".join(command.help.split())
 
 
 def presets() -> str:
@@ -199,34 +215,28 @@ def presets() -> str:
 def _preset_table(names: Sequence[str]) -> str:
     chosen = [PRESETS[name] for name in names]
     settings = ["data", *(name for name in FIELDS if any(name in values for values in chosen) and name != "data")]
-    defaults = Config().flat() | {"data": "must be given"}
+    others = defaults() | {"data": "must be given"}
     rows = [
-        (code(flag_of(name)), *(shown(values.get(name, defaults[name])) or "-" for values in chosen))
-        for name in settings
+        (code(flag_of(name)), *(shown(values.get(name, others[name])) or "-" for values in chosen)) for name in settings
     ]
     return table(("", *map(code, names)), rows)
 
 
 def recipes() -> str:
-    """Returns a table of every switch in which the recipes differ: what is said, done and taken, and why."""
+    """Returns a table of the settings in which the recipes differ, with what the supplement and the code say."""
     of_presets = {name: preset for of in RECIPE_SETTINGS.values() for preset, more in of.items() for name in more}
     names = [name for name in FIELDS if name in RECIPES["supplement"] or name in of_presets]
     if missing := set(names) ^ set(_SAID):
-        raise PluginError(f"what the supplement and the code say of {', '.join(sorted(missing))}")
+        raise PluginError(f"_SAID and the recipes differ in {', '.join(sorted(missing))}")
     rows = []
     for name in names:
         preset = of_presets.get(name, "scenes")
         flag = code(flag_of(name)) + (f" (preset {code(preset)})" if name in of_presets else "")
         said, done, why = _SAID[name]
-        taken = [shown(switches(preset, recipe)[name]) or "left out" for recipe in RECIPES]
+        taken = [shown(switches(preset, recipe)[name]) or "not set" for recipe in RECIPES]
         rows.append((flag, said, done, *taken, why))
-    headings = ("switch", "the supplement says", "the published code", *(code(name) for name in RECIPES))
-    return table((*headings, "why `supplement` differs"), rows)
-
-
-def flag_of(setting: str) -> str:
-    """Returns the flag of a setting."""
-    return "--" + setting.replace("_", "-")
+    headings = ("setting", "the supplement says", "the published code", *(code(name) for name in RECIPES))
+    return table((*headings, "why `supplement` differs from the code"), rows)
 
 
 def code(text: str) -> str:
@@ -242,7 +252,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 _FILLERS: dict[str, Callable[..., str]] = {
     "flags": flags,
-    "verbs": verb_table,
+    "commands": command_table,
     "presets": presets,
     "recipes": recipes,
 }

@@ -1,8 +1,8 @@
-"""Make the pictures of these pages from figures of the run that comes with the project.
+"""Makes the pictures of these pages from the figures of the run that comes with the project.
 
 Command:  psmt-viz figures --from analysis/results/scenes --out figures && python docs/pictures.py figures
-Cost:     a minute; nothing is computed again.
-Expected: docs/pictures/*.png, each some 100 KB: as wide as a page shows them, with at most 256 colours.
+Cost:     a minute; figures are only redrawn.
+Expected: docs/pictures/*.png, about 100 KB each: scaled to the width of a page, with at most 256 colours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image
 PICTURES = Path(__file__).parent / "pictures"
 NAMES = ("fig1_gradcam", "fig2_tsne", "fig3b_miou", "flips", "transfer", "where")
 SHRINK = 0.7
-"""From 300 dpi to what a page of text shows, twice as fine for screens of small pixels."""
+"""Scales 300 dpi down to the width of a page, at twice the resolution for high-density screens."""
 
 
 def main() -> None:

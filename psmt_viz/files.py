@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never half of either; a failed block leaves nothing behind.
     """
     # The suffix is kept because savers (matplotlib, pandas) choose the format by it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -32,6 +32,22 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Returns the temporary files of `atomic_write` that a killed process left in a folder.
+
+    Args:
+        folder: The folder.
+        names: Of the files that it may have been writing, or patterns of names.
+    """
+    patterns = [f"{_prefix(name)}{'[a-z0-9_]' * 8}{name.suffix}" for name in map(Path, names)]
+    return [path for pattern in patterns for path in folder.glob(pattern)]
+
+
+def _prefix(path: Path) -> str:
+    """What the temporary names of a file begin with; eight characters and the file's suffix follow."""
+    return f".{path.stem}-"
 
 
 def _umask() -> int:

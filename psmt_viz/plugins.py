@@ -1,4 +1,4 @@
-"""Objects of the user's own, named on the command line as `module:name`."""
+"""Objects that are found by name: the user's own, given as `module:name`, and those of a folder of modules."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import difflib
 import importlib
 import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
 from psmt_viz.errors import UserError
+
+T = TypeVar("T")
 
 
 def load_object(name: str, *, flag: str, example: str, kind: str = "name") -> Any:
@@ -43,3 +46,11 @@ def load_object(name: str, *, flag: str, example: str, kind: str = "name") -> An
         fix = f"did you mean {module_name}:{near[0]}?" if near else "check the spelling"
         raise UserError(f"a {kind.lower()} {object_name} for {flag} {name}", f"none in {module.__file__}", fix)
     return found
+
+
+def class_in(module: ModuleType, base: type[T]) -> type[T] | None:
+    """Returns the first class of a kind that a module defines itself, or None."""
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == module.__name__ and issubclass(value, base):
+            return value
+    return None

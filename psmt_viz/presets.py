@@ -35,7 +35,7 @@ _VOC: Mapping[str, Any] = MappingProxyType(
 )
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        # A tiny network on the embedded data set: minutes on a laptop.
+        # A tiny network on the built-in synthetic data set: minutes on a laptop.
         "scenes": {
             "data": "scenes",
             "backbone": "test_resnet",

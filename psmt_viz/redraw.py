@@ -11,7 +11,7 @@ from psmt_viz import figures
 from psmt_viz.files import sha256, write_json
 from psmt_viz.report import write_report
 from psmt_viz.results import MANIFEST, Evaluation, Result, Saved, ScoreTable, Training
-from psmt_viz.runs import Run
+from psmt_viz.runs import Run, is_run
 
 PAGE = "index.html"
 
@@ -26,7 +26,7 @@ def gather(folder: Path | None) -> Saved:
     Raises:
         UserError: if there are none, or one is damaged.
     """
-    if folder is not None and not (folder / "config.json").is_file():
+    if folder is not None and not is_run(folder):
         return Saved.load(folder)
     run = Run.open(folder)
     saved = Saved.load(run.folder / "figures") if Saved.there(run.folder / "figures") else Saved()
@@ -36,7 +36,7 @@ def gather(folder: Path | None) -> Saved:
     if saved.get(Evaluation) is None and (run.folder / Evaluation.FACTS).is_file():
         scores = Evaluation.load(run.folder)
         own += [scores, ScoreTable.of([(run.name, scores)])]
-    return Saved.of(*saved.results.values(), *own, manifest=saved.manifest)
+    return saved.beside(*own)
 
 
 def redraw(folder: Path, out: Path) -> None:

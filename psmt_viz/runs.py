@@ -2,28 +2,65 @@
 
 from __future__ import annotations
 
-import json
 import platform
-import re
 import warnings
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 
-from psmt_viz.config import Config, fixed_settings
+from psmt_viz.config import Config
 from psmt_viz.errors import UserError
-from psmt_viz.files import read_json, write_json
-from psmt_viz.results import Curves, read_csv
+from psmt_viz.files import leftovers, read_json, write_json
+from psmt_viz.results import Curves, Evaluation, read_csv
 
 _PLAN = ("steps_per_epoch", "warmup_steps", "ramp_steps", "total_steps", "parts")
 METHOD_VERSION = 2
 """Of the training method as it is implemented here; the manual says what each version changed."""
 _RECORDED = ("psmt-viz", "torch", "torchvision", "timm", "numpy")
+
+
+class RunFile(StrEnum):
+    """The files of a run folder; beside them may be weights of single epochs and TensorBoard's events."""
+
+    CONFIG = "config.json"
+    METRICS = "metrics.csv"
+    TIMING = "timing.csv"
+    STATE = "state.pt"
+    LAST = "last.safetensors"
+    BEST = "best.safetensors"
+    SCORES, CONFUSION, SCORING = Evaluation.FILES
+    RESULTS_PICTURE = "results.png"
+    BATCH_PICTURE = "batch.png"
+    CONFUSION_PICTURE = "confusion.png"
+
+
+TENSORBOARD = "tensorboard"
+"""Folder of TensorBoard's events in a run folder."""
+_EPOCH = "epoch-{}"
+"""What the weights of an epoch are called."""
+
+
+def epoch_name(epoch: int) -> str:
+    """Returns what the weights of an epoch, counted from 1, are called."""
+    return _EPOCH.format(f"{epoch:04d}")
+
+
+def is_run(folder: Path) -> bool:
+    """Returns whether a folder is a run folder."""
+    return (folder / RunFile.CONFIG).is_file()
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Returns what a killed run left of the files that it was writing."""
+    return leftovers(folder, [*RunFile, _weights(_EPOCH.format("*"))])
+
+
+def _weights(which: str) -> str:
+    return f"{which}.safetensors"
 
 
 def versions() -> dict[str, str]:
@@ -96,11 +133,11 @@ class Run:
         }
         if self.imported_from is not None:
             facts["imported_from"] = asdict(self.imported_from)
-        write_json(self.folder / "config.json", facts)
+        write_json(self.path(RunFile.CONFIG), facts)
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Self:
-        """Reads a run folder; left out, the one that comes with the project.
+        """Reads a run folder; by default the one that comes with the project.
 
         Warns where the run was trained with an earlier version of the method.
 
@@ -108,17 +145,22 @@ class Run:
             UserError: if it is not a run folder.
         """
         folder = shipped_run() if folder is None else folder
-        path = folder / "config.json"
-        if not path.is_file():
-            got = "no config.json in it" if folder.is_dir() else "no such folder"
+        path = folder / RunFile.CONFIG
+        if not is_run(folder):
+            got = f"no {path.name} in it" if folder.is_dir() else "no such folder"
             raise UserError(f"a run folder {folder}", got, "give a folder that psmt-viz train wrote")
         facts = read_json(path)
         try:
+            config = Config.from_dict(facts["config"])
+            plan = {name: int(facts["plan"][name]) for name in _PLAN}
+            if config.method.unsupervised is None:
+                # Earlier versions gave a length also to the control, which has nothing that grows.
+                plan["ramp_steps"] = 0
             run = cls(
                 folder=folder,
-                config=Config.from_dict(facts["config"]),
+                config=config,
                 classes=tuple(facts["classes"]),
-                plan={name: int(facts["plan"][name]) for name in _PLAN},
+                plan=plan,
                 data_fingerprint=facts["data_fingerprint"],
                 versions=facts["versions"],
                 method_version=int(facts.get("method_version", 1)),
@@ -134,15 +176,27 @@ class Run:
             warnings.warn(f"{words}; the manual's page on training says what changed", stacklevel=1)
         return run
 
+    def path(self, file: RunFile) -> Path:
+        """Returns where a file of the run is, or goes."""
+        return self.folder / file
+
+    def weights_path(self, which: str) -> Path:
+        """Returns where the `last` or `best` weights, or those of an epoch (see `epoch_name`), are or go."""
+        return self.folder / _weights(which)
+
+    def epoch_weights(self) -> list[Path]:
+        """Returns the weights of single epochs that were kept, the oldest first."""
+        return sorted(self.folder.glob(_weights(_EPOCH.format("*"))))
+
     def weights(self, which: str = "last") -> Path:
         """Returns the path of the `last` or the `best` weights, or of those kept from an epoch (`epoch-0007`).
 
         Raises:
             UserError: if they are not there.
         """
-        path = self.folder / f"{which}.safetensors"
+        path = self.weights_path(which)
         if not path.is_file():
-            there = sorted(file.name for file in self.folder.glob("*.safetensors")) or ["no weights"]
+            there = sorted(file.name for file in self.folder.glob(_weights("*"))) or ["no weights"]
             raise UserError(f"weights {path}", ", ".join(there), "train the run to an end, or choose another run")
         return path
 
@@ -156,7 +210,7 @@ class Run:
         """The names of its teachers."""
         if self.imported_from is not None:
             return self.imported_from.teachers
-        return ("teacher1", "teacher2") if self.config.method.method == "psmt" else ()
+        return self.config.method.teachers
 
     @property
     def imported(self) -> bool:
@@ -166,89 +220,37 @@ class Run:
     @property
     def measured(self) -> bool:
         """Whether the run was trained here; an imported one has no metrics.csv."""
-        return (self.folder / "metrics.csv").is_file()
+        return self.path(RunFile.METRICS).is_file()
 
     def metrics(self) -> pd.DataFrame:
-        """Returns metrics.csv, one row an epoch.
+        """Returns metrics.csv, one row per epoch.
 
         Raises:
             UserError: if it is not there or is no table.
         """
         if not self.measured:
             fix = "give a run that was trained here; an imported one has none"
-            raise UserError(f"measurements {self.folder / 'metrics.csv'}", "nothing there", fix)
-        return read_csv(self.folder / "metrics.csv")
+            raise UserError(f"measurements {self.path(RunFile.METRICS)}", "nothing there", fix)
+        return read_csv(self.path(RunFile.METRICS))
 
     def curves(self, name: str | None = None) -> Curves:
         """Returns what the run measured after each epoch, ready to draw.
 
         Args:
-            name: That of `experiments`, which several seeds share; left out, the run's own.
+            name: That of `experiments`, which several seeds share; by default the run's own.
         """
         method, ramp = self.config.method, {}
-        images = method.batch_labeled
-        if method.method == "psmt":
-            images += method.batch_unlabeled
+        if (weight := method.unsupervised) is not None:
             ramp = {
-                "kind": method.ramp,
+                "kind": weight.ramp,
                 "length": self.plan["ramp_steps"],
-                "final_weight": method.unsup_weight,
+                "final_weight": weight.final,
                 "total_steps": self.plan["total_steps"] - self.plan["warmup_steps"],
             }
-        return Curves(name=name or self.name, metrics=self.metrics(), ramp=ramp, images_per_step=images)
+        return Curves(name=name or self.name, metrics=self.metrics(), ramp=ramp, images_per_step=method.images_per_step)
 
 
 def _origin(told: Any) -> Origin | None:
     if told is None:
         return None
     return Origin(codebase=told["codebase"], method=told["method"], teachers=tuple(told["teachers"]))
-
-
-def experiments(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
-    """Groups runs that differ in nothing but the seed, and names each group.
-
-    Args:
-        runs: Any runs; a folder that is given twice counts once.
-
-    Returns:
-        Name -> runs, in the order given. A group holds each seed once: a repetition of a seed is another experiment. A
-        run alone has its folder's name, with the folders above where another has it too; several have the name that
-        is left without the numbers at the end (`scenes-0`, `scenes-1` -> `scenes`), or else all their names.
-    """
-    groups: dict[tuple[str, int], list[Run]] = {}
-    seen: Counter[tuple[str, int]] = Counter()
-    for run in {run.folder.resolve(): run for run in runs}.values():
-        key = (_settings(run), run.config.system.seed)
-        groups.setdefault((key[0], seen[key]), []).append(run)
-        seen[key] += 1
-    names = [_names(group, [run.folder.resolve() for run in runs]) for group in groups.values()]
-    stems = [own[0] if len(own) == 1 else _stem(own) for own in names]
-    return {
-        stem if stem and stems.count(stem) == 1 else ", ".join(own): tuple(group)
-        for stem, own, group in zip(stems, names, groups.values(), strict=True)
-    }
-
-
-def _settings(run: Run) -> str:
-    """Everything on which the numbers depend but the seed; the same as decides whether a run can be resumed."""
-    settings = fixed_settings(run.config)
-    del settings["system"]["seed"]
-    return json.dumps([settings, run.plan, run.data_fingerprint, run.method_version], sort_keys=True)
-
-
-def _names(group: Sequence[Run], folders: Sequence[Path]) -> list[str]:
-    """The end of each run's path that no other folder has."""
-    names = []
-    for run in group:
-        own = run.folder.resolve()
-        others = [folder.parts for folder in folders if folder != own]
-        parts = own.parts
-        depth = next(n for n in range(1, len(parts) + 1) if all(other[-n:] != parts[-n:] for other in others))
-        names.append("/".join(parts[-depth:]))
-    return names
-
-
-def _stem(names: Sequence[str]) -> str:
-    """What names have in common without the numbers at their ends, or nothing."""
-    stems = {re.sub(r"[-_. ]*\d+$", "", name) for name in names}
-    return stems.pop() if len(stems) == 1 else ""

@@ -1,4 +1,4 @@
-"""Commands run inside the test's own process, and what every one of them is held to; for the tests of the verbs."""
+"""Runs commands inside the test's own process, and checks what all of them have in common."""
 
 from __future__ import annotations
 
@@ -14,7 +14,20 @@ import pytest
 
 from psmt_viz.cli import main
 
-VERBS = ("checks", "data", "train", "evaluate", "perturb", "tsne", "gradcam", "curves", "table", "report", "figures")
+VERBS = (
+    "checks",
+    "data",
+    "train",
+    "evaluate",
+    "reliability",
+    "perturb",
+    "tsne",
+    "gradcam",
+    "curves",
+    "table",
+    "report",
+    "figures",
+)
 PROGRESS = re.compile(r"^[a-z ]+ \d+/\d+, .*/s, ETA ")
 QUICK = {
     "split": "1_2",
@@ -57,11 +70,11 @@ class Outcome:
 
 
 Run = Callable[..., Outcome]
-"""Runs a verb in a folder of the test's own."""
+"""Runs a command in a folder of the test's own."""
 
 
 def runner(monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Returns what runs verbs in a folder."""
+    """Returns what runs commands in a folder."""
     monkeypatch.chdir(folder)
 
     def call(*arguments: Any) -> Outcome:

@@ -140,7 +140,7 @@ def _trained(data: Path, folder: Path, settings: dict[str, Any]) -> Path:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs verbs in a folder of the test's own (a `commands.Run`)."""
+    """Runs commands in a folder of the test's own (a `commands.Run`)."""
     from tests.commands import runner
 
     return runner(monkeypatch, tmp_path, capsys)

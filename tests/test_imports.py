@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import psmt_viz
-
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "openTSNE", "pytorch_grad_cam", "matplotlib", "seaborn")
 
@@ -65,9 +63,4 @@ def test_computing_loads_none_of_our_drawing() -> None:
     assert found.returncode == 0, found.stderr
     names = set(found.stdout.split())
     assert {"torch", "psmt_viz.train.session", "psmt_viz.models.load"} <= names
-    assert not {name for name in names if name.startswith(("psmt_viz.figures", "psmt_viz.cli", "psmt_viz.exhibits"))}
-
-
-def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'load_runs'"):
-        _ = psmt_viz.load_runs
+    assert not {name for name in names if name.startswith(("psmt_viz.figures", "psmt_viz.cli", "psmt_viz.subject"))}

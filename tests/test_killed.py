@@ -124,7 +124,7 @@ class Killed:
 def processes() -> ForkServerContext:
     """Makes processes from one that has imported everything, has no threads and has done nothing."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["psmt_viz.cli", "psmt_viz.exhibits", "psmt_viz.train.session", __name__])
+    context.set_forkserver_preload(["psmt_viz.cli", "psmt_viz.subject", "psmt_viz.train.session", __name__])
     first = context.Process(target=os.getpid)
     first.start()  # and with it the server, whose imports belong to no attempt
     first.join()

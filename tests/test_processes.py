@@ -270,7 +270,7 @@ def test_two_devices_that_are_asked_to_stop(
         training.process.send_signal(signal.SIGTERM)
     assert training.end() == (130 if everyone else 143), training.told()
     err = training.told()[1]
-    assert err.count("stopped; what was done is kept") == 1
+    assert err.count("stopped; finished work is kept") == 1
     assert "Traceback" not in err and errors_in(err) == []
     assert CHECKPOINT < taken(training.folder) < STEPS
     assert here(blocks_folder, *ONE, "--resume", out=training.folder) == 0

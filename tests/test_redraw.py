@@ -22,7 +22,7 @@ from tests.figures import synthetic
 WITHOUT = ("torch", "torchvision", "timm", "sklearn", "openTSNE", "pytorch_grad_cam", "lightning_fabric")
 FIGURES = {
     *("confusion", "class_iou", "fig3a_rampup", "fig3b_miou", "fig1_gradcam", "fig2_tsne"),
-    *("flips", "judges", "transfer", "where", "closeup"),
+    *("flips", "judges", "transfer", "where", "closeup", "reliability"),
 }
 
 
@@ -38,6 +38,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         synthetic.flips(("vat", "tvat", "random"), judges=("student", "ensemble"), eps=(0.5, 2.0, 8.0)),
         synthetic.closeup(),
         Training(runs=(synthetic.curves(),)),
+        synthetic.reliability(),
         ScoreTable.of([("0016", scores)]),
     ):
         result.save(folder)
@@ -106,7 +107,9 @@ def test_the_table_is_the_same_from_its_csv_alone(results: Path, redrawn: Path) 
 def test_in_place_numbers_stay_and_the_manifest_keeps_what_it_knew(results: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(results, tmp_path / "here"))
     before = {name: sha256(folder / name) for name in files(folder)}
-    known = {"run": {"run": "x"}, "inputs": {"config.json": "0"}, "outputs": {"tsne": {"pixels.parquet": "1"}}}
+    # Numbers that are not written again keep their hash; a figure that is drawn again has the hash of the new file.
+    outputs = {"tsne": {"pixels.parquet": "1", "fig2_tsne.png": "stale"}, "report": {"index.html": "stale"}}
+    known = {"run": {"run": "x"}, "inputs": {"config.json": "0"}, "outputs": outputs}
     (folder / "manifest.json").write_text(json.dumps(known))
     with coarse_figures():
         redraw(folder, folder)

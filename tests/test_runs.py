@@ -6,27 +6,14 @@ import pandas as pd
 import pytest
 
 from psmt_viz.errors import UserError
-from psmt_viz.presets import configure
 from psmt_viz.results import write_csv
-from psmt_viz.runs import METHOD_VERSION, Run, experiments, versions
-
-PLAN = {"steps_per_epoch": 5, "warmup_steps": 10, "ramp_steps": 15, "total_steps": 60, "parts": 1}
+from psmt_viz.runs import METHOD_VERSION, Run, RunFile, epoch_name, is_run, unfinished, versions
+from tests.run_folders import run_in
 
 
 @pytest.fixture
 def run(tmp_path):
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    made = Run(
-        folder=folder,
-        config=configure("scenes", {"epochs": 3, "split": "1_4", "unsup_weight": 0.7}),
-        classes=("ground", "tree"),
-        plan=PLAN,
-        data_fingerprint={"train": 3, "sha256": "00"},
-        versions=versions(),
-    )
-    made.write()
-    return made
+    return run_in(tmp_path / "mine")
 
 
 def test_what_is_written_is_read_back(run):
@@ -76,7 +63,6 @@ def test_a_run_of_before_opens_and_says_which_version_of_the_method_trained_it(r
     with pytest.warns(UserWarning, match=r"was trained with version 1 of the method, not 2; the manual"):
         old = Run.open(run.folder)
     assert old.facts("scenes")["method_version"] == 1
-    assert len(experiments([run, dataclasses.replace(old, folder=run.folder.parent / "other")])) == 2
 
 
 def test_curves_hold_the_ramp_after_the_warm_up(run):
@@ -96,81 +82,6 @@ def test_curves_tell_the_images_of_a_step(run):
     for method, expected in (("psmt", 8), ("supervised", 3)):
         other = Run(**{**vars(run), "config": run.config.replace({**settings, "method": method})})
         assert other.curves().images_per_step == expected
-
-
-@pytest.fixture
-def placed(run, tmp_path):
-    """Makes a run in a folder under another seed and with other settings."""
-
-    def place(path, seed=0, plan=PLAN, fingerprint=None, **settings):
-        facts = {"config": run.config.replace({"seed": seed, **settings}), "plan": plan}
-        facts["data_fingerprint"] = fingerprint or run.data_fingerprint
-        return Run(**{**vars(run), **facts, "folder": tmp_path / path})
-
-    return place
-
-
-def named(runs, tmp_path):
-    return {name: [str(run.folder.relative_to(tmp_path)) for run in group] for name, group in experiments(runs).items()}
-
-
-def test_runs_that_differ_in_the_seed_alone_are_one_experiment(placed, tmp_path):
-    runs = [
-        placed("scenes-0"),
-        placed("voc-1", lr=0.5),
-        placed("scenes-12", 12, keep_last=3, workers=2),  # what changes no number may differ
-        placed("scenes-1", 1),
-    ]
-    assert named(runs, tmp_path) == {"scenes": ["scenes-0", "scenes-12", "scenes-1"], "voc-1": ["voc-1"]}
-    assert experiments([]) == {}
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"lr": 0.5},
-        {"split": "1_2"},
-        {"method": "supervised"},
-        {"plan": {**PLAN, "parts": 2}},
-        {"fingerprint": {"a": 1}},
-    ],
-)
-def test_runs_that_differ_in_more_are_not(placed, tmp_path, other):
-    assert named([placed("s-0"), placed("s-1", 1, **other)], tmp_path) == {"s-0": ["s-0"], "s-1": ["s-1"]}
-
-
-@pytest.mark.parametrize(
-    ("folders", "name"),
-    [
-        (["scenes", "scenes-1", "scenes-2"], "scenes"),  # as folders are numbered
-        (["a-1_8-0", "a-1_8-1"], "a-1_8"),
-        (["seed0", "seed10"], "seed"),
-        (["one", "two"], "one, two"),
-        (["0", "1"], "0, 1"),
-        (["a/run", "b/run"], "a/run, b/run"),
-        (["psmt/s-0", "psmt/s-1"], "s"),
-    ],
-)
-def test_what_seeds_are_called(placed, folders, name):
-    assert list(experiments([placed(folder, seed) for seed, folder in enumerate(folders)])) == [name]
-
-
-def test_a_run_alone_keeps_its_name_and_equal_names_are_told_apart(placed, tmp_path):
-    assert list(experiments([placed("a/scenes-0")])) == ["scenes-0"]
-    runs = [placed(f"{method}/s-{seed}", seed, method=method) for method in ("psmt", "supervised") for seed in (0, 1)]
-    assert list(experiments(runs)) == ["psmt/s", "supervised/s"]
-    assert list(experiments([*runs[:1], runs[2]])) == ["psmt/s-0", "supervised/s-0"]
-    crossed = [placed(f"s-{number}", number // 2, lr=(0.1, 0.2)[number % 2]) for number in range(4)]
-    assert named(crossed, tmp_path) == {"s-0, s-2": ["s-0", "s-2"], "s-1, s-3": ["s-1", "s-3"]}
-    assert list(experiments([placed("s", lr=0.3), *crossed[::2]])) == ["s", "s-0, s-2"]
-
-
-def test_the_same_run_counts_once_and_a_seed_again_is_another_experiment(placed, tmp_path):
-    run = placed("s-0")
-    again = Run(**{**vars(run), "folder": run.folder / ".." / "s-0"})
-    assert [len(group) for group in experiments([run, again, placed("s-1", 1)]).values()] == [2]
-    runs = [run, placed("s-1", 1), placed("copy")]
-    assert named(runs, tmp_path) == {"s": ["s-0", "s-1"], "copy": ["copy"]}
 
 
 def test_missing_runs_weights_and_metrics(run, tmp_path):
@@ -217,3 +128,28 @@ def test_half_a_file_and_a_wrong_setting(run):
     (run.folder / "config.json").write_text(text[: len(text) // 2])
     with pytest.raises(UserError, match=r"JSON in .*config\.json"):
         Run.open(run.folder)
+
+
+def test_a_run_folder_is_known_by_its_configuration(run, tmp_path):
+    assert is_run(run.folder) and not is_run(tmp_path) and not is_run(tmp_path / "nowhere")
+
+
+def test_what_is_left_half_written_is_found_for_every_file_of_a_run(run):
+    names = [*RunFile, "epoch-0012.safetensors"]
+    left = {f".{name.rpartition('.')[0]}-abc_1234.{name.rpartition('.')[2]}" for name in names}
+    others = {".mine-abcdefgh.csv", ".state-abc.pt", "state-abcdefgh.pt", ".metrics-abcdefgh.png", *names}
+    for name in left | others:
+        (run.folder / name).write_text("")
+    assert {path.name for path in unfinished(run.folder)} == left and len(left) == len(names)
+
+
+def test_the_control_of_a_version_that_planned_a_ramp_up_has_none(run):
+    control = dataclasses.replace(run, config=run.config.replace({"method": "supervised"}))
+    control.write()
+    assert Run.open(run.folder).plan == {**control.plan, "ramp_steps": 0}
+
+
+def test_the_kept_weights_of_epochs_come_oldest_first(run):
+    for epoch in (12, 3):
+        run.weights_path(epoch_name(epoch)).write_text("")
+    assert [path.name for path in run.epoch_weights()] == ["epoch-0003.safetensors", "epoch-0012.safetensors"]

@@ -1,1 +1,1 @@
-"""The product against stated outputs of the PS-MT authors' code, one kind of file a module."""
+"""psmt-viz against stated outputs of the PS-MT authors' code; one module per kind of output."""

@@ -77,7 +77,7 @@ def check_boxes(document: Node, report: Report) -> None:
         if stated is None:
             continue
         crop, batch = stated["crop"].integer(16, 8192), stated["batch"].integer(1, 256)
-        kind = configure(preset, {"data": "none"}, recipe="official-code").method.cutmix
+        kind = configure(preset, {"data": "none"}, recipe="official-code").flat()["cutmix"]
         if kind not in ("one", "three"):
             report.judge(f"{preset} boxes: kinds other than stated", 1, 0, kind)
         elif preset == "voc":

@@ -1,4 +1,4 @@
-"""Own draws against the summaries of another program's draws."""
+"""Compares random draws with the summary statistics of another program's draws."""
 
 from __future__ import annotations
 

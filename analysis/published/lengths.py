@@ -18,7 +18,7 @@ _RATE = 1e-9
 
 
 def check_lengths(document: Node, report: Report) -> None:
-    """Compares every row of a file with what the product's plan makes of its preset."""
+    """Compares every row of a file with the product's plan for its preset."""
     for row in document["rows"].elements():
         config, split = _configured(row)
         plan = resolve(config, split)
@@ -70,7 +70,7 @@ def _integers(config: Config, plan: Plan) -> dict[str, float]:
     after = plan.total_steps - plan.warmup_steps
     return {
         "epochs": method.epochs,
-        "final_unsup_weight": method.unsup_weight,
+        "final_unsup_weight": config.flat()["unsup_weight"],
         "labelled_batches_per_pass": each_pass,
         "steps_per_epoch": plan.steps_per_epoch,
         "warmup_steps_each_network": plan.warmup_steps,

@@ -1,4 +1,4 @@
-"""What was compared, how far it is off and what is allowed, as a table."""
+"""A table of comparisons: what was compared, the difference and the tolerance."""
 
 from __future__ import annotations
 

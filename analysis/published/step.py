@@ -57,8 +57,8 @@ def check_steps(document: Node, report: Report) -> None:
                 inputs[k] = StepInputs(file, k)
                 ready = inputs[k].check(report) and ready
         if ready:
-            trainer = trainer_of(file, variant, depth=rule.depth, weights=networks.weights)
-            for taken in taken_steps(trainer, variant, {k: inputs[k] for k in steps}):
+            trainer, draws = trainer_of(file, variant, depth=rule.depth, weights=networks.weights)
+            for taken in taken_steps(trainer, draws, variant, {k: inputs[k] for k in steps}):
                 compare(report, f"{name} {taken.k}", variant, taken, steps[taken.k])
 
 
@@ -80,7 +80,8 @@ def compare(report: Report, name: str, variant: Variant, taken: Taken, stated: N
 
 
 def _compare_losses(report: Report, name: str, allowed: Tolerances, taken: Taken, stated: Node) -> None:
-    sup, unsup, share, _ = taken.log.measured.double().tolist()
+    measured = taken.log.measured
+    sup, unsup, share = (measured[name].item() for name in ("loss_sup", "loss_unsup", "confident_fraction"))
     pseudo = [target.pseudo for target in taken.record.targets]
     confidence, passing = _joined(pseudo, "confidence"), _joined(pseudo, "passing")
     found = {

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from psmt_viz.data.dataset import Split
-from psmt_viz.data.stream import Batch
+from psmt_viz.data.loader import Batch
+from psmt_viz.methods.settings import CutMix
 from psmt_viz.metrics import IGNORE
 from psmt_viz.train.cutmix import Box, Mix
-from psmt_viz.train.draws import Draws
+from psmt_viz.train.random_draws import RandomDraws
 from published.document import Node
 from published.inputs import generator, picture, sha256, spread
 from published.report import Report
@@ -149,7 +150,7 @@ class StepInputs:
         return report.inputs(f"step {self.k}", wrong, len(tensors) + len(there))
 
 
-class StatedDraws(Draws):
+class StatedDraws(RandomDraws):
     """The boxes and the starts of the noise that a file states, in place of drawn ones.
 
     Args:
@@ -162,14 +163,14 @@ class StatedDraws(Draws):
         self.inputs: dict[int, StepInputs] = {}
         """Step of the trainer -> its inputs."""
 
-    def mix(self, step: int, images: range, height: int, width: int, device: torch.device) -> Mix | None:
+    def mix(self, kind: CutMix, step: int, images: range, size: torch.Size, device: torch.device) -> Mix | None:
         """Returns the stated boxes of some images."""
         own = slice(images.start, images.stop)
         corners = self.inputs[step].boxes(self._kind)[own]
         partner = self._partner[own] - images.start
         return Mix(boxes=(Box(corners=corners.to(device), partner=partner.to(device)),))
 
-    def start(self, step: int, branch: str, images: range, z: Tensor) -> Tensor:
+    def start(self, step: int, branch: str, images: range, z: Tensor, *, uniform: bool) -> Tensor:
         """Returns the stated start of some images' search."""
         return self.inputs[step].uniform[branch][images.start : images.stop].to(z) - 0.5
 

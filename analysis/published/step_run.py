@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from psmt_viz.config import Config
-from psmt_viz.data.stream import Batch
+from psmt_viz.data.loader import Batch
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import frozen
 from psmt_viz.perturb.objectives import kl_of_logits
 from psmt_viz.presets import configure
 from psmt_viz.train.engine import Engine
-from psmt_viz.train.loop import StepLog, Trainer
-from psmt_viz.train.losses import Target
+from psmt_viz.train.method import StepLog
+from psmt_viz.train.methods.psmt import PSMT as Steps
+from psmt_viz.train.methods.psmt import TeachersTarget
+from psmt_viz.train.micro_batches import MicroBatch
+from psmt_viz.train.trainer import Trainer
 from published.document import Node
 from published.step_inputs import NoImages, StatedDraws, StepFile, StepInputs
 
@@ -76,24 +79,22 @@ class Recorded:
     """What a step leaves behind beside its networks."""
 
     noise: list[Noise] = field(default_factory=list)
-    targets: list[Target] = field(default_factory=list)
+    targets: list[TeachersTarget] = field(default_factory=list)
 
 
-class RecordingTrainer(Trainer):
-    """The trainer itself, which also remembers its noise and its targets."""
+class RecordingSteps(Steps):
+    """The method's own steps, which also remember their noise and their targets."""
 
-    def __init__(self, config: Config, data: NoImages, *, engine: Engine, draws: StatedDraws) -> None:
-        super().__init__(config, data, engine=engine, draws=draws)
-        self.stated, self.record = draws, Recorded()
+    record = Recorded()
 
-    def take(self, step: int, batches: Mapping[str, Batch]) -> StepLog:
+    def step(self, step: int, batches: Mapping[str, Batch]) -> StepLog:
         """Takes one step and begins a new record."""
         self.record = Recorded()
-        return super().take(step, batches)
+        return super().step(step, batches)
 
-    def noise(self, step: int, branch: str, numbers: range, size: torch.Size, z: Tensor) -> Tensor:
+    def searched_noise(self, step: int, branch: str, images: MicroBatch, z: Tensor) -> Tensor:
         """Returns the noise and measures it."""
-        delta = super().noise(step, branch, numbers, size, z)
+        delta, size = super().searched_noise(step, branch, images, z), images.label.shape[-2:]
         with torch.no_grad(), frozen(self.networks):
             clean, moved = (self.networks.decode("ensemble", features, size) for features in (z, z + delta))
             flips = (clean.argmax(dim=1) != moved.argmax(dim=1)).flatten(1).sum(dim=1)
@@ -109,8 +110,9 @@ class RecordingTrainer(Trainer):
         self.record.noise.append(found)
         return delta
 
-    def _target(self, step: int, numbers: range, batch: Batch, updated: int) -> Target:
-        target = super()._target(step, numbers, batch, updated)
+    def target(self, step: int, unlabeled: MicroBatch) -> TeachersTarget:
+        """Returns the target and remembers it."""
+        target = super().target(step, unlabeled)
         self.record.targets.append(target)
         return target
 
@@ -159,8 +161,10 @@ def settings(file: StepFile, variant: Variant, depth: int) -> Config:
     return configure("voc", values, recipe="official-code")
 
 
-def trainer_of(file: StepFile, variant: Variant, *, depth: int, weights: Mapping[str, Network]) -> RecordingTrainer:
-    """Returns a trainer with given weights.
+def trainer_of(
+    file: StepFile, variant: Variant, *, depth: int, weights: Mapping[str, Network]
+) -> tuple[Trainer, StatedDraws]:
+    """Returns a trainer with given weights, whose steps are recorded, and its random draws.
 
     Args:
         file: The stated numbers.
@@ -171,27 +175,32 @@ def trainer_of(file: StepFile, variant: Variant, *, depth: int, weights: Mapping
     config = settings(file, variant, depth)
     partner = torch.tensor(file.document["partner"].integers(0, file.images - 1, file.images))
     precision: Any = "fp64" if variant.dtype == torch.float64 else "fp32"
-    trainer = RecordingTrainer(
+    draws = StatedDraws(variant.boxes, partner)
+    trainer = Trainer(
         config,
         NoImages(tuple(f"class_{index}" for index in range(file.classes))),
         engine=Engine(system=config.system, precision=precision),
-        draws=StatedDraws(variant.boxes, partner),
+        draws=draws,
+        method=RecordingSteps,
     )
     for role, network in trainer.networks.by_role().items():
         network.load_state_dict(weights[role])
-    return trainer
+    return trainer, draws
 
 
-def taken_steps(trainer: RecordingTrainer, variant: Variant, inputs: Mapping[int, StepInputs]) -> Iterator[Taken]:
+def taken_steps(
+    trainer: Trainer, draws: StatedDraws, variant: Variant, inputs: Mapping[int, StepInputs]
+) -> Iterator[Taken]:
     """Takes steps of an epoch, one after the other, and yields each.
 
     Args:
         trainer: Takes them.
+        draws: Its random draws.
         variant: Knows the epoch.
         inputs: Iteration of the epoch -> its inputs.
     """
     first = trainer.plan.warmup_steps + (variant.epoch - 1) * trainer.plan.steps_per_epoch
     for k in sorted(inputs):
-        trainer.stated.inputs[first + k] = inputs[k]
+        draws.inputs[first + k] = inputs[k]
         log = trainer.take(first + k, inputs[k].batches)
-        yield Taken(k=k, log=log, record=trainer.record, networks=trainer.networks)
+        yield Taken(k=k, log=log, record=cast(RecordingSteps, trainer.method).record, networks=trainer.networks)

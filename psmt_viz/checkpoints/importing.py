@@ -15,7 +15,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, sha256
 from psmt_viz.models.weights import save_weights
 from psmt_viz.presets import configure
-from psmt_viz.runs import Origin, Run, versions
+from psmt_viz.runs import Origin, Run, is_run, versions
 
 _CLASSES = {len(names): names for names in (VOC_CLASSES, CITYSCAPES_CLASSES)}
 _PLAN = ("steps_per_epoch", "warmup_steps", "ramp_steps", "total_steps", "parts")
@@ -46,7 +46,7 @@ def import_checkpoint(
     if len(set(names)) != found.classes or len(names) != found.classes:
         fix = "name each once with --classes, in the order of their ids, or give other --data"
         raise UserError(f"{found.classes} classes, as {path} has", f"{len(names)}: {', '.join(names)}", fix)
-    if out is not None and (out / "config.json").exists():
+    if out is not None and is_run(out):
         raise UserError(f"no run in {out}", "one that is there already", "give another --out")
     folder = output_folder(out, "import", path.stem)
     run = Run(
@@ -60,7 +60,7 @@ def import_checkpoint(
     )
     networks = found.networks(names)
     for which in ("last", "best"):
-        save_weights(networks, run.folder / f"{which}.safetensors")
+        save_weights(networks, run.weights_path(which))
     # Last, because it is what makes a folder a run.
     run.write()
     return run, found

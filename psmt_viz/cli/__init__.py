@@ -1,6 +1,6 @@
-"""The verbs of `psmt-viz`; each reads its flags, calls one function and says where the results are."""
+"""The commands of `psmt-viz`; each reads its flags, calls one function and prints where the results are."""
 
-from psmt_viz.cli import data, looking, publishing, training  # each adds its verbs to the program
+from psmt_viz.cli import data, looking, publishing, training  # each adds its commands to the program
 from psmt_viz.cli.app import app
 from psmt_viz.cli.app import run as main
 

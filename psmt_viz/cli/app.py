@@ -1,4 +1,4 @@
-"""The program `psmt-viz`: what every verb shares, and how it ends."""
+"""The program `psmt-viz`: what all commands share, and how they end."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from psmt_viz.files import output_folder
 
 app = App(
     name="psmt-viz",
-    help="Train PS-MT for semi-supervised semantic segmentation and see what its perturbations really do.",
+    help="Train PS-MT for semi-supervised semantic segmentation and visualise what its perturbations do.",
     version=psmt_viz.__version__,
     suppress_keyboard_interrupt=False,
 )
 
 
 @contextmanager
-def results_folder(out: Path | None, verb: str, name: str) -> Iterator[Path]:
-    """Yields the folder for a verb's results and says where it is; a failure takes away what it made and left empty.
+def results_folder(out: Path | None, command: str, name: str) -> Iterator[Path]:
+    """Yields the folder for a command's results and prints its path; a failure removes folders that it made empty.
 
     It is made before the work, so that an unwritable folder costs nothing.
     """
-    place = out or Path("runs", verb)
+    place = out or Path("runs", command)
     before = {each for each in (place, *place.parents) if each.exists()}
-    folder = output_folder(out, verb, name)
+    folder = output_folder(out, command, name)
     try:
         yield folder
     except BaseException:
@@ -55,10 +55,10 @@ def say(path: Path) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb.
+    """Runs one command.
 
     Returns:
-        0; 2 after an error that the user can mend, told in one line on standard error; 130 after Ctrl-C and 143 after
+        0; 2 after an error that the user can fix, printed in one line on standard error; 130 after Ctrl-C and 143 after
         SIGTERM.
     """
     with warnings.catch_warnings():
@@ -74,7 +74,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             path, reason = error.filename or "files", error.strerror or error
             return _fail(f"expected to read and write {path}, got {reason}; check the disk and its permissions")
         except KeyboardInterrupt as stop:
-            print("stopped; what was done is kept", file=sys.stderr)
+            print("stopped; finished work is kept", file=sys.stderr)
             return 128 + getattr(stop, "number", signal.SIGINT)
     return status if isinstance(status, int) else 0
 

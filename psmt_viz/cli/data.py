@@ -1,4 +1,4 @@
-"""Verbs that look at a data set: `checks` and `data`."""
+"""Commands for data sets: `checks` and `data`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def checks(
 ) -> int:
     """List every fault of a data set, each with its fix; exit status 2 if one of them is an error."""
     if data == "scenes":
-        raise UserError("a folder to check", "the embedded scenes, which have no files", "give a folder")
+        raise UserError("a folder to check", "the built-in scenes, which have no files", "give a folder")
     from psmt_viz.data.checks import check
     from psmt_viz.results import write_csv
 
@@ -47,7 +47,9 @@ def data(
     source: Annotated[str, Parameter(help="`scenes`, or a folder in Pascal VOC's or Cityscapes' layout.")] = "scenes",
     *,
     classes: Classes = (),
-    out: Annotated[Path | None, Parameter(help="Write the data set there, as a folder in VOC's layout.")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Folder to write the data set to, in Pascal VOC's layout; default: none.")
+    ] = None,
 ) -> None:
     """Summarise a data set; with --out, write it as a folder in Pascal VOC's layout."""
     from psmt_viz.data import open_data, write_voc

@@ -1,16 +1,14 @@
-"""The flags that the verbs of `psmt-viz` share; those of `train` are made from its settings."""
+"""The flags that the commands of `psmt-viz` share; those that are settings are made in `cli.settings`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
-import docstring_parser
 from cyclopts import Parameter
 
-from psmt_viz.config import GROUPS
+from psmt_viz.kinds import KINDS, SWEEP
 
 
 def whole_number(kind: Any, tokens: Sequence[Any]) -> int:
@@ -18,80 +16,44 @@ def whole_number(kind: Any, tokens: Sequence[Any]) -> int:
     return int(tokens[0].value)
 
 
-def _settings() -> Any:
-    """Makes the class whose fields are the flags of `train`: every setting, None unless given."""
-    flags: list[tuple[str, Any, Any]] = []
-    for group in GROUPS.values():
-        hints = get_type_hints(group)
-        helps = {each.arg_name: each.description for each in docstring_parser.parse_from_object(group).params}
-        for setting in fields(group):
-            hint = hints[setting.name]
-            whole = whole_number if hint in (int, int | None) else None
-            parameter = Parameter(
-                help=helps[setting.name], consume_multiple=True, negative_iterable="", converter=whole
-            )
-            flags.append((setting.name, Annotated[hint | None, parameter], field(default=None)))
-    made = make_dataclass("Settings", flags, kw_only=True, frozen=True)
-    made.__module__ = __name__  # cyclopts takes classes of the module `types` for built-in ones
-    return made
-
-
-Settings = _settings()
-
-
 def several(help: str) -> Parameter:
-    """A flag that takes several values after it (`--eps 1 2`), and has no `--empty-` twin."""
-    return Parameter(help=help, consume_multiple=True, negative_iterable="")
+    """Returns a flag of several values (`--eps 1 2`), without an `--empty-` twin; its help names the default."""
+    return Parameter(help=help, consume_multiple=True, negative_iterable="", show_default=False)
 
 
-RunFolder = Annotated[Path | None, Parameter(help="A run folder; left out, the run that comes with psmt-viz.")]
-RunFolders = Annotated[tuple[Path, ...], several("Run folders; left out, the run that comes with psmt-viz.")]
-Data = Annotated[str | None, Parameter(help="A data set; left out, the one that the run was trained on.")]
-Out = Annotated[Path | None, Parameter(help="Folder for the results; left out, a new one under runs/.")]
-Part = Literal["val", "labeled", "unlabeled"]
-Seed = Annotated[int, Parameter(help="Everything random follows from it.", converter=whole_number)]
-Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
-Weights = Annotated[str, Parameter(help="Which weights of the run: last, best, or epoch-NNNN where they were kept.")]
-Eps = Annotated[float, Parameter(help="Norm of the perturbations over all features of an image.")]
+def numbers(values: Sequence[float]) -> str:
+    """Returns numbers as they are typed."""
+    return " ".join(f"{value:g}" for value in values)
+
+
+RunFolder = Annotated[Path | None, Parameter(help="A run folder; default: the run that comes with psmt-viz.")]
+RunFolders = Annotated[tuple[Path, ...], several("Run folders; default: the run that comes with psmt-viz.")]
+Data = Annotated[str | None, Parameter(help="A data set; default: the one that the run was trained on.")]
+Out = Annotated[Path | None, Parameter(help="Folder for the results; default: a new one under runs/.")]
+Part = Annotated[
+    Literal["val", "labeled", "unlabeled"],
+    Parameter(help="Images: those for validation, or the labelled or unlabelled training images of the run's split."),
+]
+Seed = Annotated[int, Parameter(help="Determines everything random.", converter=whole_number)]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps; auto uses a GPU if there is one.")]
+Weights = Annotated[str, Parameter(help="Weights of the run: last, best, or epoch-NNNN if they were kept.")]
 Sweep = Annotated[
-    tuple[float, ...],
-    several("Norms of the perturbations, one measurement each."),
+    tuple[float, ...] | None,
+    several(f"Norms of the perturbations, each measured separately; default: {numbers(SWEEP)}."),
 ]
 Model = Annotated[
     str | None,
-    Parameter(help="`module:name` of a network of your own in place of a run, or of what returns one; see the manual."),
+    Parameter(
+        help="Your own network in place of a run: `module:name` of it, or of a function that makes it; see the manual."
+    ),
 ]
-Layer = Annotated[Literal["z", "decoder", "logits"], Parameter(help="Whose features.")]
-Layout = Annotated[
-    Literal["frozen", "joint", "separate"],
-    Parameter(help="Place perturbed pixels on the map of the clean ones, fit all together, or one map a panel."),
-]
-Neighbors = Annotated[
-    Literal["exact", "approx"], Parameter(help="How the map's neighbours are found; approx is openTSNE's default.")
-]
-Batch = Annotated[
-    int, Parameter(help="Images of one size at a time, for a GPU; changes rounding alone.", converter=whole_number)
-]
-ShownClasses = Annotated[
-    tuple[str, ...],
-    several("Classes to show; left out, the five with most correct pixels."),
-]
-Jobs = Annotated[int, Parameter(help="Threads of openTSNE.", converter=whole_number)]
-NPixels = Annotated[int, Parameter(help="Pixels on the map, equally many of each class.", converter=whole_number)]
-Images = Annotated[int, Parameter(help="How many images.", converter=whole_number)]
-Classes = Annotated[tuple[str, ...], several("Names of classes to keep.")]
-ListFile = Annotated[Path | None, Parameter(help="A list file in place of the data set's own.")]
+Classes = Annotated[tuple[str, ...], several("Names of the classes to keep; default: all.")]
+ListFile = Annotated[Path | None, Parameter(help="A list file that replaces the data set's own.")]
 Kinds = Annotated[
     tuple[str, ...],
-    several(
-        "vat, tvat, teacher1, teacher2, pgd, tvat-official, random, dropout, feature-drop, feature-noise, "
-        "cutout; left out, all that the networks can make."
-    ),
+    several(f"{', '.join(KINDS)}; default: all that are possible with the networks."),
 ]
 Judges = Annotated[
     tuple[str, ...],
-    several("Whose predictions are judged: student, teacher1, teacher2, ensemble; left out, all of them."),
+    several("Networks whose predictions are scored: student, a teacher, ensemble; default: all."),
 ]
-
-SWEEP = (0.5, 2.0, 8.0, 32.0)
-"""Norms of a sweep that is left out."""

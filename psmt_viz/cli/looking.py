@@ -1,43 +1,35 @@
-"""Verbs that look at networks: `evaluate`, `perturb`, `tsne` and `gradcam`."""
+"""Commands that analyse networks: `evaluate`, `reliability`, `perturb`, `tsne` and `gradcam`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from psmt_viz.cli.app import app, results_folder, show_classes
 from psmt_viz.cli.flags import (
-    SWEEP,
-    Batch,
     Classes,
     Data,
     Device,
-    Eps,
-    Images,
-    Jobs,
     Judges,
     Kinds,
-    Layer,
-    Layout,
     Model,
-    Neighbors,
-    NPixels,
     Out,
     Part,
     RunFolder,
     Seed,
-    ShownClasses,
     Sweep,
     Weights,
     whole_number,
 )
-from psmt_viz.config import PAPER_EPS, Norm, Objective, Search
+from psmt_viz.cli.settings import GradcamFlags, SearchFlags, TsneFlags, settings_of
+from psmt_viz.cli.subject import open_subject
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS, SWEEP
+from psmt_viz.probes.settings import GradcamSettings, TsneSettings
+from psmt_viz.search import SearchSettings
 
 if TYPE_CHECKING:
-    from psmt_viz.exhibits import Subject
     from psmt_viz.results import Flips
 
 
@@ -45,22 +37,43 @@ if TYPE_CHECKING:
 def evaluate(
     run: RunFolder = None,
     *,
+    model: Model = None,
     data: Data = None,
-    part: Annotated[
-        Part,
-        Parameter(help="Which images: those for validation, or the labelled or unlabelled ones of the run's split."),
-    ] = "val",
+    part: Part = "val",
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Score student, teachers and their ensemble on the validation images, or on those of the training."""
-    from psmt_viz.exhibits import RunSubject, make_evaluation
+    """Score student, teachers and their ensemble on the validation images or on training images."""
+    from psmt_viz.make import make
+    from psmt_viz.results import Evaluation
 
-    subject = RunSubject.open(run, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "evaluate", subject.name) as folder:
-        result, _ = make_evaluation(subject, folder, part=part)
-        show_classes(result)
+        show_classes(make(Evaluation, subject, folder, **subject.scoring(part)))
+
+
+@app.command
+def reliability(
+    run: RunFolder = None,
+    *,
+    model: Model = None,
+    data: Data = None,
+    part: Part = "val",
+    bins: Annotated[int, Parameter(help="Number of confidence bins of equal width.", converter=whole_number)] = 15,
+    out: Out = None,
+    seed: Seed = 0,
+    weights: Weights = "last",
+    device: Device = "auto",
+) -> None:
+    """Draw how well the confidence of student, teachers and ensemble matches their accuracy."""
+    from psmt_viz.make import make
+    from psmt_viz.results import Reliability
+
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
+    with results_folder(out, "reliability", subject.name) as folder:
+        result = make(Reliability, subject, folder, **subject.scoring(part), bins=bins, seed=seed)
+        print(result.roles.to_string(index=False, float_format="{:.4f}".format))
 
 
 @app.command
@@ -71,62 +84,49 @@ def perturb(
     data: Data = None,
     classes: Classes = (),
     out: Out = None,
-    eps: Sweep = SWEEP,
+    eps: Sweep = None,
     kinds: Kinds = (),
     judges: Judges = (),
-    search: Annotated[Search, Parameter(help="How a direction is found.")] = "finite-difference",
-    iterations: Annotated[int, Parameter(help="Power iterations of a search.", converter=whole_number)] = 1,
-    norm: Annotated[
-        Norm, Parameter(help="What eps bounds: the norm over an image, or over each pixel's feature vector.")
-    ] = "image",
-    objective: Annotated[
-        Objective, Parameter(help="What a search raises: the change of the prediction, or the loss to the label.")
-    ] = "kl",
-    ascent_steps: Annotated[int, Parameter(help="Gradient steps of pgd.", converter=whole_number)] = 10,
-    official_batch: Annotated[
-        int,
-        Parameter(help="Images of one call of the published search, for tvat-official.", converter=whole_number),
-    ] = 8,
     images: Annotated[
-        int | None, Parameter(help="Only the first of the validation images.", converter=whole_number)
+        int | None, Parameter(help="Use only the first N validation images.", converter=whole_number)
     ] = None,
     closeup: Annotated[
-        str | None, Parameter(help="Only look at this validation image: flips and size of every kind, at one eps.")
+        str | None,
+        Parameter(help="Analyse only the validation image with this id: flips and size of every kind, at one eps."),
     ] = None,
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
+    search: Annotated[SearchFlags | None, Parameter(name="*")] = None,
 ) -> None:
-    """Measure what each kind of perturbation does to the predictions of student, teachers and ensemble."""
-    from psmt_viz.exhibits import make_closeup, make_perturbation
-    from psmt_viz.perturb import Settings as SearchSettings
+    """Measure how each kind of perturbation changes the predictions of student, teachers and ensemble."""
+    from psmt_viz.make import make, with_paper_eps
+    from psmt_viz.results import CloseUp, Flips
 
-    settings = SearchSettings(
-        search=search,
-        iterations=iterations,
-        norm=norm,
-        objective=objective,
-        ascent_steps=ascent_steps,
-        official_batch=official_batch,
-    )
-    swept = eps is SWEEP  # not asked for
+    settings = settings_of(SearchSettings, search)
     if closeup is not None:
-        if len(judges) > 1 or (len(eps) > 1 and not swept):
-            got = f"{', '.join(judges) or 'no --judges'} and --eps {' '.join(map('{:g}'.format, eps))}"
+        if len(judges) > 1 or (eps is not None and len(eps) != 1):
+            got = f"{', '.join(judges) or 'no --judges'} and --eps {' '.join(map('{:g}'.format, eps or ()))}"
             raise UserError("one judge and one --eps with --closeup", got, "choose one of each")
         if images is not None:
             raise UserError("--images or --closeup", "both", "leave --images out")
     if model is None and classes:
         raise UserError("--classes with --model", "a run, which has its own classes", "leave --classes out")
-    subject = _subject(run, model, data=data, classes=classes, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, classes=classes, weights=weights, device=device)
     with results_folder(out, "perturb", subject.name) as folder:
         if closeup is not None:
             chosen = {"judge": judges[0]} if judges else {}
-            one = PAPER_EPS if swept else eps[0]
-            make_closeup(subject, folder, closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen)
+            (one,) = eps or (PAPER_EPS,)
+            make(
+                CloseUp, subject, folder, image_id=closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen
+            )
         else:
-            result, _ = make_perturbation(
-                subject, folder, eps=eps, kinds=kinds, judges=judges, settings=settings, images=images, seed=seed
+            if images is not None and images < 1:
+                raise UserError("--images of at least 1", f"{images}", "raise it")
+            ids = subject.data.ids("val")[:images]
+            norms = with_paper_eps(eps or SWEEP)
+            result = make(
+                Flips, subject, folder, eps=norms, kinds=kinds, judges=judges, settings=settings, ids=ids, seed=seed
             )
             _show_flips(result)
 
@@ -138,45 +138,23 @@ def tsne(
     model: Model = None,
     data: Data = None,
     out: Out = None,
-    n_pixels: NPixels = 25_000,
-    classes: ShownClasses = (),
-    eps: Eps = 2.0,
-    layer: Layer = "z",
-    layout: Layout = "frozen",
-    arrows: Annotated[bool, Parameter(help="Draw where pixels went, flipped ones in red.", negative="")] = False,
-    margin: Annotated[float, Parameter(help="Leave out pixels nearer than this to another class.")] = 0.0,
-    perplexity: Annotated[float, Parameter(help="Effective number of neighbours of t-SNE.")] = 30.0,
-    neighbors: Neighbors = "exact",
-    seed: Seed = 0,
-    batch: Batch = 1,
-    jobs: Jobs = 1,
+    arrows: Annotated[bool, Parameter(help="Draw how pixels moved, flipped ones in red.", negative="")] = False,
     weights: Weights = "last",
     device: Device = "auto",
+    settings: Annotated[TsneFlags | None, Parameter(name="*")] = None,
 ) -> None:
-    """Draw the t-SNE of correctly predicted pixels before and after VAT and T-VAT."""
-    if arrows and layout == "separate":
+    """Draw a t-SNE of correctly predicted pixels before and after perturbations."""
+    how = settings_of(TsneSettings, settings)
+    if arrows and how.layout == "separate":
         raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
-    from psmt_viz.exhibits import make_tsne, tsne_remarks
+    from psmt_viz.figures import tsne_findings
+    from psmt_viz.make import make
+    from psmt_viz.results import PixelEmbedding
 
-    subject = _subject(run, model, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "tsne", subject.name) as folder:
-        result, _ = make_tsne(
-            subject,
-            folder,
-            jobs=jobs,
-            arrows=arrows,
-            n_pixels=n_pixels,
-            classes=classes,
-            eps=eps,
-            layer=layer,
-            layout=layout,
-            margin=margin,
-            perplexity=perplexity,
-            neighbors=neighbors,
-            seed=seed,
-            batch=batch,
-        )
-        print("\n".join(tsne_remarks(result)))
+        result = make(PixelEmbedding, subject, folder, settings=how, arrows=arrows)
+        print("\n".join(tsne_findings(result)))
 
 
 @app.command
@@ -186,59 +164,22 @@ def gradcam(
     model: Model = None,
     data: Data = None,
     out: Out = None,
-    images: Images = 4,
-    target_class: Annotated[str | None, Parameter(help="Class to map; left out, each image's largest.")] = None,
-    method: Annotated[
-        str, Parameter(help="gradcam, gradcam++, layercam, hirescam, eigencam ...; another name lists them.")
-    ] = "gradcam",
-    layer: Annotated[
-        str, Parameter(help="Where to map: z, decoder, logits, or the dotted name of any module of the student.")
-    ] = "z",
-    eps: Eps = 2.0,
-    seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
+    settings: Annotated[GradcamFlags | None, Parameter(name="*")] = None,
 ) -> None:
-    """Draw Grad-CAM, or another class activation map, of the student before and after VAT and T-VAT."""
-    from psmt_viz.exhibits import make_gradcam
+    """Draw Grad-CAM or another class activation map of the student before and after perturbations."""
+    from psmt_viz.make import make
+    from psmt_viz.results import Cams
 
-    subject = _subject(run, model, data=data, weights=weights, device=device)
+    how = settings_of(GradcamSettings, settings)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "gradcam", subject.name) as folder:
-        make_gradcam(
-            subject,
-            folder,
-            images=images,
-            target_class=target_class,
-            method=method,
-            layer=layer,
-            eps=eps,
-            seed=seed,
-        )
-
-
-def _subject(
-    run: Path | None,
-    model: str | None,
-    *,
-    data: str | None,
-    classes: tuple[str, ...] = (),
-    weights: str,
-    device: str,
-) -> Subject:
-    """Opens the run or the networks of the user's own."""
-    from psmt_viz.exhibits import RunSubject, Subject
-
-    if model is None:
-        return RunSubject.open(run, data=data, weights=weights, device=device)
-    if run is not None:
-        raise UserError("a run or --model", "both", "leave one of them out")
-    if weights != "last":
-        raise UserError("--weights with a run", "--model, which brings its own", "leave --weights out")
-    return Subject.of_model(model, data=data, classes=classes, device=device)
+        make(Cams, subject, folder, settings=how)
 
 
 def _show_flips(result: Flips) -> None:
-    """Prints what happens at the paper's eps, what is wrong with a search, and what was left out."""
+    """Prints the flips at the paper's eps, problems of the searches, and skipped kinds."""
     table = result.flips
     shown = table[((table["eps"] == PAPER_EPS) & (table["norm"] != "own")) & (table["judge"] == table["judge"].iloc[0])]
     columns = ["kind", "judge", "eps", "relative_norm", "flip_rate", "flip_rate_low", "flip_rate_high"]
@@ -248,4 +189,4 @@ def _show_flips(result: Flips) -> None:
         for warning in health["warnings"]:
             print(f"warning: {kind}: {warning}")
     if left_out := result.used["left_out"]:
-        print(f"left out for want of teachers: {', '.join(left_out)}")
+        print(f"skipped, because they need teachers: {', '.join(left_out)}")

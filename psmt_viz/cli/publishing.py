@@ -1,41 +1,35 @@
-"""Verbs that draw what is known of runs: `curves`, `table`, `figures` and `report`."""
+"""Commands that draw results of runs: `curves`, `table`, `figures` and `report`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from psmt_viz.cli.app import app, results_folder
-from psmt_viz.cli.flags import (
-    SWEEP,
-    Data,
-    Device,
-    Eps,
-    Images,
-    Jobs,
-    NPixels,
-    Out,
-    RunFolder,
-    RunFolders,
-    Seed,
-    Sweep,
-    Weights,
-)
+from psmt_viz.cli.flags import Data, Device, Model, Out, RunFolder, RunFolders, Weights
+from psmt_viz.cli.settings import FiguresFlags, settings_of
+from psmt_viz.cli.subject import open_subject
 from psmt_viz.errors import UserError
+from psmt_viz.probes.settings import FiguresSettings
+
+if TYPE_CHECKING:
+    from psmt_viz.results import Evaluation
+    from psmt_viz.runs import Run
 
 
 @app.command
 def curves(runs: RunFolders = (), *, out: Out = None) -> None:
-    """Draw ramp-up, validation mIoU and the teachers' distance over training; runs of several seeds as a band."""
-    from psmt_viz.exhibits import make_curves
-    from psmt_viz.runs import Run, experiments
+    """Draw ramp-up, validation mIoU and the teachers' distance during training; several seeds as a band."""
+    from psmt_viz.make import save_and_draw
+    from psmt_viz.probes.curves import curves as put_together
+    from psmt_viz.runs import Run
 
     opened = [Run.open(run) for run in runs or (None,)]
-    named = [run.curves(name) for name, group in experiments(opened).items() for run in group]
+    result = put_together(opened)
     with results_folder(out, "curves", opened[0].name) as folder:
-        make_curves(named, folder)
+        save_and_draw(result, folder)
 
 
 @app.command
@@ -47,16 +41,32 @@ def table(
     weights: Weights = "last",
     device: Device = "auto",
 ) -> None:
-    """Write Table 1, ensemble against single teacher, of runs; those on Pascal VOC beside the published numbers."""
-    from psmt_viz.exhibits import RunSubject, make_table
-    from psmt_viz.runs import experiments
+    """Write Table 1, ensemble against single teacher; with the published numbers for runs on Pascal VOC."""
+    from psmt_viz.experiments import experiments
+    from psmt_viz.make import save_and_draw
+    from psmt_viz.probes.table import own_scores
+    from psmt_viz.probes.table import table as put_together
+    from psmt_viz.runs import Run
 
-    subjects = [RunSubject.open(run, data=data, weights=weights, device=device) for run in runs or (None,)]
-    groups = experiments([each.run for each in subjects])
-    names = {run.folder.resolve(): name for name, group in groups.items() for run in group}
-    with results_folder(out, "table", subjects[0].name) as folder:
-        make_table([(names[each.run.folder.resolve()], each.score()) for each in subjects], folder)
+    opened = [Run.open(run) for run in runs or (None,)]
+    named = [(name, run) for name, group in experiments(opened).items() for run in group]
+    with results_folder(out, "table", opened[0].name) as folder:
+        scores = []
+        for name, run in named:
+            own = own_scores(run) if data is None and weights == "last" else None
+            scores.append((name, own or _scored(run, data=data, weights=weights, device=device)))
+        save_and_draw(put_together(scores), folder)
         print((folder / "table1.md").read_text(encoding="utf-8"))
+
+
+def _scored(run: Run, *, data: str | None, weights: str, device: str) -> Evaluation:
+    """Scores a run again."""
+    from psmt_viz.make import compute
+    from psmt_viz.results import Evaluation
+    from psmt_viz.subject import RunSubject
+
+    subject = RunSubject.open(run.folder, data=data, weights=weights, device=device)
+    return compute(Evaluation, subject, **subject.scoring())
 
 
 @app.command(name="figures")
@@ -66,37 +76,30 @@ def all_figures(
     source: Annotated[
         Path | None,
         Parameter(
-            name="--from", help="Draw saved results of this folder again, without a run, a model, data or torch."
+            name="--from", help="Redraw the results saved in this folder, without a run, a model, data or torch."
         ),
     ] = None,
+    model: Model = None,
     data: Data = None,
     out: Out = None,
-    n_pixels: NPixels = 25_000,
-    images: Images = 4,
-    eps: Eps = 2.0,
-    sweep: Sweep = SWEEP,
-    seed: Seed = 0,
-    jobs: Jobs = 1,
     weights: Weights = "last",
     device: Device = "auto",
+    settings: Annotated[FiguresFlags | None, Parameter(name="*")] = None,
 ) -> None:
-    """Make every exhibit of the supplement from one run, a page of all of them, and a manifest of what made what."""
+    """Make all figures and tables of one run, a page that shows them, and a manifest with their provenance."""
     if source is not None:
-        if run is not None or data is not None:
-            raise UserError("a run, with its data, or --from", "both", "leave one of them out")
+        if run is not None or data is not None or model is not None:
+            raise UserError("a run or --model, with its data, or --from", "both", "leave one of them out")
         from psmt_viz.redraw import redraw
 
         with results_folder(out, "figures", source.resolve().name) as folder:
             redraw(source, folder)
         return
-    from psmt_viz.exhibits import RunSubject, make_all
+    from psmt_viz.make import make_all
 
-    subject = RunSubject.open(run, data=data, weights=weights, device=device)
+    subject = open_subject(run, model, data=data, weights=weights, device=device)
     with results_folder(out, "figures", subject.name) as folder:
-        remarks = make_all(
-            subject, folder, n_pixels=n_pixels, images=images, eps=eps, sweep=sweep, seed=seed, jobs=jobs
-        )
-        print("\n".join(remarks))
+        print("\n".join(make_all(subject, folder, settings_of(FiguresSettings, settings))))
 
 
 @app.command
@@ -105,14 +108,14 @@ def report(
         Path | None,
         Parameter(
             name="run",
-            help="A folder that a verb wrote, or a run folder, with the results in its folder `figures`; left out, the "
+            help="A folder that a command wrote, or a run folder with results in its folder `figures`; default: the "
             "run that comes with psmt-viz.",
         ),
     ] = None,
     *,
     out: Out = None,
 ) -> None:
-    """Write index.html: all saved results on one page, to zoom and hover, that opens anywhere without a network."""
+    """Write index.html: all saved results on one interactive page that opens anywhere without a network."""
     from psmt_viz.redraw import PAGE, gather
     from psmt_viz.report import write_report
 

@@ -1,9 +1,10 @@
-"""Verbs that make a run: `train`, `import` and `export`."""
+"""Commands that make a run: `train`, `import` and `export`."""
 
 from __future__ import annotations
 
 import logging
 import shlex
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +12,13 @@ from typing import Annotated, Any
 from cyclopts import CycloptsError, Parameter
 
 from psmt_viz.cli.app import app, say, show_classes
-from psmt_viz.cli.flags import Device, RunFolder, Settings, Weights, several, whole_number
+from psmt_viz.cli.flags import Device, RunFolder, Weights, several, whole_number
+from psmt_viz.cli.settings import Settings
 from psmt_viz.config import Config
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder, read_json
 from psmt_viz.presets import PRESETS, RECIPES, configure, lengths_as_given, switches
+from psmt_viz.settings import flag_of
 
 
 @app.command
@@ -23,18 +26,18 @@ def train(
     *,
     preset: Annotated[str, Parameter(help=f"Where the settings start from: {', '.join(PRESETS)}.")] = "scenes",
     recipe: Annotated[
-        str | None, Parameter(help=f"Switches of the method: {' or '.join(RECIPES)}; left out, the first.")
+        str | None, Parameter(help=f"Switches of the method: {' or '.join(RECIPES)}; default: the first.")
     ] = None,
     config: Annotated[Path | None, Parameter(help="A run's config.json to start from, in place of a preset.")] = None,
-    out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/train.")] = None,
-    resume: Annotated[bool, Parameter(help="Go on from the last checkpoint in --out.", negative="")] = False,
+    out: Annotated[Path | None, Parameter(help="The run folder; default: a new one under runs/train.")] = None,
+    resume: Annotated[bool, Parameter(help="Resume from the last checkpoint in --out.", negative="")] = False,
     dry_run: Annotated[bool, Parameter(help="Print the resolved plan and write nothing.", negative="")] = False,
     device: Device = "auto",
     devices: Annotated[
-        str | None, Parameter(help="How many devices of that kind (`2`), or which GPUs (`0,1`); left out, one.")
+        str | None, Parameter(help="How many devices of that kind (`2`), or which GPUs (`0,1`); default: one.")
     ] = None,
     nodes: Annotated[
-        int | None, Parameter(help="Machines; left out, what torchrun or SLURM say.", converter=whole_number)
+        int | None, Parameter(help="Machines; default: what torchrun or SLURM say.", converter=whole_number)
     ] = None,
     tracker: Annotated[
         tuple[str, ...],
@@ -42,12 +45,13 @@ def train(
     ] = (),
     settings: Annotated[Settings | None, Parameter(name="*")] = None,
 ) -> None:
-    """Train PS-MT, or its supervised control, and leave a run folder. Flags left out keep the preset's value."""
+    """Train PS-MT, another method or the supervised control, and leave a run folder. The preset gives the defaults."""
     if resume and out is None:
-        raise UserError("--out with --resume", "no --out", "name the run folder to go on with")
+        raise UserError("--out with --resume", "no --out", "name the run folder to resume")
     resolved = _resolved(preset, recipe, config, settings)
-    from psmt_viz.exhibits import draw_run, open_config_data, resolve_device
+    from psmt_viz.cli.run_pictures import draw_run
     from psmt_viz.results import Evaluation
+    from psmt_viz.subject import open_config_data, resolve_device
     from psmt_viz.train.engine import Engine
     from psmt_viz.train.session import train as run_training
 
@@ -60,10 +64,10 @@ def train(
         print(preview(resolved, opened, engine, out))
         return
     name = f"{opened.name}-{resolved.method.method}-{resolved.data.split}"
-    # The other processes are told the first one's folder.
-    folder = output_folder(out, "train", name) if engine.first else Path()
+    # The other processes are told the main one's folder.
+    folder = output_folder(out, "train", name) if engine.is_main_process else Path()
     run = run_training(resolved, opened, folder, engine=engine, resume=resume, on_epoch=draw_run, trackers=tracker)
-    if engine.first:
+    if engine.is_main_process:
         show_classes(Evaluation.load(run.folder))
         say(run.folder)
 
@@ -76,10 +80,10 @@ def configured(words: Sequence[str]) -> Config:
     """
     got = shlex.join(words)
     try:
-        verb, bound, _ = app.parse_args(["train", *words], exit_on_error=False, print_error=False)
+        command, bound, _ = app.parse_args(["train", *words], exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        verb, got = None, " ".join(str(error).split())
-    if verb is not train:  # --help and --version are verbs of their own
+        command, got = None, " ".join(str(error).split())
+    if command is not train:  # --help and --version are commands of their own
         raise UserError("flags of psmt-viz train", got, "see psmt-viz train --help")
     given = bound.arguments
     return _resolved(given.get("preset", "scenes"), *(given.get(name) for name in ("recipe", "config", "settings")))
@@ -95,13 +99,13 @@ def import_(
         ),
     ],
     *,
-    out: Annotated[Path | None, Parameter(help="The run folder; left out, a new one under runs/import.")] = None,
+    out: Annotated[Path | None, Parameter(help="The run folder; default: a new one under runs/import.")] = None,
     classes: Annotated[
         tuple[str, ...],
-        several("Class names in the order of their ids; left out, those of --data, of Pascal VOC or of Cityscapes."),
+        several("Class names in the order of their ids; default: those of --data, of Pascal VOC or of Cityscapes."),
     ] = (),
     data: Annotated[
-        str | None, Parameter(help="The data set to look at it with; left out, other verbs want their own --data.")
+        str | None, Parameter(help="The data set to analyse it with; default: other commands need --data.")
     ] = None,
 ) -> None:
     """Turn a checkpoint of another codebase into a run folder, for every command that looks at networks."""
@@ -150,8 +154,13 @@ def _resolved(preset: str, recipe: str | None, config: Path | None, settings: Se
             # The run is read from other folders than this one.
             given[name] = str(Path(given[name]).expanduser().resolve())
     if config is None:
-        return configure(preset, given, recipe=recipe or "supplement")
-    return _from_file(config, recipe, lengths_as_given(given))
+        resolved = configure(preset, given, recipe=recipe or "supplement")
+    else:
+        resolved = _from_file(config, recipe, lengths_as_given(given))
+    if unused := [flag_of(name) for name in given if not resolved.has(name)]:
+        words = f"--method {resolved.method.method} has no {', '.join(unused)}"
+        warnings.warn(f"{words}; ignored", stacklevel=2)
+    return resolved
 
 
 def _from_file(path: Path, recipe: str | None, given: Mapping[str, Any]) -> Config:
@@ -164,8 +173,11 @@ def _from_file(path: Path, recipe: str | None, given: Mapping[str, Any]) -> Conf
         # full was dropped.
         steps = (facts.get("plan") or {}).get("warmup_steps")
         start = start.replace({"warmup_steps": steps, "drop_last": True} if steps is not None else {"drop_last": True})
-    if recipe is None:
+    if recipe is None and given.get("method", start.method.method) == start.method.method:
         return start.replace(given)
+    if recipe is None:
+        # What the other method has beside the file's is the preset's.
+        return configure(start.preset, {**start.flat(), **given}, recipe=start.recipe)
     if recipe not in RECIPES:
         return configure(start.preset, given, recipe=recipe)  # which refuses it
     return configure(start.preset, {**start.flat(), **switches(start.preset, recipe), **given}, recipe=recipe)

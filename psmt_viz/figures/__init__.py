@@ -6,11 +6,11 @@ from psmt_viz.figures.curves import draw_miou, draw_ramp_up, draw_training
 from psmt_viz.figures.evaluate import draw_class_iou, draw_confusion
 from psmt_viz.figures.export import export, export_png, figure_of
 from psmt_viz.figures.flips import draw_flips, draw_judges, draw_sweep
-from psmt_viz.figures.gradcam import draw_gradcam
+from psmt_viz.figures.gradcam import draw_cam_change, draw_cam_panel, draw_gradcam
 from psmt_viz.figures.style import class_colors, class_markers, style
 from psmt_viz.figures.teachers import draw_teachers
 from psmt_viz.figures.transfer import draw_transfer
-from psmt_viz.figures.tsne import draw_tsne
+from psmt_viz.figures.tsne import draw_tsne, draw_tsne_panel
 from psmt_viz.figures.tsne_words import tsne_findings
 from psmt_viz.figures.where import draw_where
 from psmt_viz.figures.writing import write, write_all
@@ -19,6 +19,8 @@ __all__ = [
     "class_colors",
     "class_markers",
     "draw_batch",
+    "draw_cam_change",
+    "draw_cam_panel",
     "draw_class_iou",
     "draw_closeup",
     "draw_confusion",
@@ -32,6 +34,7 @@ __all__ = [
     "draw_training",
     "draw_transfer",
     "draw_tsne",
+    "draw_tsne_panel",
     "draw_where",
     "export",
     "export_png",

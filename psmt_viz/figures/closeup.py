@@ -1,4 +1,4 @@
-"""One image under every kind of perturbation: what flips, and where the perturbation lies."""
+"""One image under every kind of perturbation: the pixels that flip, and where the perturbation is large."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from psmt_viz.figures.kinds import judged_by, look, ordered
+from psmt_viz.figures.kinds import look
 from psmt_viz.figures.pictures import class_handles, clear, dimmed, draw_classes
 from psmt_viz.figures.shares import percents
-from psmt_viz.figures.style import DOUBLE, FLIP_COLOR, eps_text, new_figure, plain, require, style
+from psmt_viz.figures.style import DOUBLE, FLIP_COLOR, new_figure, plain, require, style
+from psmt_viz.figures.words import eps_words, judged_by
+from psmt_viz.kinds import kinds_in_order
 from psmt_viz.results import CloseUp
 
 _PAIRS = 3
@@ -37,7 +39,7 @@ def figures(result: CloseUp) -> dict[str, Figure]:
 
 
 def draw_closeup(closeup: CloseUp) -> Figure:
-    """Draws an image, its truth and prediction, and for each kind the flipped pixels and the size of the perturbation.
+    """Draws an image, its truth and prediction, and two panels per kind: flipped pixels and size of the perturbation.
 
     The size at each place of the feature map is on one scale for all kinds: linear from 0, or logarithmic where peaks
     are more than 10 times the median; places without any perturbation then have the lowest colour.
@@ -51,7 +53,7 @@ def draw_closeup(closeup: CloseUp) -> Figure:
     Raises:
         UserError: if there is no kind.
     """
-    kinds = ordered(closeup.moved)
+    kinds = kinds_in_order(closeup.moved)
     require(len(kinds) > 0, "kinds of perturbation", "none", "run psmt-viz perturb with --closeup again")
     rows = -(-len(kinds) // _PAIRS)
     tall = _SIDE * closeup.image.shape[0] / closeup.image.shape[1]
@@ -145,9 +147,9 @@ def _handles(closeup: CloseUp) -> tuple[list[Patch], int]:
 
 def _title(closeup: CloseUp) -> str:
     facts = closeup.facts
-    parts = [plain(closeup.image_id)]
-    if facts.get("eps") is not None:
-        parts.append(eps_text(facts) + (f" per {plain(facts['norm'])}" if "norm" in facts else ""))
+    parts = [closeup.image_id]
+    if size := eps_words(facts):
+        parts.append(f"{size} per {facts['norm']}" if "norm" in facts else size)
     if "judge" in facts:
         parts.append(judged_by(str(facts["judge"])))
-    return "   ·   ".join(parts)
+    return plain("   ·   ".join(parts))

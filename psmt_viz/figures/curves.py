@@ -27,21 +27,25 @@ from psmt_viz.figures.epochs import (
 )
 from psmt_viz.figures.style import (
     DOUBLE,
-    ROLE_LABELS,
-    ROLE_LINES,
     drawing_on,
     new_figure,
     plain,
     require,
     role_color,
+    role_line,
     shade,
     style,
 )
 from psmt_viz.figures.teachers import draw_teachers, is_measured
-from psmt_viz.results import ROLES, Curves, Training
+from psmt_viz.results import Curves, Training
+from psmt_viz.results.columns import MIOU, column, scored_roles
+from psmt_viz.roles import STUDENT, leading, role_of
 from psmt_viz.schedules import Ramp, ramp_up
 
 _OTHER: dict[str, Ramp] = {"gaussian": "cosine", "cosine": "gaussian"}
+_WIDE, _THIN = 1.4, 0.7
+"""Widths of a line in pt: of what a run stands for, and of the single teachers of an ensemble."""
+_WITH_LEGEND = ("loss", "miou")
 FORMS: dict[Ramp, str] = {"gaussian": "Gaussian (paper)", "cosine": "cosine (published code)"}
 """The published forms of the ramp-up, named."""
 
@@ -69,6 +73,11 @@ def ramp_lines(curves: Curves, points: int) -> tuple[NDArray[np.int64], dict[Ram
     return steps, {form: [weight * ramp_up(int(step), length, kind=form) for step in steps] for form in FORMS}
 
 
+def roles_of(runs: Sequence[Curves]) -> list[str]:
+    """Returns the roles that one of some runs has scores of."""
+    return scored_roles(str(name) for run in runs for name in run.metrics.dropna(axis="columns", how="all"))
+
+
 def draw_ramp_up(curves: Curves, *, ax: Axes | None = None) -> Axes:
     """Draws the weight of the unsupervised loss over a run's iterations, and the other published form thinly.
 
@@ -93,7 +102,7 @@ def draw_ramp_up(curves: Curves, *, ax: Axes | None = None) -> Axes:
     with drawing_on(ax, height=56) as axes:
         looks: tuple[tuple[Ramp, dict[str, Any]], ...] = (
             (_OTHER[kind], {"color": shade(0.45), "linewidth": 0.7, "linestyle": (0, (5, 2))}),
-            (kind, {"color": role_color("student"), "linewidth": 1.4}),
+            (kind, {"color": role_color(STUDENT), "linewidth": _WIDE}),
         )
         for form, look in looks:
             label = FORMS[form] if form == kind else f"{FORMS[form]}, not used"
@@ -141,15 +150,18 @@ def draw_miou(runs: Sequence[Curves], *, ax: Axes | None = None) -> Axes:
     with drawing_on(ax, height=64 + legend_height(runs, entries=2)) as axes:
         counts, looks = [], name_looks(runs)
         for name, group in groups.items():
-            for role in reversed(ROLES) if alone else ("ensemble", "student"):
-                thin = role.startswith("teacher")
-                scores = over_seeds(group, f"miou_{role}", scale=100)
-                counts.append(int(scores["count"].max() if len(scores) else 0))
-                label = ROLE_LABELS[role] if alone else f"{named(name, counts[-1])}, {ROLE_LABELS[role]}"
+            roles = roles_of(group)
+            for place, role in reversed([*enumerate(roles)]):
+                thin = role not in leading(roles)
+                if thin and not alone:
+                    continue
+                scores = over_seeds(group, f"{MIOU}{role}", scale=100)
+                counts.append(int(scores["count"].max()))
+                label = role_of(role).label if alone else f"{named(name, counts[-1])}, {role_of(role).label}"
                 look = ({"color": role_color(role)} if alone else looks[name]) | {
-                    "linestyle": ROLE_LINES[role],
-                    "linewidth": 0.7 if thin else 1.4,
-                    "zorder": 2 + 0.1 * ROLES.index(role) - thin,
+                    "linestyle": role_line(role),
+                    "linewidth": _THIN if thin else _WIDE,
+                    "zorder": 2 + 0.1 * place - thin,
                 }
                 draw_over(axes, scores, label=label, look=look, band=not thin)
         require(bool(axes.lines), "runs with scores", "none", "train for at least one epoch, or choose another run")
@@ -157,7 +169,7 @@ def draw_miou(runs: Sequence[Curves], *, ax: Axes | None = None) -> Axes:
         _label_images(axes, runs)
         if len(runs) == 1:
             _note_fall(axes, runs[0])
-        axes.set_ylabel("validation mIoU (%)")
+        axes.set_ylabel(column(f"{MIOU}{STUDENT}").text)
         axes.grid(axis="y")
         if alone:
             _add_roles_legend(axes, max(counts))
@@ -205,7 +217,8 @@ def _label_images(ax: Axes, runs: Sequence[Curves]) -> None:
         "top", functions=(partial(_bent, x=epochs, y=images), partial(_bent, x=images, y=epochs))
     )
     above.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    above.set_xlabel(f"images seen{' (thousands)' if thousands else ''}, {of_step} a step")
+    counted = "images seen (thousands)" if thousands else "images seen"
+    above.set_xlabel(f"{counted}, {of_step} a step")
 
 
 def _bent(values: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -227,38 +240,18 @@ def draw_training(curves: Curves) -> Figure:
     with style():
         figure = new_figure(DOUBLE, 105)
         losses, weights, confident, scores = figure.subplots(2, 2, sharex=True).flat
-        blue, orange = role_color("student"), role_color("ensemble")
-
-        def draw(ax: Axes, column: str, color: str, *, label: str = "", scale: float = 1, **look: Any) -> None:
-            draw_over(ax, over_seeds([curves], column, scale=scale), label=label, look={"color": color, **look})
-
-        draw(losses, "loss_sup", blue, label="supervised")
-        draw(losses, "loss_unsup", orange, label="unsupervised", linestyle="--")
-        _finish(losses, "loss")
-
-        draw(weights, "unsup_weight", orange)
-        rates = weights.twinx()
-        draw(rates, "learning_rate", blue, linestyle="--")
-        for ax, color, text in ((weights, orange, "unsupervised weight β"), (rates, blue, "learning rate")):
-            ax.set_ylabel(text, color=color)
-            ax.tick_params(axis="y", colors=color)
-            ax.set_ylim(bottom=0)
-            if not ax.lines:
-                ax.yaxis.set_visible(False)
-        rates.set_ylim(top=1.25 * rates.get_ylim()[1])  # or the first points of both would lie upon each other
-        rates.spines["right"].set_visible(bool(rates.lines))
-        rates.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-        weights.set_title("weight and learning rate")
-
-        draw(confident, "confident_fraction", orange, scale=100)
+        for name in map(str, curves.metrics):
+            if column(name).chart == "loss":
+                _draw_column(losses, curves, name)
+        _finish(losses, "loss_sup")
+        _draw_weight_and_rate(weights, curves)
+        _draw_column(confident, curves, "confident_fraction")
         confident.set_ylim(-2, 102)
-        _finish(confident, "confident pixels (%)")
-
-        for role in ROLES:
-            width = 0.7 if role.startswith("teacher") else 1.4
-            look = {"label": ROLE_LABELS[role], "linestyle": ROLE_LINES[role], "linewidth": width}
-            draw(scores, f"miou_{role}", role_color(role), scale=100, **look)
-        _finish(scores, "validation mIoU (%)")
+        _finish(confident, "confident_fraction")
+        roles = roles_of([curves])
+        for role in roles:
+            _draw_column(scores, curves, f"{MIOU}{role}", linewidth=_WIDE if role in leading(roles) else _THIN)
+        _finish(scores, f"{MIOU}{STUDENT}")
         for ax in (confident, scores):
             label_epochs(ax)
         if len(curves.metrics) == 1:
@@ -267,8 +260,35 @@ def draw_training(curves: Curves) -> Figure:
     return figure
 
 
-def _finish(ax: Axes, title: str) -> None:
-    ax.set_title(title)
+def _draw_column(ax: Axes, curves: Curves, name: str, **look: Any) -> None:
+    """Draws one column in its colour and line; a lone line has no label."""
+    known = column(name)
+    line: dict[str, Any] = {"linestyle": (0, known.dashes)} if known.dashes else {}
+    color = role_color(known.color)
+    label = known.label if known.chart in _WITH_LEGEND else ""
+    draw_over(ax, over_seeds([curves], name, scale=known.scale), label=label, look={"color": color, **line, **look})
+
+
+def _draw_weight_and_rate(weights: Axes, curves: Curves) -> None:
+    """Draws two columns of different units over each other, each with an axis in its own colour."""
+    rates = weights.twinx()
+    _draw_column(weights, curves, "unsup_weight")
+    _draw_column(rates, curves, "learning_rate", linestyle="--")
+    for ax, name in ((weights, "unsup_weight"), (rates, "learning_rate")):
+        color = role_color(column(name).color)
+        ax.set_ylabel(column(name).text, color=color)
+        ax.tick_params(axis="y", colors=color)
+        ax.set_ylim(bottom=0)
+        if not ax.lines:
+            ax.yaxis.set_visible(False)
+    rates.set_ylim(top=1.25 * rates.get_ylim()[1])  # or the first points of both would lie upon each other
+    rates.spines["right"].set_visible(bool(rates.lines))
+    rates.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+    weights.set_title("weight and learning rate")
+
+
+def _finish(ax: Axes, name: str) -> None:
+    ax.set_title(column(name).text)
     ax.grid(axis="y")
     if not ax.lines:
         say_not_measured(ax)

@@ -1,4 +1,4 @@
-"""Where a run is right and what it takes for what: confusion and IoU of each class."""
+"""Confusion matrix and IoU of each class."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from psmt_viz.figures.pictures import shares_colormap, write_shares
-from psmt_viz.figures.style import DOUBLE, ROLE_LABELS, SINGLE, drawing_on, plain, require, role_color, shade
+from psmt_viz.figures.style import DOUBLE, SINGLE, drawing_on, plain, require, role_color, shade
 from psmt_viz.metrics import iou, mean_iou
 from psmt_viz.results import Evaluation
+from psmt_viz.roles import ENSEMBLE, role_of
 
-_MARKERS = {"student": "o", "teacher1": "<", "teacher2": ">", "ensemble": "D"}
 _MANY = 12
 """Classes from which on a figure needs the whole page's width."""
 
@@ -38,7 +38,7 @@ def draw_confusion(evaluation: Evaluation, role: str | None = None, *, ax: Axes 
         UserError: if the evaluation has no such role.
     """
     roles = list(evaluation.confusion)
-    chosen = role or ("ensemble" if "ensemble" in roles else next(iter(roles), ""))
+    chosen = role or (ENSEMBLE if ENSEMBLE in roles else next(iter(roles), ""))
     require(chosen in roles, f"one of the roles {', '.join(roles) or '(none)'}", repr(role), "choose another role")
     counts = np.asarray(evaluation.confusion[chosen], dtype=np.float64)
     size, names = len(evaluation.classes), [plain(name) for name in evaluation.classes]
@@ -70,12 +70,12 @@ def draw_confusion(evaluation: Evaluation, role: str | None = None, *, ax: Axes 
         axes.tick_params(axis="y", rotation=0)
         axes.set_xlabel("prediction")
         axes.set_ylabel("truth")
-        axes.set_title(f"{ROLE_LABELS.get(chosen, plain(chosen))}: mIoU {100 * mean_iou(counts):.2f} %")
+        axes.set_title(f"{plain(role_of(chosen).label)}: mIoU {100 * mean_iou(counts):.2f} %")
     return axes
 
 
 def draw_class_iou(evaluation: Evaluation, *, ax: Axes | None = None) -> Axes:
-    """Draws each class's IoU, a marker a role, with each role's mean as a thin line.
+    """Draws each class's IoU, one marker per role, with each role's mean as a thin line.
 
     Args:
         evaluation: The scores; a class that is neither in the truth nor predicted has no IoU and no marker.
@@ -94,8 +94,8 @@ def draw_class_iou(evaluation: Evaluation, *, ax: Axes | None = None) -> Axes:
             # Networks stand one below another within a class, or equal scores would hide each other.
             offset = 0.16 * (index - (len(roles) - 1) / 2)
             mean = 100 * mean_iou(matrix)
-            label = f"{ROLE_LABELS.get(role, plain(role))} (mIoU {mean:.2f} %)"
-            axes.plot(100 * iou(matrix), rows + offset, linestyle="", marker=_MARKERS.get(role, "o"), color=color,
+            label = f"{plain(role_of(role).label)} (mIoU {mean:.2f} %)"
+            axes.plot(100 * iou(matrix), rows + offset, linestyle="", marker=role_of(role).marker, color=color,
                     markersize=3.2, label=label)  # fmt: skip
             axes.axvline(mean, color=color, linewidth=0.6, zorder=0)
         axes.set_yticks(rows, [plain(name) for name in evaluation.classes])

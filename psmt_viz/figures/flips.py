@@ -1,4 +1,4 @@
-"""How many correct pixels a perturbation of a given size turns wrong, for every kind of perturbation."""
+"""How many correct pixels each kind of perturbation turns wrong, against its size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from psmt_viz.config import PAPER_EPS
-from psmt_viz.figures.kinds import OWN, add_warnings, judge_of, judged_by, look, ordered, ordered_judges
+from psmt_viz.figures.kinds import OWN, add_warnings, judge_of, look
 from psmt_viz.figures.logzero import draw_upper_bounds, floor_of, label_axis, lifted, upper_bound_handle
-from psmt_viz.figures.style import DOUBLE, drawing_on, new_figure, percent, plain, require, shade, style
+from psmt_viz.figures.shares import percent
+from psmt_viz.figures.style import DOUBLE, drawing_on, new_figure, plain, require, shade, style
+from psmt_viz.figures.words import judged_by
+from psmt_viz.kinds import PAPER_EPS, kinds_in_order
 from psmt_viz.results import Flips
+from psmt_viz.roles import roles_in_order
 
 
 class _Measure(NamedTuple):
@@ -41,12 +44,12 @@ _OWN_SIZE = 6.5
 
 
 def draw_flips(flips: Flips, *, judge: str = "student", ax: Axes | None = None) -> Axes:
-    """Draws the share of correct pixels that are flipped against eps, both on logarithmic axes, a line a kind.
+    """Draws the share of correct pixels that are flipped against eps, both on logarithmic axes, one line per kind.
 
     Bands are the interval of the table (flip_rate_low, flip_rate_high). A logarithmic axis has no zero: rates of 0
     are drawn as hollow markers on a line of their own, labelled 0, at the bottom, below a bar that ends at their upper
-    bound. A feature perturbation of its authors' own size is one large hollow marker, joined to nothing. A thin line
-    marks the paper's eps = 2. Where eps and relative norm are proportional a second axis on top shows the relative
+    bound. A feature perturbation of the size that its authors use is one large hollow marker, joined to nothing. A thin
+    line marks the paper's eps = 2. Where eps and relative norm are proportional a second axis on top shows the relative
     norm.
 
     Args:
@@ -67,7 +70,7 @@ def draw_flips(flips: Flips, *, judge: str = "student", ax: Axes | None = None) 
         _draw_panel(axes, rows, _FLIPS, _FLIPS.span(rows))
         _add_top_axis(axes, rows)
         axes.legend(handles=_handles(rows), loc="upper left", bbox_to_anchor=(1.01, 1), handlelength=3.2,
-                    title=judged_by(judge), alignment="left")  # fmt: skip
+                    title=plain(judged_by(judge)), alignment="left")  # fmt: skip
     return axes
 
 
@@ -91,13 +94,13 @@ def draw_sweep(flips: Flips) -> Figure:
         for ax, measure in zip(figure.subplots(1, 2, sharex=True), (_FLIPS, _KL), strict=True):
             _draw_panel(ax, rows, measure, measure.span(rows))
             _add_top_axis(ax, rows)
-        _add_legend(figure, rows, title=judged_by(judge))
+        _add_legend(figure, rows, title=plain(judged_by(judge)))
         add_warnings(figure, flips.health)
     return figure
 
 
 def draw_judges(flips: Flips) -> Figure:
-    """Draws flips against eps in a panel a judge, all on the same axes.
+    """Draws flips against eps in one panel per judge (whose predictions are scored), all on the same axes.
 
     Args:
         flips: The sweep.
@@ -109,7 +112,7 @@ def draw_judges(flips: Flips) -> Figure:
         UserError: if there is no row with eps > 0.
     """
     table = _sweep(flips)
-    judges = ordered_judges(table["judge"])
+    judges = roles_in_order(table["judge"])
     rows, columns = (1 if len(judges) < 3 else -(-len(judges) // 2)), min(len(judges), 2)
     with style():
         figure = new_figure(DOUBLE, 16 + 62 * rows)
@@ -117,7 +120,7 @@ def draw_judges(flips: Flips) -> Figure:
         span = _FLIPS.span(table)
         for ax, judge in zip(axes.flat, judges, strict=False):
             _draw_panel(ax, table[table["judge"] == judge], _FLIPS, span)
-            ax.set_title(judged_by(judge))
+            ax.set_title(plain(judged_by(judge)))
             ax.label_outer()
         if len(judges) < axes.size:
             axes[-1, -1].set_visible(False)
@@ -151,7 +154,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, measure: _Measure, span: tuple[fl
 def _lines(table: pd.DataFrame) -> list[tuple[str, str]]:
     """Returns kind and norm of each line of a panel, in the order of the legend."""
     present = list(dict.fromkeys(zip(table["kind"].astype(str), table["norm"].astype(str), strict=True)))
-    return [pair for kind in ordered(table["kind"]) for pair in present if pair[0] == kind]
+    return [pair for kind in kinds_in_order(table["kind"]) for pair in present if pair[0] == kind]
 
 
 def _draw_line(ax: Axes, rows: pd.DataFrame, measure: _Measure, floor: float, *, kind: str, norm: str) -> None:
@@ -178,14 +181,22 @@ def _hollow() -> dict[str, Any]:
 def _handles(table: pd.DataFrame) -> list[Line2D]:
     norms = set(table["norm"].astype(str)) - {OWN}
     handles = []
-    for kind in ordered(table["kind"]):
+    for kind in kinds_in_order(table["kind"]):
         title, color, marker, line = look(kind)
         own = set(table.loc[table["kind"] == kind, "norm"].astype(str)) - {OWN}
         label = title if len(norms) < 2 else f"{title}, norm per {plain(' and '.join(sorted(own)))}"
         handles.append(Line2D([], [], color=color, linestyle=line, marker=marker, label=label))
     if (table["norm"] == OWN).any():
         handles.append(
-            Line2D([], [], color=shade(0.3), marker="o", markersize=_OWN_SIZE, label="authors' own size", **_hollow())
+            Line2D(
+                [],
+                [],
+                color=shade(0.3),
+                marker="o",
+                markersize=_OWN_SIZE,
+                label="size used by its authors",
+                **_hollow(),
+            )
         )
     if ((table["flip_rate"] <= 0) & (table["flip_rate_high"] > 0)).any():
         handles.append(upper_bound_handle())
@@ -204,7 +215,7 @@ def _label_eps(ax: Axes, table: pd.DataFrame) -> None:
     eps = table["eps"].to_numpy(float)
     swept = np.unique(eps[(table["norm"] != OWN).to_numpy()])
     if 0 < len(swept) <= 10:
-        # Own sizes are tens of times as large; of these the decades do.
+        # The sizes that authors use are tens of times as large; ticks at the decades suffice there.
         decades = 10.0 ** np.arange(np.ceil(np.log10(1.5 * swept[-1])), np.ceil(np.log10(eps.max())) + 1)
         ax.set_xticks([*swept, *(decades if eps.max() > swept[-1] else ())])
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -218,7 +229,7 @@ def _mark_paper_eps(ax: Axes, table: pd.DataFrame) -> None:
     ax.axvline(PAPER_EPS, color=shade(0.6), linewidth=0.6, zorder=0)
     factor = _norm_factor(table)
     size = "" if factor is None else f"\n({percent(PAPER_EPS * factor)} of ‖z‖)"
-    ax.annotate(f"paper: eps = 2{size}", (PAPER_EPS, 1), xycoords=("data", "axes fraction"), xytext=(3, -2),
+    ax.annotate(f"paper: eps = {PAPER_EPS:g}{size}", (PAPER_EPS, 1), xycoords=("data", "axes fraction"), xytext=(3, -2),
                 textcoords="offset points", va="top", fontsize=6, color=shade(0.35))  # fmt: skip
 
 

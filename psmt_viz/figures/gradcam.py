@@ -1,8 +1,9 @@
-"""Fig. 1: what speaks for a class in an image, before and after each perturbation."""
+"""Fig. 1: class activation maps of an image, before and after each perturbation."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -17,24 +18,31 @@ from numpy.typing import NDArray
 
 from psmt_viz.figures.pictures import clear, dimmed
 from psmt_viz.figures.shares import digits_apart, percent, percents
-from psmt_viz.figures.style import DOUBLE, class_colormap, eps_text, new_figure, plain, require, style
+from psmt_viz.figures.style import DOUBLE, SINGLE, class_colormap, drawing_on, new_figure, plain, require, style
+from psmt_viz.figures.words import change_words, eps_words, panel_words
+from psmt_viz.kinds import CLEAN
 from psmt_viz.metrics import IGNORE
 from psmt_viz.results import Cam, Cams
 
-TITLES = {"clean": "original", "vat": "+ VAT", "tvat": "+ T-VAT"}
-CHANGES = {"vat": "VAT − original", "tvat": "T-VAT − original"}
 COLORMAP = ListedColormap(colormaps["turbo"](np.linspace(0.04, 0.92, 256)), name="turbo-red")
 """Readers of the paper expect red = high. Turbo has that without jet's false edges; its dark ends are cut."""
 CHANGE_COLORMAP = colormaps["RdBu_r"]
 """Red = more, blue = less; told apart with any colour vision."""
 
-_SIDE = 18.8
-"""Width of a picture in mm, as it comes out beside the bars and their numbers."""
 _WORDS = 11.3
 """Height in mm of what is written between two rows."""
 _SHOWN = 0.995
 """Quantile of the changes at which their colours end; with the very largest, the others would be too pale to see."""
-_WIDTHS = (1, 1, 1, 1, 1, 0.07, 1, 1, 0.07)
+_BAR = 0.07
+"""Width of a scale beside its pictures, in widths of a picture."""
+_PICTURES = 134.232
+"""Width in mm that the pictures and scales of a row share; names, numbers and room between them take the others."""
+_TITLE = 5.0
+"""Height in mm of titles above every row, where an image has several."""
+_LONGEST = 16
+"""Letters of a title that is as wide as its picture."""
+_MOST = 2
+"""Perturbations in a row; more go into further rows of the same image."""
 
 
 def figures(result: Cams) -> dict[str, Figure]:
@@ -43,14 +51,11 @@ def figures(result: Cams) -> dict[str, Figure]:
 
 
 def draw_gradcam(cams: Cams) -> Figure:
-    """Draws one row an image: input, truth and prediction, the maps before and after VAT and T-VAT, and their changes.
+    """Draws one row per image: input, truth and prediction, the maps before and after each perturbation, their changes.
 
-    The three maps of a row share one scale from 0 to the row's highest value, so that their reds can be compared. What
-    each perturbation changed is drawn on a scale of its own, because it can be too small to see in the maps: from minus
-    to plus the change that all but 0.5 % of the row's pixels keep below. Below the maps stand their faithfulness (does
-    the network need what the map points at? 1 at best, about 0 for a map that says nothing) and how much their mass
-    (their sum) changed; below the changes, which share of the mass moved, and the largest change beside the highest
-    value of the three maps.
+    The maps of an image share one scale from 0 to their highest value, so that their reds can be compared. What each
+    perturbation changed is drawn on a scale of its own, because it can be too small to see in the maps. What stands
+    below is said in `draw_cam_panel` and `draw_cam_change`. With more than two perturbations an image has several rows.
 
     Args:
         cams: The maps; each with its image, truth and prediction.
@@ -64,55 +69,143 @@ def draw_gradcam(cams: Cams) -> Figure:
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement Fig. 1.
     """
     require(len(cams.cams) > 0, "images with maps", "none", "run psmt-viz gradcam again")
-    ratios = [cam.image.shape[0] / cam.image.shape[1] for cam in cams.cams]
+    kinds = cams.perturbations
+    groups = [kinds[start : start + _MOST] for start in range(0, len(kinds), _MOST)]
+    wide = len(groups[0])
+    widths = (1, 1, 1, *[1] * wide, _BAR, *[1] * wide, _BAR)
+    side = _PICTURES / sum(widths)
+    several = len(groups) > 1
+    ratios = [cam.image.shape[0] / cam.image.shape[1] for cam in cams.cams for _ in groups]
     with style():
-        figure = new_figure(DOUBLE, sum(_SIDE * ratio + _WORDS for ratio in ratios) + 10)
-        grid = figure.add_gridspec(len(cams.cams), len(_WIDTHS), width_ratios=_WIDTHS, height_ratios=ratios)
+        figure = new_figure(DOUBLE, sum(side * ratio + _WORDS + several * _TITLE for ratio in ratios) + 10)
+        grid = figure.add_gridspec(len(ratios), len(widths), width_ratios=widths, height_ratios=ratios)
         for row in range(len(cams.cams)):
-            axes = [figure.add_subplot(grid[row, column]) for column in range(len(_WIDTHS))]
-            _draw_row(figure, axes, cams, row)
-        figure.suptitle(_title(cams))
+            for number, group in enumerate(groups):
+                place = row * len(groups) + number
+                axes = [figure.add_subplot(grid[place, column]) for column in range(len(widths))]
+                _draw_row(axes, cams, row, group, first=number == 0, titled=row == 0 or several)
+        figure.suptitle(plain(_title(cams)))
     return figure
+
+
+def draw_cam_panel(cams: Cams, row: int, panel: str, *, ax: Axes | None = None) -> Axes:
+    """Draws one map over its pale image, with the true outline of the class.
+
+    Below stand the map's faithfulness (does the network need what the map points at? 1 at best, about 0 for a map that
+    says nothing) and how much its mass (its sum) changed.
+
+    Args:
+        cams: The maps.
+        row: Which image.
+        panel: `clean`, or one of the perturbations.
+        ax: Axes to draw on; without, a new figure 84 mm wide.
+
+    Returns:
+        The axes drawn on; its last image has the scale that all maps of the image share.
+
+    Raises:
+        UserError: if there is no such image or panel.
+    """
+    cam = _cam_at(cams, row, panel, (CLEAN, *cams.perturbations))
+    with drawing_on(ax, height=SINGLE * cam.image.shape[0] / cam.image.shape[1] + _WORDS) as axes:
+        clear(axes)
+        axes.imshow(dimmed(cam.image), cmap="gray", vmin=0, vmax=1)
+        axes.imshow(cam.maps[panel], cmap=COLORMAP, vmin=0, vmax=_peak(cam), alpha=0.65, gid=f"map-{panel}")
+        _outline(axes, _inside(cams, cam))
+        axes.set_title(plain(panel_words(panel)))
+        axes.set_xlabel("\n".join(_map_words(cams, row, panel)), fontsize=6)
+    return axes
+
+
+def draw_cam_change(cams: Cams, row: int, panel: str, *, ax: Axes | None = None) -> Axes:
+    """Draws how much one perturbation changed a map, red for more and blue for less.
+
+    The scale goes from minus to plus the change that all but 0.5 % of the image's pixels keep below. Below stand the
+    summed absolute change as a share of the map's total, and the largest change beside the highest value of the maps.
+
+    Args:
+        cams: The maps.
+        row: Which image.
+        panel: One of the perturbations.
+        ax: Axes to draw on; without, a new figure 84 mm wide.
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        UserError: if there is no such image or perturbation.
+    """
+    kinds = cams.perturbations
+    cam = _cam_at(cams, row, panel, kinds)
+    place = kinds.index(panel)
+    end = _positive(float(np.nanquantile([np.abs(cam.change(name)) for name in kinds], _SHOWN)))
+    numbers = _numbers(cams, row)
+    moved = percents([numbers.get(f"moved_{name}", math.nan) for name in kinds])[place]
+    large = percents([float(np.nanmax(np.abs(cam.change(name)))) / _peak(cam) for name in kinds])[place]
+    with drawing_on(ax, height=SINGLE * cam.image.shape[0] / cam.image.shape[1] + _WORDS) as axes:
+        clear(axes)
+        axes.imshow(cam.change(panel), cmap=CHANGE_COLORMAP, vmin=-end, vmax=end, gid=f"change-{panel}")
+        _outline(axes, _inside(cams, cam))
+        title = change_words(panel)
+        axes.set_title(plain(title if len(title) <= _LONGEST else title.replace(" − ", "\n− ")))
+        axes.set_xlabel(f"moved {moved}\n≤ {large} of peak", fontsize=6)
+    return axes
 
 
 def _title(cams: Cams) -> str:
     names = {"cam_method": "method", "layer": "layer"}
-    known = [f"{text} {plain(cams.facts[name])}" for name, text in names.items() if name in cams.facts]
-    return ", ".join([*known, eps_text(cams.facts)])
+    known = [f"{text} {cams.facts[name]}" for name, text in names.items() if name in cams.facts]
+    return ", ".join(filter(None, [*known, eps_words(cams.facts)]))
 
 
-def _draw_row(figure: Figure, axes: list[Axes], cams: Cams, row: int) -> None:
-    cam = cams.cams[row]
-    inputs, maps, map_bar, changes, change_bar = axes[:2], axes[2:5], axes[5], axes[6:8], axes[8]
-    titles = ["input", "prediction\n(line: truth)", *TITLES.values(), *CHANGES.values()]
-    for ax, title in zip([*inputs, *maps, *changes], titles, strict=True):
-        clear(ax)
-        if row == 0:
-            ax.set_title(title)
-    inputs[0].imshow(cam.image)
-    inputs[0].set_ylabel(f"{plain(cam.image_id)}\n{plain(cam.class_name)}", fontsize=6)
-    _draw_prediction(inputs[1], cam, len(cams.classes))
-
+def _draw_row(axes: Sequence[Axes], cams: Cams, row: int, kinds: Sequence[str], *, first: bool, titled: bool) -> None:
+    """Draws a row of an image: its first one with the image itself, and titles above those of the first image."""
+    cam, wide = cams.cams[row], (len(axes) - 5) // 2
+    inputs, maps, map_bar = axes[:2], axes[2 : 3 + wide], axes[3 + wide]
+    changes, change_bar = axes[4 + wide : -1], axes[-1]
+    for ax in axes:
+        ax.set_visible(False)
     ratio = cam.image.shape[0] / cam.image.shape[1]
-    outline = cam.truth == (cams.classes.index(cam.class_name) if cam.class_name in cams.classes else -1)
-    high = _positive(max(float(np.nanmax(getattr(cam, name))) for name in Cam.MAPS))
-    numbers = _numbers(cams, row)
-    for ax, name in zip(maps, Cam.MAPS, strict=True):
-        ax.imshow(dimmed(cam.image), cmap="gray", vmin=0, vmax=1)
-        shown = ax.imshow(getattr(cam, name), cmap=COLORMAP, vmin=0, vmax=high, alpha=0.65, gid=f"map-{name}")
-        _outline(ax, outline)
-        ax.set_xlabel("\n".join(_map_words(numbers, name)), fontsize=6)
-    _draw_bar(figure, shown, map_bar, ratio)
+    shown = [*zip(maps[1:], kinds, strict=False)]
+    if first:
+        _draw_inputs(inputs, cams, cam)
+        shown = [(maps[0], CLEAN), *shown]
+    for ax, panel in shown:
+        draw_cam_panel(cams, row, panel, ax=ax)
+    for ax, panel in zip(changes, kinds, strict=False):
+        draw_cam_change(cams, row, panel, ax=ax)
+    _draw_bar(shown[-1][0].images[-1], map_bar, ratio)
+    _draw_bar(changes[len(kinds) - 1].images[-1], change_bar, ratio)
+    drawn = [*(inputs if first else ()), *(ax for ax, _ in shown), *changes[: len(kinds)]]
+    for ax in (*drawn, map_bar, change_bar):
+        ax.set_visible(True)
+    if not titled:
+        for ax in drawn:
+            ax.set_title("")
 
-    end = _positive(float(np.nanquantile([np.abs(cam.change(name)) for name in CHANGES], _SHOWN)))
-    moved = percents([numbers.get(f"moved_{name}", math.nan) for name in CHANGES])
-    most = percents([float(np.nanmax(np.abs(cam.change(name)))) / high for name in CHANGES])
-    for ax, name, far, large in zip(changes, CHANGES, moved, most, strict=True):
-        values = cam.change(name)
-        shown = ax.imshow(values, cmap=CHANGE_COLORMAP, vmin=-end, vmax=end, gid=f"change-{name}")
-        _outline(ax, outline)
-        ax.set_xlabel(f"moved {far}\n≤ {large} of peak", fontsize=6)
-    _draw_bar(figure, shown, change_bar, ratio)
+
+def _draw_inputs(axes: Sequence[Axes], cams: Cams, cam: Cam) -> None:
+    for ax, title in zip(axes, ("input", "prediction\n(line: truth)"), strict=True):
+        clear(ax)
+        ax.set_title(title)
+    axes[0].imshow(cam.image)
+    axes[0].set_ylabel(plain(f"{cam.image_id}\n{cam.class_name}"), fontsize=6)
+    _draw_prediction(axes[1], cam, len(cams.classes))
+
+
+def _cam_at(cams: Cams, row: int, panel: str, known: Sequence[str]) -> Cam:
+    require(0 <= row < len(cams.cams), f"one of {len(cams.cams)} images", f"number {row}", "count them from 0")
+    require(panel in known, f"a panel among {', '.join(known)}", repr(panel), "choose one of them")
+    return cams.cams[row]
+
+
+def _peak(cam: Cam) -> float:
+    """Returns the end of the scale that the maps of an image share."""
+    return _positive(max(float(np.nanmax(values)) for values in cam.maps.values()))
+
+
+def _inside(cams: Cams, cam: Cam) -> NDArray[np.bool_]:
+    return cam.truth == (cams.classes.index(cam.class_name) if cam.class_name in cams.classes else -1)
 
 
 def _draw_prediction(ax: Axes, cam: Cam, count: int) -> None:
@@ -123,12 +216,12 @@ def _draw_prediction(ax: Axes, cam: Cam, count: int) -> None:
         _outline(ax, cam.truth == index)
 
 
-def _draw_bar(figure: Figure, shown: AxesImage, ax: Axes, ratio: float) -> None:
+def _draw_bar(shown: AxesImage, ax: Axes, ratio: float) -> None:
     """Draws the colours of a picture as a bar as tall as it; `ratio` is the picture's height over its width."""
     signed = shown.get_clim()[0] < 0
     opaque = ScalarMappable(shown.norm, shown.cmap)
-    bar: Colorbar = figure.colorbar(opaque, cax=ax, extend="both" if signed else "neither")
-    ax.set_box_aspect(ratio / _WIDTHS[-1] / (1.1 if signed else 1))  # without the bar's two ends
+    bar: Colorbar = ax.figure.colorbar(opaque, cax=ax, extend="both" if signed else "neither")
+    ax.set_box_aspect(ratio / _BAR / (1.1 if signed else 1))  # without the bar's two ends
     bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=4, symmetric=signed))
     bar.ax.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
     bar.ax.yaxis.get_offset_text().set_fontsize(5)
@@ -157,12 +250,13 @@ def _numbers(cams: Cams, row: int) -> dict[str, float]:
     return {name: float(own[name]) for name in own.index if name not in ("image", "class")} if same else {}
 
 
-def _map_words(numbers: dict[str, float], name: str) -> list[str]:
+def _map_words(cams: Cams, row: int, panel: str) -> list[str]:
     """Returns what is written below a map, a line each."""
-    faithful = numbers.get(f"faithfulness_{name}", math.nan)
+    numbers = _numbers(cams, row)
+    faithful = numbers.get(f"faithfulness_{panel}", math.nan)
     words = [f"faithful {faithful:.3f}".replace("-", "−") if math.isfinite(faithful) else "faithful not known"]
-    if name in CHANGES:
-        changes = {other: numbers.get(f"change_{other}", math.nan) for other in CHANGES}
-        sign = "−" if changes[name] < 0 else "+" if changes[name] >= 0 else ""
-        words.append(f"mass {sign}{percent(abs(changes[name]), digits_apart(changes.values()))}")
+    if panel != CLEAN:
+        changes = {other: numbers.get(f"change_{other}", math.nan) for other in cams.perturbations}
+        sign = "−" if changes[panel] < 0 else "+" if changes[panel] >= 0 else ""
+        words.append(f"mass {sign}{percent(abs(changes[panel]), digits_apart(changes.values()))}")
     return words

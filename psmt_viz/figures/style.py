@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from psmt_viz.errors import UserError
-from psmt_viz.figures.shares import percent
+from psmt_viz.kinds import KINDS
+from psmt_viz.roles import known_roles, role_of
 
 SINGLE = 84.0
 """Width of one column of a paper, in mm."""
@@ -28,16 +29,6 @@ DARK_INK = "#F2F4F7"
 # Colours as they are on white paper. Figures take them from the functions below, which know the paper.
 FLIP_COLOR = "#E4002B"
 """The red of a prediction that is now wrong; no class has a colour near it. On images it is the same on each paper."""
-
-ROLE_COLORS: Mapping[str, str] = MappingProxyType(
-    {"student": "#0072B2", "teacher1": "#E69F00", "teacher2": "#009E73", "ensemble": "#C44E00"}
-)
-ROLE_LINES: Mapping[str, Any] = MappingProxyType(
-    {"student": "--", "teacher1": (0, (1, 1)), "teacher2": (0, (4, 1, 1, 1)), "ensemble": "-"}
-)
-ROLE_LABELS: Mapping[str, str] = MappingProxyType(
-    {"student": "student", "teacher1": "teacher 1", "teacher2": "teacher 2", "ensemble": "ensemble"}
-)
 
 # Okabe and Ito's colours without the red ones, continued greedily: each next colour is the one farthest (OKLab) from
 # all before it, for normal sight as well as for protanopia and deuteranopia, reds and pinks left out. The grey of
@@ -56,11 +47,11 @@ LINE_COLORS = ("#009E73", "#8E44AD", "#E69F00", "#56B4E9", "#4D4D4D", "#0FD2A5",
 # apart (OKLab, every sight) are kinds, of which roles are some, and lines; 0.06 classes; 0.1 class 0 and the others.
 _ON_DARK: Mapping[str, str] = MappingProxyType(
     {
-        **{FLIP_COLOR: "#FF4D66", "#0072B2": "#2893DF", "#C44E00": "#DC6E22"},  # of roles, and the first of a class
-        **{"#4D4D4D": "#676767", "#5A0F78": "#7E39FC"},  # of classes, lines and kinds
+        **{role.color: role.dark for role in known_roles() if role.color and role.dark},
+        **{kind.color: kind.dark for kind in KINDS.values() if kind.dark},
+        **{FLIP_COLOR: "#FF4D66", "#4D4D4D": "#676767", "#5A0F78": "#7E39FC"},  # of lines and classes
         **{"#0000FF": "#4D6DAD", "#2D00B4": "#49A3FF", "#2D4BC3": "#636FD6"},  # of classes
         **{"#5A87FF": "#5257CD", "#0F69F0": "#5B81FE", "#696900": "#9AC069"},
-        **{"#000000": "#FFFFFF", "#5C5C5C": "#696969", "#0000FA": "#605EB5", "#4B2E00": "#FBE48D"},  # of kinds
     }
 )
 
@@ -161,7 +152,14 @@ def flip_color() -> str:
 
 def role_color(role: str) -> str:
     """Returns the colour of a role for the current paper; of an unknown one, grey."""
-    return on_paper(ROLE_COLORS[role]) if role in ROLE_COLORS else shade(0.3)
+    color = role_of(role).color
+    return on_paper(color) if color else shade(0.3)
+
+
+def role_line(role: str) -> str | tuple[float, tuple[float, ...]]:
+    """Returns the line style of a role."""
+    dashes = role_of(role).dashes
+    return (0, dashes) if dashes else "-"
 
 
 def line_colors() -> tuple[str, ...]:
@@ -201,18 +199,6 @@ def text_color(background: tuple[float, ...]) -> str:
     """Returns black or white, whichever has the higher contrast (WCAG) to an RGB or RGBA colour."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in background[:3]]
     return "black" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179 else "white"
-
-
-def number(value: object) -> str:
-    """Returns a number of a result's facts with three significant digits, and any other fact as text."""
-    return f"{value:.3g}" if isinstance(value, int | float) else plain(value)
-
-
-def eps_text(facts: Mapping[str, Any]) -> str:
-    """Returns eps and, where it is known, the relative norm, for example `eps = 2 (0.32 % of ‖z‖)`."""
-    relative = facts.get("relative_norm")
-    size = f" ({percent(relative)} of ‖z‖)" if isinstance(relative, int | float) else ""
-    return f"eps = {number(facts.get('eps'))}{size}"
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -25,23 +25,15 @@ HEADINGS = {
     "gain": "gain",
     "gain_teacher2": "gain on teacher 2",
 }
-"""Column -> heading; the ranges of a mean stand behind it."""
-_NOTE = (
+"""Column -> heading, in every file and on the page; the ranges of a mean stand behind it."""
+NOTE = (
     "Validation mIoU in %; single teacher = teacher 1; gain = ensemble - single teacher, in points. "
-    "Of several runs (seeds): mean (lowest to highest)."
+    "With several seeds: mean (min to max)."
 )
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-} | {sign: rf"\{sign}" for sign in "&%$#_{}"}
 
 
 def figures(result: ScoreTable) -> dict[str, str]:
-    """Returns table1.csv, table1.md and table1.tex (for the LaTeX package booktabs), by the names of their files.
+    """Returns table1.csv, table1.md and table1.tex (for LaTeX with booktabs), by the names of their files.
 
     Published rows that stand beside no run on their data set are left out, as in `ScoreTable.comparable`.
 
@@ -54,27 +46,31 @@ def figures(result: ScoreTable) -> dict[str, str]:
 
 def _markdown(frame: pd.DataFrame) -> str:
     rule = ["---" if name in TEXTS else "---:" for name in HEADINGS]
-    rows = [_cells(row, _escape_markdown) for row in frame.to_dict("records")]
+    rows = [_cells(row, escape=_escape_markdown) for row in frame.to_dict("records")]
     lines = ["| " + " | ".join(row) + " |" for row in (list(HEADINGS.values()), rule, *rows)]
-    return "\n".join([*lines, "", _NOTE]) + "\n"
+    return "\n".join([*lines, "", NOTE]) + "\n"
 
 
 def _latex(frame: pd.DataFrame) -> str:
-    columns = "".join("l" if name in TEXTS else "r" for name in HEADINGS)
-    lines = [
-        f"% {_NOTE}",
-        r"% Needs \usepackage{booktabs}; \resizebox{\textwidth}{!}{\input{table1}} fits it to a page.",
+    cells = pd.DataFrame(
+        [_cells(row, minus="$-$") for row in frame.to_dict("records")], columns=list(HEADINGS.values())
+    )
+    styler = cells.style.hide(axis="index").format(escape="latex", subset=[HEADINGS[name] for name in TEXTS])
+    alignment = "".join("l" if name in TEXTS else "r" for name in HEADINGS)
+    lines = styler.to_latex(column_format=alignment, hrules=True).splitlines()
+    ours = int((frame["source"] != "published").sum())
+    if 0 < ours < len(frame):
+        first = lines.index(r"\midrule") + 1
+        lines.insert(first + ours, r"\midrule")  # between the runs and the published rows
+    comments = [
+        f"% {NOTE}",
+        r"% Needs \usepackage{booktabs} and \usepackage[T1]{fontenc}.",
+        r"% \resizebox{\textwidth}{!}{\input{table1}} fits it to a page.",
     ]
-    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{' & '.join(HEADINGS.values())} \\"]
-    published = (frame["source"] == "published").to_numpy()
-    for rows in (frame[~published], frame[published]):
-        if len(rows):
-            lines.append(r"\midrule")
-        lines += [" & ".join(_cells(row, _escape_latex, minus="$-$")) + r" \\" for row in rows.to_dict("records")]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    return "\n".join([*comments, *lines]) + "\n"
 
 
-def _cells(row: Mapping[Any, Any], escape: Callable[[str], str], *, minus: str = "-") -> list[str]:
+def _cells(row: Mapping[Any, Any], *, escape: Callable[[str], str] = str, minus: str = "-") -> list[str]:
     """A row as it is read, with the range of a mean behind it."""
     cells = [escape(" ".join(row[name].split())) for name in TEXTS]
     cells.append("--" if pd.isna(row["runs"]) else str(row["runs"]))
@@ -91,7 +87,3 @@ def _cells(row: Mapping[Any, Any], escape: Callable[[str], str], *, minus: str =
 
 def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~$])", r"\\\1", text)
-
-
-def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)

@@ -23,16 +23,15 @@ from psmt_viz.figures.epochs import (
 from psmt_viz.figures.logzero import floor_of, label_axis
 from psmt_viz.figures.style import DOUBLE, new_figure, require, style
 from psmt_viz.results import Curves
+from psmt_viz.results.columns import column
 
-_PANELS = {
-    "teacher_distance": "distance of the teachers' weights (% of their norm)",
-    "teacher_disagreement": "unlabelled pixels where they disagree (%)",
-}
+COLUMNS = ("teacher_distance", "teacher_disagreement")
+"""What is measured of two teachers, a panel each."""
 
 
 def is_measured(run: Curves) -> bool:
     """Returns whether a run says anything of how alike its teachers are."""
-    return bool(run.metrics.reindex(columns=list(_PANELS)).notna().any(axis=None))
+    return bool(run.metrics.reindex(columns=list(COLUMNS)).notna().any(axis=None))
 
 
 def draw_teachers(runs: Sequence[Curves]) -> Figure:
@@ -54,24 +53,24 @@ def draw_teachers(runs: Sequence[Curves]) -> Figure:
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement
     section 3, where the teachers are said to converge to the same minimum.
     """
-    found = {column: _bands(runs, column) for column in _PANELS}
+    found = {name: _bands(runs, name) for name in COLUMNS}
     expected, fix = "runs whose two teachers were compared", "choose a run with teachers, trained beyond its warm-up"
     require(any(map(len, found.values())), expected, "none", fix)
     with style():
         looks = name_looks(runs)
         figure = new_figure(DOUBLE, 58 + legend_height(runs))
         panels = figure.subplots(1, 2, sharex=True)
-        for ax, (column, title) in zip(panels, _PANELS.items(), strict=True):
-            ax.set_title(title)
+        for ax, name in zip(panels, COLUMNS, strict=True):
+            ax.set_title(column(name).text)
             label_epochs(ax)
-            _draw_panel(ax, found[column], looks)
+            _draw_panel(ax, found[name], looks)
     return figure
 
 
-def _bands(runs: Sequence[Curves], column: str) -> dict[str, pd.DataFrame]:
-    """Name -> the column over its seeds, in %, of the names that have it."""
-    bands = {name: over_seeds(group, column, scale=100) for name, group in by_name(runs).items()}
-    return {name: band for name, band in bands.items() if len(band)}
+def _bands(runs: Sequence[Curves], name: str) -> dict[str, pd.DataFrame]:
+    """Run's name -> the column over its seeds, in %, of the runs that have it."""
+    bands = {run: over_seeds(group, name, scale=column(name).scale) for run, group in by_name(runs).items()}
+    return {run: band for run, band in bands.items() if len(band)}
 
 
 def _draw_panel(ax: Axes, bands: dict[str, pd.DataFrame], looks: dict[str, dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Whom a perturbation that was made for one network deceives, and what T-VAT changes against VAT."""
+"""Transfer: how many pixels each kind flips for each network, and how T-VAT differs from VAT."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from psmt_viz.figures.kinds import MAKERS, add_warnings, look, ordered, ordered_judges, rows_at
+from psmt_viz.figures.kinds import add_warnings, look, rows_at
 from psmt_viz.figures.pictures import hatched
 from psmt_viz.figures.shares import percent
 from psmt_viz.figures.style import (
     DOUBLE,
-    ROLE_LABELS,
     SINGLE,
     keep_margin,
     new_figure,
@@ -31,20 +30,25 @@ from psmt_viz.figures.style import (
     style,
     text_color,
 )
+from psmt_viz.kinds import KINDS, PAPER_EPS, REFERENCES, kinds_in_order
 from psmt_viz.results import Flips
+from psmt_viz.roles import STUDENT, role_of, roles_in_order
 
-_AGAINST = "vat"
-_TEACHERS = ("tvat", "teacher1", "teacher2")
+_AGAINST = REFERENCES[0]
+_OF_TEACHERS = tuple(
+    name for name, kind in KINDS.items() if kind.has_exact and kind.keeps_eps and kind.maker != STUDENT
+)
+"""VAT's counterparts: the same search and norm, asked of teachers."""
 _TINY = 1e-3
 """Rate in % below which a cell cannot hold a third digit behind the zeros."""
 
 
-def draw_transfer(flips: Flips, *, eps: float = 2.0) -> Figure:
-    """Draws how much each kind flips for each judge, and how T-VAT and the single teachers differ from VAT.
+def draw_transfer(flips: Flips, *, eps: float = PAPER_EPS) -> Figure:
+    """Draws two panels: how much each kind flips for each judge, and how T-VAT and the single teachers differ from VAT.
 
     Left the flip rates on a logarithmic scale, those of kinds that search on top. Right the paired differences, same
-    images and same pixels, in percentage points; a marker is hollow where its interval holds 0. Below stands what is
-    wrong with a kind. Without kinds that need teachers there is nothing on the right, which is said.
+    images and same pixels, in percentage points; a marker is hollow where its interval contains 0. Warnings about a
+    kind are written below. Without kinds that need teachers there is nothing on the right, and the figure says so.
 
     Args:
         flips: The sweep.
@@ -59,11 +63,11 @@ def draw_transfer(flips: Flips, *, eps: float = 2.0) -> Figure:
     table = rows_at(flips.flips, eps)
     paired = flips.paired[
         (flips.paired["against"] == _AGAINST)
-        & flips.paired["kind"].isin(_TEACHERS)
+        & flips.paired["kind"].isin(_OF_TEACHERS)
         & np.isclose(flips.paired["eps"].to_numpy(float), eps)
         & (flips.paired["norm"] == table["norm"].iloc[0])
     ]
-    kinds, judges = ordered(table["kind"]), ordered_judges(table["judge"])
+    kinds, judges = kinds_in_order(table["kind"]), roles_in_order(table["judge"])
     with style():
         wide = len(paired) or len(judges) > 2
         figure = new_figure(DOUBLE if wide else SINGLE, 24 + 8 * max(len(kinds), 3 + len(judges)))
@@ -84,8 +88,8 @@ def draw_transfer(flips: Flips, *, eps: float = 2.0) -> Figure:
 
 
 def _why_alone(kinds: Sequence[str]) -> str:
-    """Returns why there are no differences; that a model has no teachers is not known here, only what was measured."""
-    if not set(kinds) & set(_TEACHERS):
+    """Returns why there are no differences, as far as the table of what was measured tells."""
+    if not set(kinds) & set(_OF_TEACHERS):
         return "T-VAT and the single teachers were left out:\nthey need a model with teachers"
     return "no difference from VAT was measured"
 
@@ -112,11 +116,11 @@ def _draw_matrix(ax: Axes, table: pd.DataFrame, kinds: Sequence[str], judges: Se
                     gid="rate")  # fmt: skip
         ax.annotate(_interval(low[row, column], high[row, column]), place, xytext=(0, -5.5), fontsize=5, ha="center",
                     textcoords="offset points", va="center", color=color, gid="interval")  # fmt: skip
-    makers = sum(kind in MAKERS for kind in kinds)
-    if 0 < makers < len(kinds):
-        ax.axhline(makers - 0.5, color=shade(1), linewidth=2)
+    searching = sum(kind in KINDS and KINDS[kind].searches for kind in kinds)
+    if 0 < searching < len(kinds):
+        ax.axhline(searching - 0.5, color=shade(1), linewidth=2)
     ax.set_yticks(range(len(kinds)), [look(kind).title for kind in kinds])
-    ax.set_xticks(range(len(judges)), [ROLE_LABELS.get(judge, plain(judge)) for judge in judges])
+    ax.set_xticks(range(len(judges)), [plain(role_of(judge).label) for judge in judges])
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -136,7 +140,7 @@ def _interval(low: float, high: float) -> str:
 
 
 def _draw_differences(ax: Axes, paired: pd.DataFrame, eps: float) -> None:
-    kinds, judges = ordered(paired["kind"]), ordered_judges(paired["judge"])
+    kinds, judges = kinds_in_order(paired["kind"]), roles_in_order(paired["judge"])
     for group, judge in enumerate(judges):
         for index, kind in enumerate(kinds):
             rows = paired[(paired["kind"] == kind) & (paired["judge"] == judge)]
@@ -149,9 +153,9 @@ def _draw_differences(ax: Axes, paired: pd.DataFrame, eps: float) -> None:
             ax.plot(middle, y, linestyle="", marker=marker, color=color, markersize=5, gid=f"{kind}/{judge}",
                     markerfacecolor=color if clear else shade(1))  # fmt: skip
     ax.axvline(0, color=shade(0.3), linewidth=0.7, zorder=0)
-    ax.set_yticks(range(len(judges)), [ROLE_LABELS.get(judge, plain(judge)) for judge in judges])
+    ax.set_yticks(range(len(judges)), [plain(role_of(judge).label) for judge in judges])
     ax.set_ylim(len(judges) - 0.4, -0.6)
-    ax.set_ylabel("judge")
+    ax.set_ylabel("judge (network whose predictions are scored)")
     ax.grid(axis="x")
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=6)
@@ -160,11 +164,11 @@ def _draw_differences(ax: Axes, paired: pd.DataFrame, eps: float) -> None:
     for text, side, shift in (("VAT flips more", "right", -3), ("VAT flips fewer", "left", 3)):
         ax.annotate(text, (0, 1), xycoords=above, xytext=(shift, -1), textcoords="offset points", ha=side, va="top",
                     fontsize=6, color=shade(0.35))  # fmt: skip
-    titles = [look(kind).title for kind in kinds]
-    ax.set_title(f"{titles[0]} minus VAT{' (others likewise)' if len(titles) > 1 else ''} at eps = {eps:g}")
+    compared = f"{look(kinds[0]).title} minus VAT" if len(kinds) == 1 else "difference from VAT"
+    ax.set_title(f"{compared} at eps = {eps:g}")
     handles = [Line2D([], [], color=look(kind).color, marker=look(kind).marker, markersize=5, label=look(kind).title)
                for kind in kinds]  # fmt: skip
     hollow = Line2D(
-        [], [], color=shade(0.3), marker="o", markerfacecolor=shade(1), markersize=5, label="interval holds 0"
+        [], [], color=shade(0.3), marker="o", markerfacecolor=shade(1), markersize=5, label="interval contains 0"
     )
     ax.legend(handles=[*handles, hollow], loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handlelength=2.4)

@@ -6,31 +6,56 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from psmt_viz.figures.kinds import look
-from psmt_viz.figures.shares import counted, digits_apart, interval, percent, percents
-from psmt_viz.results import PixelEmbedding
+import numpy as np
+from numpy.typing import NDArray
 
-_NOISES = PixelEmbedding.PANELS[1:]
-BY = {"both": "both", "vat_alone": f"{look('vat').title} alone", "tvat_alone": f"{look('tvat').title} alone"}
-"""Names of `PixelEmbedding.flipped_by` -> words."""
+from psmt_viz.figures.shares import counted, digits_apart, percent, percents
+from psmt_viz.figures.words import interval_words, kind_words, listed
+from psmt_viz.results import PixelEmbedding
+from psmt_viz.results.tsne import BOTH, SEVERAL, alone
+
+NONE = "none"
+"""What flips a pixel that stays correct."""
 
 
 def flips_by_panel(embedding: PixelEmbedding) -> dict[str, tuple[str, str]]:
-    """Returns panel -> `361 of 25,000 (1.44 %)` and the 95 % interval, empty where it is not known."""
-    counts = [int(embedding.flipped(panel).sum()) for panel in PixelEmbedding.PANELS]
-    bounds = [embedding.facts.get(f"flip_rate_{end}", {}) for end in ("low", "high")]
+    """Returns panel -> `361 of 25,000 (1.44 %)` and its `95 % interval ...`, empty where that is not known."""
+    counts = [int(embedding.flipped(panel).sum()) for panel in embedding.panels]
+    low, high = (embedding.facts.get(f"flip_rate_{end}", {}) for end in ("low", "high"))
     return {
-        panel: (text, interval(*(known.get(panel) for known in bounds)))
-        for panel, text in zip(PixelEmbedding.PANELS, counted(counts, len(embedding.pixels)), strict=True)
+        panel: (text, interval_words(low.get(panel), high.get(panel)))
+        for panel, text in zip(embedding.panels, counted(counts, len(embedding.pixels)), strict=True)
     }
 
 
-def flips_by_both(embedding: PixelEmbedding) -> dict[str, str]:
-    """Returns, by the names of `BY`, how many pixels both perturbations flip and how many each alone.
+def flips_by(embedding: PixelEmbedding) -> dict[str, str]:
+    """Returns, by the words of `by_words`, how many pixels all perturbations flip, and how many each alone.
 
     They are counted from the pixels, so that results from before they were saved have them too.
     """
-    return {by: f"{int(wrong.sum()):,}" for by, wrong in embedding.flipped_by().items()}
+    words = by_words(embedding)
+    return {words[by]: f"{int(wrong.sum()):,}" for by, wrong in embedding.flipped_by().items()}
+
+
+def by_words(embedding: PixelEmbedding) -> dict[str, str]:
+    """Returns the names of `PixelEmbedding.flipped_by` -> words, that of all perturbations first."""
+    names = {panel: kind_words(panel) for panel in embedding.perturbations}
+    everything = {1: listed([*names.values()]), 2: BOTH}.get(len(names), f"all {len(names)}")
+    single = {alone(panel): f"{name} alone" for panel, name in names.items()}
+    words = {SEVERAL: "several of them"} | single
+    return {by: words.get(by, everything) for by in embedding.flipped_by()}
+
+
+def flipped_by_each(embedding: PixelEmbedding) -> NDArray[Any]:
+    """Returns (N,) for every pixel in words which perturbations flip it; where there are several, they are listed."""
+    words, names = by_words(embedding), [kind_words(panel) for panel in embedding.perturbations]
+    wrong = np.stack([embedding.flipped(panel) for panel in embedding.perturbations], axis=1)
+    found = np.full(len(embedding.pixels), NONE, dtype=object)
+    for by, rows in embedding.flipped_by().items():
+        for row in np.flatnonzero(rows):
+            several = [name for name, flips in zip(names, wrong[row], strict=True) if flips]
+            found[row] = ", ".join(several) if by == SEVERAL else words[by]
+    return found
 
 
 def moves(facts: Mapping[str, Any]) -> str:
@@ -44,7 +69,7 @@ def moves(facts: Mapping[str, Any]) -> str:
         One sentence; nothing where no move is known.
     """
     found = facts.get("median_move") or {}
-    known = {look(panel).title: float(found[panel]) for panel in _NOISES if _is_known(found.get(panel))}
+    known = {kind_words(panel): float(move) for panel, move in found.items() if _is_known(move)}
     if not known:
         return ""
     error = facts.get("placement_error")
@@ -66,11 +91,16 @@ def _is_known(value: Any) -> TypeGuard[float]:
 
 
 def tsne_findings(embedding: PixelEmbedding) -> list[str]:
-    """Returns the map's numbers, a line each, for the screen."""
-    flips, both = flips_by_panel(embedding), flips_by_both(embedding)
-    lines = [
-        f"flipped by {look(panel).title}: {flips[panel][0]}{bounds and f', 95 % interval {bounds}'}"
-        for panel, bounds in ((panel, flips[panel][1]) for panel in _NOISES)
-    ]
-    lines.append(f"flipped by {', '.join(f'{BY[by]}: {count}' for by, count in both.items())}")
-    return [*lines, *filter(None, [moves(embedding.facts)])]
+    """Returns the map's numbers, one per line, for the screen, and where it is known how long the map took."""
+    flips = flips_by_panel(embedding)
+    lines = [f"flipped by {kind_words(panel)}: {', '.join(filter(None, flips[panel]))}" for panel in list(flips)[1:]]
+    if len(lines) > 1:
+        lines.append(f"flipped by {', '.join(f'{by}: {count}' for by, count in flips_by(embedding).items())}")
+    return [*lines, *filter(None, [moves(embedding.facts), _took(embedding.seconds)])]
+
+
+def _took(seconds: Mapping[str, float]) -> str:
+    if not seconds:
+        return ""
+    total, sampling, layout = sum(seconds.values()), seconds["sampling"], seconds["layout"]
+    return f"t-SNE: {total:.0f} s, of which sampling {sampling:.0f} s and openTSNE {layout:.0f} s"

@@ -1,4 +1,4 @@
-"""Where correct pixels are flipped: of which class, how near to another, how sure, and into what."""
+"""Where correct pixels are flipped: by class, by distance to another class, by confidence, and into which class."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from psmt_viz.figures.kinds import judge_of, judged_by, look, ordered, rows_at
+from psmt_viz.figures.kinds import judge_of, look, rows_at
 from psmt_viz.figures.logzero import draw_upper_bounds, floor_of, label_axis, lifted, upper_bound_handle
 from psmt_viz.figures.pictures import shares_colormap, write_shares
 from psmt_viz.figures.style import DOUBLE, keep_margin, new_figure, plain, require, shade, style
+from psmt_viz.figures.words import judged_by
+from psmt_viz.kinds import PAPER_EPS, SHOWN, kinds_in_order
 from psmt_viz.results import Flips
 
 _FEW = 11
 """Classes up to which a cell of the confusion holds its number."""
-WHERE_KINDS = ("vat", "tvat", "random")
-"""Kinds that are drawn if no others are asked for."""
+_CONFUSED = ("tvat", "vat")
+"""The kinds of which the first that is there has its confusion drawn."""
 _ENDS = ("truth", "prediction")
 _RATES = ["flip_rate", "flip_rate_low", "flip_rate_high"]
 
 
-def draw_where(flips: Flips, *, eps: float = 2.0, judge: str = "student", kinds: Sequence[str] = WHERE_KINDS) -> Figure:
-    """Draws the flip rate by class, by distance to the nearest other class and by confidence, and what flips become.
+def draw_where(flips: Flips, *, eps: float = PAPER_EPS, judge: str = "student", kinds: Sequence[str] = SHOWN) -> Figure:
+    """Draws four panels: the flip rate by class, by distance to another class and by confidence, and their confusion.
 
     Rates are on logarithmic axes with 0 on a line of its own; bars are 95 % intervals, that of a zero with a cap at its
-    upper bound. Bins and classes without
-    correct pixels are left out. The confusion is T-VAT's, or VAT's where there is no T-VAT, in % of all its flips.
+    upper bound. Bins and classes without correct pixels are left out. The confusion is T-VAT's, or VAT's where there
+    is no T-VAT, in % of all its flips.
 
     Args:
         flips: The sweep.
@@ -46,8 +48,8 @@ def draw_where(flips: Flips, *, eps: float = 2.0, judge: str = "student", kinds:
         UserError: if the sweep has no such eps or none of the kinds.
     """
     judge = judge_of(flips.by_class, judge)
-    present = ordered(rows_at(flips.by_class, eps)["kind"])
-    if tuple(kinds) == WHERE_KINDS and not set(present) & set(WHERE_KINDS):
+    present = kinds_in_order(rows_at(flips.by_class, eps)["kind"])
+    if tuple(kinds) == SHOWN and not set(present) & set(SHOWN):
         kinds = present[:3]
     by_class, by_distance, by_confidence = (
         _chosen(table, eps, judge, kinds) for table in (flips.by_class, flips.by_distance, flips.by_confidence)
@@ -70,18 +72,20 @@ def draw_where(flips: Flips, *, eps: float = 2.0, judge: str = "student", kinds:
         keep_margin(figure)
         handles = [
             Line2D([], [], color=look(kind).color, marker=look(kind).marker, label=look(kind).title)
-            for kind in ordered(by_class["kind"])
+            for kind in kinds_in_order(by_class["kind"])
         ]
         if ((drawn["flip_rate"] <= 0) & (drawn["flip_rate_high"] > 0)).any():
             handles.append(upper_bound_handle())
-        figure.legend(handles=handles, loc="outside upper center", ncols=6, title=f"eps = {eps:g}, {judged_by(judge)}")
+        figure.legend(
+            handles=handles, loc="outside upper center", ncols=6, title=plain(f"eps = {eps:g}, {judged_by(judge)}")
+        )
     return figure
 
 
 def _chosen(table: pd.DataFrame, eps: float, judge: str, kinds: Sequence[str]) -> pd.DataFrame:
     """Returns the rows to draw of one table, those with correct pixels."""
     rows = rows_at(table[table["judge"] == judge], eps)
-    known = ", ".join(ordered(rows["kind"]))
+    known = ", ".join(kinds_in_order(rows["kind"]))
     rows = rows[rows["kind"].isin(kinds)]
     require(len(rows) > 0, f"kinds among {known}", ", ".join(kinds) or "none", "choose some of them")
     return rows[rows["correct_pixels"] > 0]
@@ -96,7 +100,7 @@ def _bins(table: pd.DataFrame) -> list[str]:
 
 def _draw_rates(ax: Axes, table: pd.DataFrame, floor: float, *, across: bool = True) -> None:
     """Draws a marker with its interval for each kind in each group, groups across or down."""
-    groups, kinds = list(dict.fromkeys(table["group"])), ordered(table["kind"])
+    groups, kinds = list(dict.fromkeys(table["group"])), kinds_in_order(table["kind"])
     for index, kind in enumerate(kinds):
         rows = table[table["kind"] == kind]
         place = np.array([groups.index(group) for group in rows["group"]]) + 0.25 * (index - (len(kinds) - 1) / 2)
@@ -127,8 +131,8 @@ def _draw_rates(ax: Axes, table: pd.DataFrame, floor: float, *, across: bool = T
 def _draw_confusion(ax: Axes, flips: Flips, names: Sequence[str], eps: float, judge: str) -> None:
     # From the sweep, because a kind that flips nothing has no rows in the confusion.
     sweep = rows_at(flips.flips, eps)
-    present = ordered(sweep["kind"])
-    kind = next((kind for kind in ("tvat", "vat") if kind in present), present[0])
+    present = kinds_in_order(sweep["kind"])
+    kind = next((kind for kind in _CONFUSED if kind in present), present[0])
     table, norm_name = flips.confusion, sweep["norm"].iloc[0]
     chosen = (table["kind"] == kind) & (table["judge"] == judge) & (table["norm"] == norm_name)
     rows = table[chosen & np.isclose(table["eps"].to_numpy(float), eps)]

@@ -1,22 +1,19 @@
-"""Perturbations of features: one search, told apart by who predicts, and what it is held against."""
+"""Perturbations of features: the adversarial search, the same for every network, and what it is compared with."""
 
 from psmt_viz.perturb.adversarial import Health, Perturbed, adversarial_perturbation
 from psmt_viz.perturb.ascent import projected_ascent
-from psmt_viz.perturb.baselines import FEATURE_KINDS, feature_perturbation, random_perturbation
+from psmt_viz.perturb.baselines import feature_perturbation, random_perturbation
 from psmt_viz.perturb.frozen import frozen
-from psmt_viz.perturb.kinds import KINDS, MAKERS, SEARCHES, Settings, exact_cosine, make
+from psmt_viz.perturb.kinds import exact_cosine, make
 from psmt_viz.perturb.norms import cosine_per_image
 from psmt_viz.perturb.objectives import Predict, curvature_product, kl_of_logits, kl_per_image
+from psmt_viz.search import SearchSettings
 
 __all__ = [
-    "FEATURE_KINDS",
-    "KINDS",
-    "MAKERS",
-    "SEARCHES",
     "Health",
     "Perturbed",
     "Predict",
-    "Settings",
+    "SearchSettings",
     "adversarial_perturbation",
     "cosine_per_image",
     "curvature_product",

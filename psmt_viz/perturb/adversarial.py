@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from psmt_viz.config import Noise, Norm, Objective, Search
+from psmt_viz.config import Noise
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.perturb.norms import mean_norm, norm_per_image, scaled
 from psmt_viz.perturb.objectives import (
     Predict,
@@ -21,6 +22,7 @@ from psmt_viz.perturb.objectives import (
     kl_objective,
     no_gradient,
 )
+from psmt_viz.search import Norm, Objective, Search
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """Source of a batch's random numbers: one for all images, one for each, or torch's global one."""
@@ -90,7 +92,7 @@ def adversarial_perturbation(
     predict: Predict,
     z: Tensor,
     *,
-    eps: float = 2.0,
+    eps: float = PAPER_EPS,
     xi: float | None = None,
     iterations: int = 1,
     noise: Noise = "gaussian",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from psmt_viz.config import Norm, Objective
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.perturb.adversarial import Perturbed, check_gradient, check_inputs, objective_of, perturbed
 from psmt_viz.perturb.norms import scaled
 from psmt_viz.perturb.objectives import Predict, gradient
+from psmt_viz.search import Norm, Objective
 
 _FIRST_STEP = 0.5
 """Length of the first step on the sphere of radius 1; the steps shrink linearly to a tenth of it."""
@@ -20,7 +21,7 @@ def projected_ascent(
     z: Tensor,
     *,
     start: Tensor,
-    eps: float = 2.0,
+    eps: float = PAPER_EPS,
     steps: int = 10,
     norm: Norm = "image",
     objective: Objective = "kl",

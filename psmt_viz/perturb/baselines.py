@@ -1,4 +1,4 @@
-"""Perturbations that search nothing: what an adversarial one is held against.
+"""Perturbations that search nothing: what an adversarial one is compared with.
 
 The feature perturbations are those of Semi-Supervised Semantic Segmentation with Cross-Consistency Training (Ouali et
 al., 2020), section 3.2. They change z by a size of their own (`Perturbed.own_norm`), far above eps; here only their
@@ -16,10 +16,11 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from psmt_viz.config import Norm
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.perturb.adversarial import Generators, Perturbed, check_gradient, check_inputs, perturbed, random_like
 from psmt_viz.perturb.norms import norm_per_image, scaled
 from psmt_viz.perturb.objectives import Predict, predicted
+from psmt_viz.search import Norm
 
 DROP_SHARE = 0.5
 """Chance that `dropout` drops a channel."""
@@ -37,7 +38,7 @@ Draw = Callable[[tuple[int, ...]], Tensor]
 
 
 def random_perturbation(
-    z: Tensor, *, eps: float = 2.0, norm: Norm = "image", generator: Generators = None
+    z: Tensor, *, eps: float = PAPER_EPS, norm: Norm = "image", generator: Generators = None
 ) -> Perturbed:
     """Draws a Gaussian direction of norm eps for each image: the control of equal size.
 
@@ -57,7 +58,7 @@ def feature_perturbation(
     z: Tensor,
     *,
     predict: Predict | None = None,
-    eps: float = 2.0,
+    eps: float = PAPER_EPS,
     norm: Norm = "image",
     generator: Sequence[torch.Generator],
 ) -> Perturbed:
@@ -65,7 +66,7 @@ def feature_perturbation(
 
     Args:
         kind: `dropout` of channels; `feature-drop`, which clears the most active places; `feature-noise`, uniform and
-            relative; `cutout`, which clears a box in each predicted region.
+            relative; `cutout`, which clears a box in each predicted region. Each is a function of this file.
         z: (B, C, H, W) features; not changed.
         predict: Maps z to logits; `cutout` asks it for the regions.
         eps: Norm of the perturbation.
@@ -156,5 +157,4 @@ def _draw(z: Tensor, generator: torch.Generator) -> Draw:
 _CHANGES: Mapping[str, Callable[[Tensor, Draw], Tensor]] = MappingProxyType(
     {"dropout": dropout, "feature-drop": feature_drop, "feature-noise": feature_noise}
 )
-FEATURE_KINDS = (*_CHANGES, "cutout")
-"""Names of the feature perturbations of Cross-Consistency Training."""
+"""Kind -> the change of z (C, H, W) by a source of uniform numbers; `cutout` needs the prediction besides."""

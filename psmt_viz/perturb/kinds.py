@@ -1,68 +1,25 @@
-"""Every kind of perturbation behind one call, all of equal norm but the published search."""
+"""Every kind of perturbation of the table `psmt_viz.kinds`, made by one call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from psmt_viz.config import Norm, Objective, Search
-from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS, kind_named
 from psmt_viz.perturb.adversarial import Perturbed, adversarial_perturbation
 from psmt_viz.perturb.ascent import projected_ascent
-from psmt_viz.perturb.baselines import FEATURE_KINDS, feature_perturbation, random_perturbation
+from psmt_viz.perturb.baselines import feature_perturbation, random_perturbation
 from psmt_viz.perturb.norms import cosine_per_image
 from psmt_viz.perturb.objectives import Predict
+from psmt_viz.search import SearchSettings
 
 OFFICIAL: Mapping[str, Any] = MappingProxyType({"xi": 1e-6, "floor": 1e-8, "noise": "uniform"})
 """The search as the authors' code calls it: the floor swallows nearly all of eps, and in float32 the step is below the
 spacing of z (see `Health.unchanged`)."""
-
-MAKERS: Mapping[str, str | None] = MappingProxyType(
-    {
-        "vat": "student",
-        "tvat": "ensemble",
-        "teacher1": "teacher1",
-        "teacher2": "teacher2",
-        "pgd": "student",
-        "tvat-official": "ensemble",
-        "random": None,
-        **dict.fromkeys(FEATURE_KINDS),
-        "cutout": "student",
-    }
-)
-"""Kind -> the role whose prediction makes it, or None where nobody's does."""
-KINDS = tuple(MAKERS)
-SEARCHES = tuple(kind for kind in KINDS if kind in ("vat", "tvat", "teacher1", "teacher2", "tvat-official"))
-"""The kinds whose direction is that of a power iteration, which has an exact one to be held against."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How perturbations are found, alike for all kinds that search."""
-
-    search: Search = "finite-difference"
-    """`finite-difference`, `central-difference` or `exact`; the published search is a finite difference always."""
-    iterations: int = 1
-    """Power iterations."""
-    norm: Norm = "image"
-    """What eps bounds: the norm over an `image` (the paper), or over each `pixel`'s feature vector."""
-    objective: Objective = "kl"
-    """What is raised: `kl` (the paper), or `cross-entropy` to the labels."""
-    ascent_steps: int = 10
-    """Gradient steps of `pgd`."""
-    official_batch: int = 8
-    """Images of one call of the published search, whose floor grows with them; 8 on each GPU in its training."""
-
-    def __post_init__(self) -> None:
-        for name in ("iterations", "ascent_steps", "official_batch"):
-            if getattr(self, name) < 1:
-                flag = f"--{name.replace('_', '-')}"
-                raise UserError(f"{flag} of at least 1", f"{getattr(self, name)}", "raise it")
 
 
 def make(
@@ -70,19 +27,19 @@ def make(
     predict: Predict | None,
     z: Tensor,
     *,
-    eps: float = 2.0,
-    settings: Settings | None = None,
+    eps: float = PAPER_EPS,
+    settings: SearchSettings | None = None,
     labels: Tensor | None = None,
     generator: Sequence[torch.Generator],
 ) -> Perturbed:
-    """Makes one kind of perturbation of norm eps; of `tvat-official`, the floor leaves next to nothing of it.
+    """Makes one kind of perturbation of norm eps; the floor of `tvat-official` leaves next to nothing of eps.
 
     Args:
-        kind: One of `KINDS`.
-        predict: The prediction of the kind's maker (see `MAKERS`), where it has one; belongs in `frozen(...)`.
+        kind: A name of `psmt_viz.kinds.KINDS`.
+        predict: The prediction of the kind's maker (see `Kind.made_by`), where it has one; belongs in `frozen(...)`.
         z: (B, C, H, W) features; not changed.
         eps: Norm of the perturbation.
-        settings: How it is found; left out, as the paper does.
+        settings: How it is found. Default: as in the paper.
         labels: (B, H, W) class ids for the objective cross-entropy.
         generator: Source of the random numbers, on z's device, one for each image. Kinds that get equal generators
             start alike.
@@ -90,13 +47,11 @@ def make(
     Raises:
         UserError: if the kind is unknown, or as `adversarial_perturbation`.
     """
-    how = settings or Settings()
-    if kind not in MAKERS:
-        raise UserError(f"kinds among {', '.join(KINDS)}", kind, "choose some of them")
+    how = settings or SearchSettings()
+    if kind_named(kind).own_size:
+        return feature_perturbation(kind, z, predict=predict, eps=eps, norm=how.norm, generator=generator)
     if kind == "random":
         return random_perturbation(z, eps=eps, norm=how.norm, generator=generator)
-    if kind in FEATURE_KINDS:
-        return feature_perturbation(kind, z, predict=predict, eps=eps, norm=how.norm, generator=generator)
     assert predict is not None
     goal: dict[str, Any] = {"norm": how.norm, "objective": how.objective, "labels": labels}
     published = kind == "tvat-official"
@@ -115,7 +70,12 @@ def make(
 
 
 def exact_cosine(
-    predict: Predict, z: Tensor, found: Perturbed, *, settings: Settings | None = None, labels: Tensor | None = None
+    predict: Predict,
+    z: Tensor,
+    found: Perturbed,
+    *,
+    settings: SearchSettings | None = None,
+    labels: Tensor | None = None,
 ) -> Tensor:
     """Returns the cosine between a perturbation and the one that the exact search finds from the same start, (B,).
 
@@ -126,7 +86,7 @@ def exact_cosine(
         settings: How it was found.
         labels: (B, H, W) class ids for the objective cross-entropy.
     """
-    how = settings or Settings()
+    how = settings or SearchSettings()
     exact = adversarial_perturbation(
         predict,
         z,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from psmt_viz.config import Norm
+from psmt_viz.search import Norm
 
 _DIMENSIONS = {"image": (1, 2, 3), "pixel": (1,)}
 

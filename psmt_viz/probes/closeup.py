@@ -10,9 +10,10 @@ import torch
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import Settings
+from psmt_viz.perturb import SearchSettings
 from psmt_viz.perturb.norms import norms
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.kinds import chosen, judged, kinds_of, perturbation
@@ -24,10 +25,10 @@ def closeup(
     data: SegmentationData,
     image_id: str,
     *,
-    eps: float = 2.0,
+    eps: float = PAPER_EPS,
     kinds: Sequence[str] = (),
     judge: str = "student",
-    settings: Settings | None = None,
+    settings: SearchSettings | None = None,
     seed: int = 0,
     device: str = "cpu",
     subject: Mapping[str, Any] | None = None,
@@ -41,7 +42,7 @@ def closeup(
         eps: Norm of the perturbations.
         kinds: Kinds of `kinds_of(networks)`; all of them if empty.
         judge: The role whose predictions are shown.
-        settings: How perturbations are found; left out, as the paper does.
+        settings: How perturbations are found. Default: as in the paper.
         seed: Decides the start of each search.
         device: Where the networks are.
         subject: What to say of the networks and the data (see `results.Result`).
@@ -53,7 +54,7 @@ def closeup(
     if image_id not in ids:
         some = ", ".join(ids[:3])
         raise UserError(f"a validation image of {data.name}, such as {some}", repr(image_id), "choose one of its ids")
-    settings = settings or Settings()
+    settings = settings or SearchSettings()
     asked = {"eps": eps, "kinds": list(kinds), "judge": judge, **vars(settings), "seed": seed}
     kinds = chosen("kinds", kinds, kinds_of(networks))
     (judge,) = chosen("judges", [judge], networks.roles)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from psmt_viz.experiments import experiments
 from psmt_viz.results import Training
-from psmt_viz.runs import Run, experiments
+from psmt_viz.runs import Run
 
 
 def curves(runs: Sequence[Run | Path | str | None]) -> Training:

@@ -10,20 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from psmt_viz.config import Norm
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import REFERENCES
 from psmt_viz.metrics import mean_iou
 from psmt_viz.probes.bootstrap import Bootstrap
 from psmt_viz.probes.shares import paired_difference, share
 from psmt_viz.probes.strata import CONFIDENCE_EDGES, DISTANCE_EDGES, bins_of
 from psmt_viz.probes.tally import Counts, Tally
+from psmt_viz.search import Norm
 
 Size = float | None
 """An eps, or None for the own size of a feature perturbation."""
 Cell = tuple[str, Size, str]
 """Kind, size and judge."""
-AGAINST = ("vat", "random")
-"""The kinds from which all others are subtracted, image by image."""
 _KEY = ("kind", "judge", "norm", "eps")
 _PAIRED = (*_KEY, "against", "difference", "difference_low", "difference_high", "images")
 _CONFUSION = (*_KEY, "truth", "prediction", "pixels")
@@ -102,7 +101,7 @@ class FlipTables:
         """Subtracts VAT and the random direction from every other kind of the same size, on the same pixels."""
         rows = []
         for (kind, size, judge), tally in self._tallies.items():
-            for against in AGAINST:
+            for against in REFERENCES:
                 other = self._tallies.get((against, size, judge))
                 if other is None or kind == against or size is None:
                     continue

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import CLEAN, KINDS
 from psmt_viz.metrics import IGNORE
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
@@ -23,7 +24,8 @@ from psmt_viz.probes.cam_faithfulness import SHARES, faithfulness
 from psmt_viz.probes.cam_layers import Explained, explained
 from psmt_viz.probes.cam_methods import check_method, raw_map
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import perturbation
+from psmt_viz.probes.kinds import panels_of, perturbation
+from psmt_viz.probes.settings import GradcamSettings, asked
 from psmt_viz.progress import progress
 from psmt_viz.results import Cam, Cams
 from psmt_viz.seeds import derived_seed
@@ -35,82 +37,68 @@ _LEAST_SHARE = 0.01
 def gradcam(
     networks: Networks,
     data: SegmentationData,
+    settings: GradcamSettings | None = None,
     *,
-    images: int = 4,
-    target_class: str | None = None,
-    method: str = "gradcam",
-    layer: str = "z",
-    eps: float = 2.0,
-    seed: int = 0,
     device: str = "cpu",
     subject: Mapping[str, Any] | None = None,
 ) -> Cams:
-    """Maps what speaks for a class at a layer of the student, with z as it is, with z + VAT and with z + T-VAT.
+    """Maps what speaks for a class at a layer of the student, with z as it is and with each perturbation added to z.
 
     Images are taken in a seeded random order; one qualifies if at least 1 % of its pixels are the target class and are
     predicted so. The target is the image's largest class that is not `background`, unless a class is given. The score
     that is explained is the sum of the target's logits over the pixels predicted as the target before any perturbation,
-    so the three maps of an image answer one question. The perturbation of an image is added to z in all that is asked
+    so the maps of an image answer one question. The perturbation of an image is added to z in all that is asked
     of the perturbed network, so layers before z have the same activations, only other gradients.
 
     Faithfulness (see `faithfulness`) says whether the network needs what its map points at: 1 at best, about 0 for a
     map that says nothing, below 0 for a misleading one. After a perturbation it is that of the perturbed network.
 
     Args:
-        networks: A student and two teachers; left as they were.
+        networks: A student, with or without teachers; left as they were.
         data: The data set; validation images are used.
-        images: How many images.
-        target_class: Name of the class to map, in place of each image's largest.
-        method: One of `METHODS`; gradients are not needed by all of them, nor a class.
-        layer: `z`, `logits`, or any module of the student, for instance `decoder` or `backbone.body.layer4`.
-        eps: Norm of the perturbations.
-        seed: Decides the images and the start of each search.
+        settings: What to map: how many images, which class, method and layer (`z`, `logits` or any module of the
+            student, for instance `backbone.body.layer4`), and the perturbations. Gradients are not needed by all
+            methods, nor a class. Default: as in the paper's figure.
         device: Where the networks are.
         subject: What to say of the networks and the data (see `results.Result`).
 
     Raises:
-        UserError: if the class, the method or the layer is unknown, there are no teachers, or fewer images qualify than
-            are asked for.
+        UserError: if the class, the method, the layer or a panel is unknown, a panel needs teachers that are not there,
+            or fewer images qualify than are asked for.
 
     Grad-CAM (Selvaraju et al., 2017), eq. 1-2, and its kin, computed by pytorch-grad-cam; maps are kept without its
     normalisation.
     """
-    if target_class is not None and target_class not in networks.classes:
-        raise UserError(f"a class among {', '.join(networks.classes)}", repr(target_class), "choose one of them")
-    if images < 1:
-        raise UserError("--images of at least 1", f"{images}", "raise it")
-    check_method(method)
+    how = settings or GradcamSettings()
+    if how.target_class is not None and how.target_class not in networks.classes:
+        raise UserError(f"a class among {', '.join(networks.classes)}", repr(how.target_class), "choose one of them")
+    check_method(how.method)
+    shown = panels_of(networks, how.panels)
     ids = data.ids("val")
-    order = np.random.default_rng(derived_seed(seed, "gradcam")).permutation(len(ids))
+    order = np.random.default_rng(derived_seed(how.seed, "gradcam")).permutation(len(ids))
     found: list[_Found] = []
     with (
         frozen(networks),
-        explained(networks.student, layer) as model,
-        progress("gradcam", images) as advance,
+        explained(networks.student, how.layer) as model,
+        progress("gradcam", how.images) as advance,
     ):
-        mapper = _Mapper(networks=networks, model=model, method=method, eps=eps, seed=seed)
+        mapper = _Mapper(networks=networks, model=model, kinds=shown[1:], settings=how)
         for image in labeled_images(data, [ids[i] for i in order], batch=1, device=device):
-            if (one := mapper.map(image, target_class)) is not None:
+            if (one := mapper.map(image)) is not None:
                 found.append(one)
                 advance("")
-            if len(found) == images:
+            if len(found) == how.images:
                 break
-    if len(found) < images:
+    if len(found) < how.images:
         fix = f"ask for at most {len(found)} images" if found else "train the run for longer or choose another class"
-        raise UserError(f"{images} images with a correctly predicted object", f"{len(found)} such images", fix)
+        raise UserError(f"{how.images} images with a correctly predicted object", f"{len(found)} such images", fix)
     return Cams(
         cams=tuple(one.cam for one in found),
         classes=networks.classes,
         table=pd.DataFrame([one.row for one in found]),
         subject=dict(subject or {}),
-        asked={
-            "images": images,
-            "target_class": target_class,
-            "eps": eps,
-            "seed": seed,
-            "layer": layer,
-            "cam_method": method,
-        },
+        # A run's own facts have a `method`, too.
+        asked={**asked(how, leave_out=("method",)), "cam_method": how.method},
         used={
             "faithfulness_shares": list(SHARES),
             "rule": "seeded random order; target = largest class but background; at least 1 % of pixels correct",
@@ -132,29 +120,31 @@ class _Mapper:
 
     networks: Networks
     model: Explained
-    method: str
-    eps: float
-    seed: int
+    kinds: Sequence[str]
+    settings: GradcamSettings
 
-    def map(self, image: LabeledImages, target_class: str | None) -> _Found | None:
+    def map(self, image: LabeledImages) -> _Found | None:
         """Maps one image, or returns None if it does not qualify."""
         networks, id = self.networks, image.ids[0]
         with torch.no_grad():
             z = encode_whole(networks, image.images)
             decode = partial(networks.decode, "student")
             prediction = decode_whole(decode, z, image.size, multiple=networks.multiple).argmax(dim=1)
-        target = _target(image.labels, prediction, networks.classes, target_class)
+        target = _target(image.labels, prediction, networks.classes, self.settings.target_class)
         if target is None:
             return None
         made = {
-            kind: perturbation(networks, kind, z, image.size, image_id=id, eps=self.eps, seed=self.seed)
-            for kind in ("vat", "tvat")
+            kind: perturbation(
+                networks, kind, z, image.size, image_id=id, eps=self.settings.eps, seed=self.settings.seed
+            )
+            for kind in self.kinds
         }
-        deltas = {"clean": torch.zeros_like(z), **{kind: one.delta for kind, one in made.items()}}
+        deltas = {CLEAN: torch.zeros_like(z), **{kind: one.delta for kind, one in made.items()}}
+        sized = next((one for kind, one in made.items() if KINDS[kind].keeps_eps), made[self.kinds[0]])
         mask = (prediction[0] == target).cpu().numpy()
         maps, scores = {}, {}
-        for name in Cam.MAPS:
-            self.model.delta = deltas[name]
+        for name, delta in deltas.items():
+            self.model.delta = delta
             maps[name], scores[name] = self._map_and_faithfulness(image, target, mask)
         cam = Cam(
             image_id=id,
@@ -162,16 +152,16 @@ class _Mapper:
             image=(image.images[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy(),
             truth=image.labels[0].byte().cpu().numpy(),
             prediction=prediction[0].byte().cpu().numpy(),
-            **maps,
+            maps=maps,
         )
-        row = _row(cam, networks.classes) | {f"faithfulness_{name}": scores[name] for name in Cam.MAPS}
-        return _Found(cam=cam, row=row, relative_norm=float(made["vat"].health.relative_norm))
+        row = _row(cam, networks.classes) | {f"faithfulness_{name}": score for name, score in scores.items()}
+        return _Found(cam=cam, row=row, relative_norm=float(sized.health.relative_norm))
 
     def _map_and_faithfulness(
         self, image: LabeledImages, target: int, mask: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], float]:
-        own = derived_seed(self.seed, "cam", image.ids[0])
-        found = raw_map(self.model, image.images, method=self.method, target=target, mask=mask, seed=own)
+        own = derived_seed(self.settings.seed, "cam", image.ids[0])
+        found = raw_map(self.model, image.images, method=self.settings.method, target=target, mask=mask, seed=own)
         inside = torch.from_numpy(mask).to(image.images.device)
 
         def probability(images: Tensor) -> Tensor:
@@ -196,11 +186,11 @@ def _target(labels: Tensor, prediction: Tensor, classes: Sequence[str], wanted: 
 
 def _row(cam: Cam, classes: Sequence[str]) -> dict[str, Any]:
     inside = cam.truth == classes.index(cam.class_name)
-    maps = {name: getattr(cam, name).astype(np.float64) for name in Cam.MAPS}
+    maps = {name: values.astype(np.float64) for name, values in cam.maps.items()}
     mass = {name: float(values.sum()) for name, values in maps.items()}
-    before = mass["clean"] or float("nan")
+    before = mass[CLEAN] or float("nan")
     row: dict[str, Any] = {"image": cam.image_id, "class": cam.class_name}
     row |= {f"mass_{name}": mass[name] for name in maps}
     row |= {f"inside_{name}": float(maps[name][inside].sum() / (mass[name] or float("nan"))) for name in maps}
-    row |= {f"change_{name}": mass[name] / before - 1 for name in ("vat", "tvat")}
-    return row | {f"moved_{name}": float(np.abs(maps[name] - maps["clean"]).sum() / before) for name in ("vat", "tvat")}
+    row |= {f"change_{name}": mass[name] / before - 1 for name in list(maps)[1:]}
+    return row | {f"moved_{name}": float(np.abs(maps[name] - maps[CLEAN]).sum() / before) for name in list(maps)[1:]}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from psmt_viz.config import PAPER_EPS
+from psmt_viz.kinds import KINDS, PAPER_EPS
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import SEARCHES, Perturbed, Settings, exact_cosine, frozen
+from psmt_viz.perturb import Perturbed, SearchSettings, exact_cosine, frozen
 from psmt_viz.probes.kinds import maker
 
 COSINE_IMAGES = 3
@@ -32,9 +32,9 @@ class HealthRecord:
         settings: How they are found.
     """
 
-    def __init__(self, networks: Networks, kinds: Sequence[str], settings: Settings) -> None:
+    def __init__(self, networks: Networks, kinds: Sequence[str], settings: SearchSettings) -> None:
         self._settings = settings
-        self._searches = [kind for kind in kinds if kind in SEARCHES]
+        self._searches = [kind for kind in kinds if KINDS[kind].has_exact]
         self._reference = copy.deepcopy(networks).cpu().double() if self._searches else None
         self._values: dict[str, dict[str, list[float]]] = {kind: {} for kind in kinds}
 
@@ -70,7 +70,7 @@ class HealthRecord:
         return summaries
 
 
-def warnings_of(health: Summary, settings: Settings) -> list[str]:
+def warnings_of(health: Summary, settings: SearchSettings) -> list[str]:
     """Says in words what is wrong with a kind's perturbations; nothing if all is well.
 
     Args:

@@ -1,4 +1,4 @@
-"""The kinds of perturbation that a subject's networks can make, each by the same seeded start for the same image."""
+"""Perturbations that a subject's networks make: every kind starts from the same seeded direction for the same image."""
 
 from __future__ import annotations
 
@@ -9,16 +9,35 @@ import torch
 from torch import Tensor
 
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import CLEAN, KINDS, PAPER_EPS, default_panels, kind_named, possible_kinds
 from psmt_viz.models.inference import decode_whole, padded_size, resized
 from psmt_viz.models.networks import ENSEMBLE, Networks, mean_logits
-from psmt_viz.perturb import KINDS, MAKERS, Perturbed, Predict, Settings, frozen, make
-from psmt_viz.results import ROLES
+from psmt_viz.perturb import Perturbed, Predict, SearchSettings, frozen, make
 from psmt_viz.seeds import derived_seed
 
 
 def kinds_of(networks: Networks) -> tuple[str, ...]:
     """Returns the kinds that networks can make; without teachers there is no T-VAT."""
-    return tuple(kind for kind in KINDS if MAKERS[kind] is None or MAKERS[kind] in networks.roles)
+    return possible_kinds(networks.roles)
+
+
+def panels_of(networks: Networks, kinds: Sequence[str]) -> tuple[str, ...]:
+    """Returns the panels of a figure of single pixels or images: `clean`, then kinds of perturbation.
+
+    Args:
+        networks: Networks.
+        kinds: The kinds, in the order of the figure; `clean` may be among them. If there are none, VAT and T-VAT, or
+            VAT and a random direction where there are no teachers.
+
+    Raises:
+        UserError: if a kind is unknown or needs teachers that are not there, or only `clean` is asked for.
+    """
+    wanted = [kind for kind in kinds if kind != CLEAN]
+    if kinds and not wanted:
+        raise UserError("--panels with a kind of perturbation", CLEAN, "add one, such as vat")
+    if not wanted:
+        return default_panels(networks.roles)
+    return (CLEAN, *chosen("kinds", wanted, kinds_of(networks)))
 
 
 def chosen(what: str, names: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
@@ -29,7 +48,8 @@ def chosen(what: str, names: Sequence[str], there: Sequence[str]) -> tuple[str, 
     """
     for name in names:
         if name not in there:
-            fix = "choose some of them" + ("; it needs teachers" if name in (*KINDS, *ROLES) else "")
+            needs = name in KINDS or name == ENSEMBLE or name.startswith("teacher")
+            fix = "choose some of them; it needs teachers" if needs else "choose some of them"
             raise UserError(f"{what} among {', '.join(there)}", name, fix)
     return tuple(dict.fromkeys(names)) or tuple(there)
 
@@ -40,9 +60,19 @@ def predictor(networks: Networks, role: str, size: Sequence[int]) -> Predict:
 
 
 def maker(networks: Networks, kind: str, size: Sequence[int]) -> Predict | None:
-    """Returns the prediction that makes a kind, or None where nobody's does."""
-    role = MAKERS[kind]
-    return None if role is None else predictor(networks, role, size)
+    """Returns the prediction that makes a kind, or None where no network is asked.
+
+    Raises:
+        UserError: if the network that makes it is not there.
+    """
+    known = kind_named(kind)
+    if known.maker is None:
+        return None
+    role = known.made_by(networks.roles)
+    if role is None:
+        fix = "give Networks its teachers, or choose another kind"
+        raise UserError(f"networks that can make {kind}", f"some with {', '.join(networks.roles)}", fix)
+    return predictor(networks, role, size)
 
 
 def perturbation(
@@ -52,26 +82,26 @@ def perturbation(
     size: Sequence[int],
     *,
     image_id: str | Sequence[str],
-    eps: float = 2.0,
+    eps: float = PAPER_EPS,
     seed: int = 0,
-    settings: Settings | None = None,
+    settings: SearchSettings | None = None,
     labels: Tensor | None = None,
 ) -> Perturbed:
     """Makes one kind of perturbation for the student's z of one image, or of several of one size.
 
     Args:
         networks: Networks.
-        kind: One of `KINDS`.
+        kind: A name of `psmt_viz.kinds.KINDS`.
         z: (B, C, h, w), the student's, of whole images.
         size: Height and width of an image; KL is summed over its pixels.
         image_id: Together with the seed it decides an image's start, alike for all kinds; one for each image.
         eps: Norm of the perturbation.
         seed: Seed of the probe.
-        settings: How it is found; left out, as the paper does.
+        settings: How it is found. Default: as in the paper.
         labels: (B, H, W) class ids for the objective cross-entropy.
 
     Raises:
-        UserError: if the networks has no teachers for T-VAT, or the search fails (see `adversarial_perturbation`).
+        UserError: if the networks have no teachers for T-VAT, or the search fails (see `adversarial_perturbation`).
     """
     ids = [image_id] if isinstance(image_id, str) else image_id
     generators = [torch.Generator(z.device).manual_seed(derived_seed(seed, "noise", id)) for id in ids]

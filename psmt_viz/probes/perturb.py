@@ -1,4 +1,4 @@
-"""How many correct predictions each kind of perturbation turns wrong: who makes it, who judges, where it happens."""
+"""How many correct predictions each kind of perturbation flips: for each network that is scored, and where."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from torch import Tensor
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import KINDS, SWEEP
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import FEATURE_KINDS, KINDS, Perturbed, Settings
+from psmt_viz.perturb import Perturbed, SearchSettings
 from psmt_viz.probes.evaluate import confusion
 from psmt_viz.probes.flip_tables import Cell, FlipTables, Size
 from psmt_viz.probes.health import HealthRecord
@@ -30,10 +31,10 @@ def perturb(
     networks: Networks,
     data: SegmentationData,
     *,
-    eps: Sequence[float] = (0.5, 2.0, 8.0, 32.0),
+    eps: Sequence[float] = SWEEP,
     kinds: Sequence[str] = (),
     judges: Sequence[str] = (),
-    settings: Settings | None = None,
+    settings: SearchSettings | None = None,
     ids: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -51,7 +52,7 @@ def perturb(
         eps: Norms of the perturbation over all features of an image.
         kinds: Kinds of `kinds_of(networks)`; all of them if empty.
         judges: Networks of the networks; all of them if empty.
-        settings: How perturbations are found; left out, as the paper does.
+        settings: How perturbations are found. Default: as in the paper.
         ids: Only these validation images.
         seed: Decides the start of each search and the bootstrap.
         device: Where the networks are.
@@ -62,7 +63,7 @@ def perturb(
             are on several devices or give other numbers of classes than the data, a search fails, or no pixel is
             predicted correctly.
     """
-    settings = settings or Settings()
+    settings = settings or SearchSettings()
     asked = {"eps": list(eps), "kinds": list(kinds), "judges": list(judges), **vars(settings), "seed": seed}
     if networks.classes != tuple(data.classes):
         got, fix = ", ".join(networks.classes), "give the data that the networks were trained for"
@@ -115,12 +116,12 @@ class _Sums:
         judges: Sequence[str],
         *,
         eps: Sequence[float],
-        settings: Settings,
+        settings: SearchSettings,
         seed: int,
     ) -> None:
         self._networks, self._judges, self._settings, self._seed = networks, judges, settings, seed
         self._sizes: dict[str, tuple[Size, ...]] = {
-            kind: (*eps, *((None,) if kind in FEATURE_KINDS else ())) for kind in kinds
+            kind: (*eps, *((None,) if KINDS[kind].own_size else ())) for kind in kinds
         }
         self.health = HealthRecord(networks, kinds, settings)
         self.clean = {judge: np.zeros((len(networks.classes),) * 2, np.int64) for judge in judges}
@@ -170,7 +171,7 @@ class _Sums:
             self.health.add(kind, made, z, image.size, image.labels, eps=eps)
             return made
 
-        if kind == "pgd":
+        if KINDS[kind].depends_on_eps:
             climbed = [(size, found(size)) for size in sizes if size is not None]
             return [(size, made.delta, float(made.health.norm)) for size, made in climbed]
         unit = found(1.0)

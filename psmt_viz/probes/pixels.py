@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,19 +13,17 @@ from torch.nn import functional as F
 
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import CLEAN, KINDS
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import perturbation
+from psmt_viz.probes.kinds import panels_of, perturbation
 from psmt_viz.probes.layers import SIDES, decoded_layer, find_layer
 from psmt_viz.probes.reservoir import Smallest
+from psmt_viz.probes.settings import TsneSettings
 from psmt_viz.probes.strata import distance_to_other
 from psmt_viz.progress import progress
-from psmt_viz.results import PixelEmbedding
 from psmt_viz.seeds import derived_seed
-
-Layer = Literal["z", "decoder", "logits"]
-PANELS = PixelEmbedding.PANELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,28 +37,18 @@ class PixelSample:
     label: NDArray[np.int64]
     """(N,) class ids."""
     prediction: dict[str, NDArray[np.int64]]
-    """Panel (`clean`, `vat`, `tvat`) -> (N,) class ids, the student's."""
+    """Panel (`clean`, then kinds of perturbation) -> (N,) class ids, the student's."""
     features: dict[str, NDArray[np.float32]]
     """Panel -> (N, C) features."""
     image_ids: tuple[str, ...]
     correct_pixels: dict[str, int]
     """Class -> correctly predicted pixels in the whole split."""
     relative_norm: float
-    """Mean over images of the perturbations' norm over that of z; alike for both, since both have norm eps."""
+    """Mean over images of a perturbation's norm over that of z; alike for all that have norm eps."""
 
 
 def sample_pixels(
-    networks: Networks,
-    data: SegmentationData,
-    *,
-    pixels: int,
-    classes: Sequence[str] = (),
-    eps: float = 2.0,
-    layer: Layer = "z",
-    margin: float = 0.0,
-    batch: int = 1,
-    seed: int = 0,
-    device: str = "cpu",
+    networks: Networks, data: SegmentationData, settings: TsneSettings, *, device: str = "cpu"
 ) -> PixelSample:
     """Draws correctly predicted validation pixels, equally many of each class.
 
@@ -71,41 +58,33 @@ def sample_pixels(
     pixel's feature is the layer's map sampled bilinearly at the pixel, corners aligned.
 
     Args:
-        networks: A student and two teachers; put in eval mode.
+        networks: A student, with or without teachers; put in eval mode.
         data: The data set; validation images are used.
-        pixels: How many in all; a multiple of the number of classes.
-        classes: Names of the classes; left out, the five with most correct pixels.
-        eps: Norm of the perturbations.
-        layer: Whose features: `z`, the `decoder`'s output before the classifier, or the `logits`.
-        margin: Pixels nearer than this to a pixel of another class (Euclidean, in pixels) are left out.
-        batch: Images of one size at a time, at most. It changes features by rounding alone.
-        seed: Decides the pixels and the start of each search.
+        settings: n_pixels, a multiple of the number of classes; classes, eps, panels (see `panels_of`), layer, margin,
+            batch and seed, which decides the pixels and the start of each search.
         device: Where the networks are.
 
     Raises:
-        UserError: if there are too few correct pixels or classes, a class is unknown, there are no teachers, the layer
-            is not one of the network's, or a number is out of its range.
+        UserError: if there are too few correct pixels or classes, a class or a panel is unknown, a panel needs teachers
+            that are not there, or the layer is not one of the network's.
     """
-    names = networks.classes
+    names, pixels, classes = networks.classes, settings.n_pixels, settings.classes
     for name in classes:
         if name not in names:
             raise UserError(f"classes among {', '.join(names)}", repr(name), "choose some of them")
     wanted = len(set(classes)) or 5
     if pixels < wanted or pixels % wanted:
         raise UserError(f"--n-pixels a multiple of {wanted}", f"{pixels}", f"give {max(1, pixels // wanted) * wanted}")
-    if not margin >= 0:
-        raise UserError("--margin of 0 pixels or more", f"{margin}", "give 0 to keep the boundaries")
-    if batch < 1:
-        raise UserError("--batch of 1 image or more", f"{batch}", "raise it")
-    if layer not in SIDES:
-        find_layer(networks.student, layer)
+    if settings.layer not in SIDES:
+        find_layer(networks.student, settings.layer)
+    shown = panels_of(networks, settings.panels)
     ids = data.ids("val")
     quota = pixels // wanted
     kept = {index: Smallest(quota) for index in range(len(names)) if not classes or names[index] in classes}
-    collector = _Collector(networks, kept, ids, eps=eps, layer=layer, margin=margin, seed=seed)
+    collector = _Collector(networks, kept, ids, panels=shown, settings=settings)
     networks.eval()
     with progress("sample pixels", len(ids)) as advance:
-        for images in labeled_images(data, ids, batch=batch, device=device):
+        for images in labeled_images(data, ids, batch=settings.batch, device=device):
             collector.add(images)
             for _ in images.ids:
                 advance("")
@@ -121,8 +100,8 @@ def sample_pixels(
         row=joined("row"),
         col=joined("col"),
         label=joined("label"),
-        prediction={panel: joined(f"pred_{panel}") for panel in PANELS},
-        features={panel: joined(f"feature_{panel}") for panel in PANELS},
+        prediction={panel: joined(f"pred_{panel}") for panel in shown},
+        features={panel: joined(f"feature_{panel}") for panel in shown},
         image_ids=ids,
         correct_pixels=counts,
         relative_norm=float(np.mean(collector.norms)),
@@ -138,28 +117,29 @@ class _Collector:
         kept: dict[int, Smallest],
         ids: Sequence[str],
         *,
-        eps: float,
-        layer: Layer,
-        margin: float,
-        seed: int,
+        panels: Sequence[str],
+        settings: TsneSettings,
     ) -> None:
-        self._networks, self.kept, self._eps, self._seed = networks, kept, eps, seed
-        self._layer, self._margin = layer, margin
+        self._networks, self.kept, self._panels, self._settings = networks, kept, panels, settings
         self._places = {id: place for place, id in enumerate(ids)}
+        kinds = panels[1:]
+        self._sized = [*kinds, *(kind for kind in kinds if KINDS[kind].keeps_eps)][-1]
         self.norms: list[float] = []
+        """Relative norms of a kind that has norm eps, if there is one, image by image."""
 
     def add(self, images: LabeledImages) -> None:
         """Takes in images of one size."""
-        networks, size = self._networks, images.size
+        networks, size, how = self._networks, images.size, self._settings
         with torch.no_grad():
-            z = {"clean": encode_whole(networks, images.images)}
-        for kind in ("vat", "tvat"):
-            found = perturbation(networks, kind, z["clean"], size, image_id=images.ids, eps=self._eps, seed=self._seed)
-            z[kind] = z["clean"] + found.delta
-        self.norms += found.health.relative_norm.tolist()
+            z = {CLEAN: encode_whole(networks, images.images)}
+        for kind in self._panels[1:]:
+            found = perturbation(networks, kind, z[CLEAN], size, image_id=images.ids, eps=how.eps, seed=how.seed)
+            z[kind] = z[CLEAN] + found.delta
+            if kind == self._sized:
+                self.norms += found.health.relative_norm.tolist()
         with torch.no_grad():
             student = networks.student
-            maps = {panel: decoded_layer(student, self._layer, values, size) for panel, values in z.items()}
+            maps = {panel: decoded_layer(student, how.layer, values, size) for panel, values in z.items()}
             predicted = {
                 panel: decode_whole(student.decode, values, size, multiple=networks.multiple).argmax(dim=1)
                 for panel, values in z.items()
@@ -180,10 +160,10 @@ class _Collector:
         predicted: dict[str, NDArray[np.int64]],
         maps: dict[str, Tensor],
     ) -> None:
-        keys = np.random.default_rng(derived_seed(self._seed, "pixels", id)).random(label.shape)
-        correct = label == predicted["clean"]
-        if self._margin > 0:
-            correct &= distance_to_other(label) >= self._margin
+        keys = np.random.default_rng(derived_seed(self._settings.seed, "pixels", id)).random(label.shape)
+        correct = label == predicted[CLEAN]
+        if self._settings.margin > 0:
+            correct &= distance_to_other(label) >= self._settings.margin
         for index, smallest in self.kept.items():
             rows, cols = np.nonzero(correct & (label == index))
             chosen = smallest.candidates(keys[rows, cols])
@@ -197,7 +177,7 @@ class _Collector:
                 "col": cols,
                 "label": np.full(len(rows), index),
             }
-            for panel in PANELS:
+            for panel in self._panels:
                 columns[f"pred_{panel}"] = predicted[panel][rows, cols]
                 columns[f"feature_{panel}"] = features_at(maps[panel], rows, cols, label.shape)
             smallest.add(columns)

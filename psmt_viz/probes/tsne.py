@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from psmt_viz.data.dataset import SegmentationData
-from psmt_viz.errors import UserError
+from psmt_viz.kinds import CLEAN
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.map_quality import map_quality
-from psmt_viz.probes.pixels import PANELS, Layer, PixelSample, sample_pixels
+from psmt_viz.probes.pixels import PixelSample, sample_pixels
+from psmt_viz.probes.settings import TsneSettings, asked
 from psmt_viz.probes.shares import share
 from psmt_viz.probes.thumbnails import thumbnails
-from psmt_viz.probes.tsne_map import Layout, Neighbors, extent, lay_out
+from psmt_viz.probes.tsne_map import extent, lay_out
 from psmt_viz.results import PixelEmbedding, overlap
 from psmt_viz.seeds import derived_seed
 
@@ -26,37 +26,17 @@ from psmt_viz.seeds import derived_seed
 def tsne(
     networks: Networks,
     data: SegmentationData,
+    settings: TsneSettings | None = None,
     *,
-    n_pixels: int = 25_000,
-    classes: Sequence[str] = (),
-    eps: float = 2.0,
-    layer: Layer = "z",
-    layout: Layout = "frozen",
-    margin: float = 0.0,
-    perplexity: float = 30.0,
-    neighbors: Neighbors = "exact",
-    seed: int = 0,
-    batch: int = 1,
-    jobs: int = 1,
     device: str = "cpu",
     subject: Mapping[str, Any] | None = None,
 ) -> PixelEmbedding:
     """Lays pixels out by t-SNE before and after the perturbations.
 
     Args:
-        networks: A student and two teachers.
+        networks: A student, with or without teachers.
         data: The data set; validation images are used.
-        n_pixels: How many pixels, equally many of each class.
-        classes: Names of the classes; left out, the five with most correct pixels.
-        eps: Norm of the perturbations.
-        layer: Whose features (see `sample_pixels`).
-        layout: `frozen`, `joint` or `separate` (see `lay_out`).
-        margin: Pixels nearer than this to another class are left out.
-        perplexity: Effective number of neighbours; lowered where there are too few pixels.
-        neighbors: `exact` or `approx`.
-        seed: Decides pixels, searches and layout.
-        batch: Images at a time.
-        jobs: Threads of openTSNE.
+        settings: Which pixels, perturbed how, and how they are laid out. Default: as in the paper's figure.
         device: Where the networks are.
         subject: What to say of the networks and the data (see `results.Result`).
 
@@ -68,31 +48,15 @@ def tsne(
 
     Supplement Fig. 2 of PS-MT (Liu et al., 2022); openTSNE (Policar et al., 2024).
     """
-    if not (math.isfinite(perplexity) and perplexity >= 1):
-        raise UserError("--perplexity of 1 or more", f"{perplexity}", "raise it; 30 is usual")
-    if jobs == 0:
-        raise UserError("--jobs of 1 or more, or -1 for all cores", f"{jobs}", "choose one of these")
+    settings = settings or TsneSettings()
     times = [time.perf_counter()]
-    sample = sample_pixels(
-        networks,
-        data,
-        pixels=n_pixels,
-        classes=classes,
-        eps=eps,
-        layer=layer,
-        margin=margin,
-        batch=batch,
-        seed=seed,
-        device=device,
-    )
+    sample = sample_pixels(networks, data, settings, device=device)
     times.append(time.perf_counter())
-    map_seed = derived_seed(seed, "tsne") % 2**32
-    coordinates, used, measured = lay_out(
-        sample.features, layout, perplexity=perplexity, neighbors=neighbors, seed=map_seed, jobs=jobs
-    )
+    map_seed = derived_seed(settings.seed, "tsne") % 2**32
+    coordinates, used, measured = lay_out(sample.features, settings, seed=map_seed)
     times.append(time.perf_counter())
-    measured |= map_quality(sample.features["clean"], coordinates["clean"], seed=map_seed)
-    if layout != "separate":
+    measured |= map_quality(sample.features[CLEAN], coordinates[CLEAN], seed=map_seed)
+    if settings.layout != "separate":
         measured["median_move"] = _moves(coordinates)
     images = thumbnails(data, [sample.image_ids[place] for place in np.unique(sample.image)])
     times.append(time.perf_counter())
@@ -101,17 +65,7 @@ def tsne(
         images=images,
         classes=networks.classes,
         subject=dict(subject or {}),
-        asked={
-            "n_pixels": n_pixels,
-            "classes": list(classes),
-            "eps": eps,
-            "layer": layer,
-            "layout": layout,
-            "margin": margin,
-            "perplexity": perplexity,
-            "neighbors": neighbors,
-            "seed": seed,
-        },
+        asked=asked(settings, leave_out=("batch", "jobs")),
         used={"classes": [networks.classes[label] for label in np.unique(sample.label)], **used},
         measured={
             "correct_pixels": sample.correct_pixels,
@@ -130,24 +84,25 @@ def _table(sample: PixelSample, coordinates: Mapping[str, NDArray[np.float64]]) 
             "row": sample.row,
             "col": sample.col,
             "label": sample.label,
-            **{f"pred_{panel}": sample.prediction[panel] for panel in PANELS},
-            **{f"{axis}_{p}": coordinates[p][:, i] for p in PANELS for i, axis in enumerate("xy")},
+            **{f"pred_{panel}": sample.prediction[panel] for panel in sample.prediction},
+            **{f"{axis}_{p}": coordinates[p][:, i] for p in sample.prediction for i, axis in enumerate("xy")},
         }
     )
 
 
 def _flips(sample: PixelSample) -> dict[str, Any]:
-    """Counts the flips of each panel, those of both and of one alone; intervals are over the pixels' images.
+    """Counts the flips of each panel, those of all panels and of one alone; intervals are over the pixels' images.
 
     Before a perturbation nothing is flipped, by choice of the pixels, so that there is no interval.
     """
     _, image = np.unique(sample.image, return_inverse=True)
-    wrong = {panel: sample.prediction[panel] != sample.label for panel in PANELS}
+    wrong = {panel: predicted != sample.label for panel, predicted in sample.prediction.items()}
     pixels = np.bincount(image)
-    found = {panel: share(np.bincount(image, weights=wrong[panel]), pixels) for panel in PANELS[1:]}
+    moved = {panel: values for panel, values in wrong.items() if panel != CLEAN}
+    found = {panel: share(np.bincount(image, weights=values), pixels) for panel, values in moved.items()}
     return {
         "flipped": {panel: int(values.sum()) for panel, values in wrong.items()},
-        "flipped_by": {by: int(values.sum()) for by, values in overlap(wrong["vat"], wrong["tvat"]).items()},
+        "flipped_by": {by: int(values.sum()) for by, values in overlap(moved).items()},
         "flip_rate": {panel: float(values.mean()) for panel, values in wrong.items()},
         "flip_rate_low": {panel: _known(estimate.low) for panel, estimate in found.items()},
         "flip_rate_high": {panel: _known(estimate.high) for panel, estimate in found.items()},
@@ -160,8 +115,9 @@ def _known(bound: NDArray[np.float64]) -> float | None:
 
 def _moves(coordinates: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     """Returns how far the pixels of a panel lie from where they were, in the middle, as a share of the map."""
-    clean = coordinates["clean"]
+    clean = coordinates[CLEAN]
     return {
-        panel: float(np.median(np.linalg.norm(coordinates[panel] - clean, axis=1)) / extent(clean))
-        for panel in PANELS[1:]
+        panel: float(np.median(np.linalg.norm(places - clean, axis=1)) / extent(clean))
+        for panel, places in coordinates.items()
+        if panel != CLEAN
     }

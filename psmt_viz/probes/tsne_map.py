@@ -3,45 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import openTSNE
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from psmt_viz.results import PixelEmbedding
+from psmt_viz.kinds import CLEAN
+from psmt_viz.probes.settings import TsneSettings
 
-Layout = Literal["frozen", "joint", "separate"]
-Neighbors = Literal["exact", "approx"]
 Coordinates = NDArray[np.float64]
 Facts = dict[str, Any]
-PANELS = PixelEmbedding.PANELS
 _PCA_DIMENSIONS = 50
 
 
 def lay_out(
-    features: Mapping[str, NDArray[np.float32]],
-    layout: Layout,
-    *,
-    perplexity: float,
-    neighbors: Neighbors = "exact",
-    seed: int,
-    jobs: int = 1,
+    features: Mapping[str, NDArray[np.float32]], settings: TsneSettings, *, seed: int
 ) -> tuple[dict[str, Coordinates], Facts, Facts]:
     """Places every pixel of every panel on a map.
 
     Features are reduced to their first 50 principal components before; those of `separate` each to its own.
 
     Args:
-        features: Panel -> (N, C), the same pixels in each.
-        layout: `frozen` fits a map to the clean pixels and places the perturbed ones on it, so that a moved point means
-            a moved feature; `joint` fits one map to all; `separate` fits one map a panel, whose axes have nothing to do
-            with each other.
-        perplexity: Effective number of neighbours; lowered where there are too few pixels.
-        neighbors: `exact`, or `approx` by openTSNE's default (Annoy).
+        features: Panel -> (N, C), the same pixels in each; `clean` first.
+        settings: The layout: `frozen` fits a map to the clean pixels and places the perturbed ones on it, so that a
+            moved point means a moved feature; `joint` fits one map to all; `separate` fits one map per panel, whose
+            axes have nothing to do with each other. And perplexity, lowered where there are too few pixels, neighbors
+            (`exact`, or `approx` by openTSNE's default, Annoy) and jobs.
         seed: Of the layout.
-        jobs: Threads.
 
     Returns:
         Panel -> (N, 2); what was used: perplexity, pca_dimensions, iterations; and what was measured: pca_variance,
@@ -49,22 +39,22 @@ def lay_out(
 
     openTSNE (Policar et al., 2024); its `transform` is Embedding to Reference t-SNE Space (Policar et al., 2021).
     """
-    make = _Maker(perplexity, neighbors, seed, jobs)
-    if layout == "frozen":
+    make = _Maker(settings, seed)
+    if settings.layout == "frozen":
         return _frozen(features, make)
-    if layout == "joint":
-        coordinates, used, measured = make.fit(np.concatenate([features[panel] for panel in PANELS]))
-        return dict(zip(PANELS, np.split(coordinates, len(PANELS)), strict=True)), used, measured
-    made = {panel: make.fit(features[panel]) for panel in PANELS}
-    _, used, measured = made["clean"]
+    if settings.layout == "joint":
+        coordinates, used, measured = make.fit(np.concatenate(list(features.values())))
+        return dict(zip(features, np.split(coordinates, len(features)), strict=True)), used, measured
+    made = {panel: make.fit(values) for panel, values in features.items()}
+    _, used, measured = made[CLEAN]
     return {panel: coordinates for panel, (coordinates, *_) in made.items()}, used, measured
 
 
 class _Maker:
     """Fits maps with one choice of settings."""
 
-    def __init__(self, perplexity: float, neighbors: Neighbors, seed: int, jobs: int) -> None:
-        self._perplexity, self._neighbors, self.seed, self._jobs = perplexity, neighbors, seed, jobs
+    def __init__(self, settings: TsneSettings, seed: int) -> None:
+        self._settings, self.seed = settings, seed
 
     def reduce(self, features: NDArray[np.float32]) -> PCA:
         """Returns the principal components, which `transform` needs again."""
@@ -72,12 +62,12 @@ class _Maker:
 
     def tsne(self, reduced: NDArray[np.float32], pca: PCA) -> tuple[openTSNE.TSNEEmbedding, Facts, Facts]:
         """Returns openTSNE's embedding, what was used and what was measured."""
-        perplexity = min(self._perplexity, (len(reduced) - 1) / 3)
+        perplexity = min(self._settings.perplexity, (len(reduced) - 1) / 3)
         tsne = openTSNE.TSNE(
             perplexity=perplexity,
-            neighbors=self._neighbors,
+            neighbors=self._settings.neighbors,
             random_state=self.seed,
-            n_jobs=self._jobs,
+            n_jobs=self._settings.jobs,
             metric="euclidean",
         )
         fitted = tsne.fit(reduced)
@@ -100,17 +90,17 @@ class _Maker:
 
 
 def _frozen(features: Mapping[str, NDArray[np.float32]], make: _Maker) -> tuple[dict[str, Coordinates], Facts, Facts]:
-    pca = make.reduce(features["clean"])
+    pca = make.reduce(features[CLEAN])
     reduced = {panel: pca.transform(values) for panel, values in features.items()}
-    fitted, used, measured = make.tsne(reduced["clean"], pca)
-    moved = {panel: np.asarray(fitted.transform(reduced[panel])) for panel in PANELS[1:]}
+    fitted, used, measured = make.tsne(reduced[CLEAN], pca)
+    moved = {panel: np.asarray(fitted.transform(reduced[panel])) for panel in features if panel != CLEAN}
     # After `transform`, which centres the map that it is given; before it, the panels would not share an origin.
-    coordinates = {"clean": np.array(fitted), **moved}
+    coordinates = {CLEAN: np.array(fitted), **moved}
     # How far an unmoved pixel lands from itself: no move below this is news.
-    checked = np.random.default_rng(make.seed).permutation(len(reduced["clean"]))[:2000]
-    again = np.asarray(fitted.transform(reduced["clean"][checked]))
-    away = np.linalg.norm(again - coordinates["clean"][checked], axis=1)
-    measured["placement_error"] = float(np.median(away) / extent(coordinates["clean"]))
+    checked = np.random.default_rng(make.seed).permutation(len(reduced[CLEAN]))[:2000]
+    again = np.asarray(fitted.transform(reduced[CLEAN][checked]))
+    away = np.linalg.norm(again - coordinates[CLEAN][checked], axis=1)
+    measured["placement_error"] = float(np.median(away) / extent(coordinates[CLEAN]))
     return coordinates, used, measured
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 
 import pandas as pd
 
 from psmt_viz.figures.curves import FORMS, ramp_lines
 from psmt_viz.figures.epochs import by_name, images_seen, over_seeds
-from psmt_viz.figures.style import ROLE_LABELS, line_colors, role_color
+from psmt_viz.figures.style import line_colors, role_color
 from psmt_viz.report.themes import both, greys
-from psmt_viz.results import ROLES, Curves, Training
+from psmt_viz.results import Curves, Training
+from psmt_viz.results.columns import Column, column
+from psmt_viz.roles import STUDENT, leading, role_of, roles_in_order
 
 Dash = tuple[int, ...]
-_SOLID: Dash = ()
-_DASHED: Dash = (7, 4)
-_ROLE_DASHES: dict[str, Dash] = {"student": _DASHED, "teacher1": (2, 3), "teacher2": (7, 3, 2, 3), "ensemble": _SOLID}
+_ORDER = ("miou", "loss", "confident", "distance", "disagreement", "rate", "weight")
+"""The charts in which readers look first; others follow."""
+_WIDE, _THIN = 2.0, 1.2
+"""Widths of a line in CSS pixels: of what a run stands for, and of the single teachers of an ensemble."""
+_UNIT = 2.0
+"""CSS pixels of a dash of length 1, whatever the line's width."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,93 +60,55 @@ class Chart:
     """`epoch` or `iteration`."""
 
 
-@dataclass(frozen=True)
-class _Line:
-    """One measured column, in one colour where a single experiment is shown."""
-
-    column: str
-    label: str
-    color: Callable[[], str]
-    dash: Dash = _SOLID
-    width: float = 2.0
-    many: bool = True
-    """Whether it is drawn too where there are several experiments."""
-
-
-def _of_role(role: str) -> Callable[[], str]:
-    return lambda: role_color(role)
-
-
-_BLUE, _ORANGE = _of_role("student"), _of_role("ensemble")
-_ROLE_LINES = tuple(
-    _Line(
-        f"miou_{role}",
-        ROLE_LABELS[role],
-        _of_role(role),
-        _ROLE_DASHES[role],
-        width=1.2 if role.startswith("teacher") else 2.0,
-        many=not role.startswith("teacher"),
-    )
-    for role in reversed(ROLES)
-)
-_CHARTS: tuple[tuple[str, str, str, tuple[_Line, ...]], ...] = (
-    ("miou", "Validation mIoU", "%", _ROLE_LINES),
-    (
-        "loss",
-        "Losses",
-        "",
-        (_Line("loss_sup", "supervised", _BLUE), _Line("loss_unsup", "unsupervised", _ORANGE, _DASHED)),
-    ),
-    ("confident", "Confident unlabelled pixels", "%", (_Line("confident_fraction", "confident", _ORANGE),)),
-    (
-        "distance",
-        "Distance of the teachers' weights, of their norm",
-        "%",
-        (_Line("teacher_distance", "distance", _BLUE),),
-    ),
-    (
-        "disagreement",
-        "Unlabelled pixels where the teachers disagree",
-        "%",
-        (_Line("teacher_disagreement", "disagreement", _BLUE),),
-    ),
-    ("rate", "Learning rate", "", (_Line("learning_rate", "learning rate", _BLUE),)),
-    ("weight", "Weight of the unsupervised loss", "", (_Line("unsup_weight", "weight", _ORANGE),)),
-)
-
-
 def make_charts(training: Training) -> tuple[Chart, ...]:
     """Returns the charts for which something was measured, and the ramp-up of the first run that has one."""
+    columns = [column(name) for name in dict.fromkeys(str(name) for run in training.runs for name in run.metrics)]
+    charts = dict.fromkeys((*_ORDER, *(each.chart for each in columns if each.chart)))
     made = []
-    for id, title, unit, lines in _CHARTS:
-        if series := tuple(_series(training.runs, lines, scale=100 if unit else 1)):
-            made.append(Chart(id=id, title=title, unit=unit, series=series))
+    for id in charts:
+        lines = [each for each in columns if each.chart == id]
+        if series := tuple(_series(training.runs, _in_order(lines))):
+            title = lines[0].text
+            made.append(Chart(id=id, title=title[0].upper() + title[1:], unit=lines[0].unit[:1], series=series))
     if training.ramped is not None:
         made.append(_ramp_chart(training.ramped))
     return tuple(made)
 
 
-def _series(runs: Sequence[Curves], lines: Sequence[_Line], *, scale: float) -> Iterator[Series]:
+def _in_order(lines: Sequence[Column]) -> list[Column]:
+    """Returns the lines of a chart as its legend has them: of roles the ensemble first, the student last."""
+    roles = roles_in_order(each.role for each in lines if each.role)
+    return sorted(lines, key=lambda each: -roles.index(each.role) if each.role else 0)
+
+
+def _series(runs: Sequence[Curves], lines: Sequence[Column]) -> Iterator[Series]:
     groups = by_name(runs)
     alone = len(groups) == 1
-    light, dark = both(lambda: (role_color("student"), *line_colors()))
+    light, dark = both(lambda: (role_color(STUDENT), *line_colors()))
     for (name, group), color in zip(groups.items(), cycle(zip(light, dark, strict=True)), strict=False):
-        for line in lines:
-            table = over_seeds(group, line.column, scale=scale)
-            if table.empty or not (alone or line.many):
+        tables = [(line, over_seeds(group, line.name, scale=line.scale)) for line in lines]
+        measured = [(line, table) for line, table in tables if len(table)]
+        main = leading([line.role for line, _ in measured if line.role])
+        for line, table in measured:
+            thin = line.role is not None and line.role not in main
+            if thin and not alone:
                 continue
             count = int(table["count"].max())
             seeds = f" ({count} seeds)" if count > 1 else ""
-            own = both(line.color) if alone else color
+            own = both(partial(role_color, line.color)) if alone else color
             yield Series(
                 label=f"{line.label}{seeds}" if alone else f"{name}{seeds}, {line.label}",
                 light=own[0],
                 dark=own[1],
-                dash=line.dash,
-                width=line.width,
+                dash=_dash(line.dashes),
+                width=_THIN if thin else _WIDE,
                 table=table,
                 images=images_seen(group),
             )
+
+
+def _dash(dashes: Sequence[float]) -> Dash:
+    return tuple(round(_UNIT * length) for length in dashes)
 
 
 def _ramp_chart(run: Curves) -> Chart:
@@ -150,14 +118,14 @@ def _ramp_chart(run: Curves) -> Chart:
     for form, title in sorted(FORMS.items(), key=lambda item: item[0] != kind):
         used, values = form == kind, weights[form]
         table = pd.DataFrame({"mean": values, "min": values, "max": values, "count": 1}, index=steps)
-        color = both(_BLUE) if used else greys(0.45)
+        color = both(partial(role_color, STUDENT)) if used else greys(0.45)
         series.append(
             Series(
                 label=title if used else f"{title}, not used",
                 light=color[0],
                 dark=color[1],
-                dash=_SOLID if used else _DASHED,
-                width=2.0 if used else 1.2,
+                dash=() if used else _dash(role_of(STUDENT).dashes),
+                width=_WIDE if used else _THIN,
                 table=table,
             )
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from psmt_viz import figures
+from psmt_viz.figures.words import FEATURES, eps_words
 from psmt_viz.report.pictures import Picture, picture
 from psmt_viz.report.section import Section
-from psmt_viz.report.words import eps_words
 from psmt_viz.results import CloseUp
 
 
@@ -19,12 +19,12 @@ def section(closeup: CloseUp) -> Section | None:
 
 
 def _closeup(closeup: CloseUp) -> Picture:
-    size = eps_words(closeup.facts)
+    size = eps_words(closeup.facts, z=FEATURES)
     return picture(
         "closeup",
         partial(figures.draw_closeup, closeup),
         alt=f"Image {closeup.image_id} with truth and prediction; for each kind the flipped pixels in red and a map of "
         "the perturbation's size.",
         caption=f"One image under every kind of perturbation{', ' + size if size else ''}: which pixels flip, and "
-        "where the perturbation lies.",
+        "where the perturbation is large.",
     )

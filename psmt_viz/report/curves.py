@@ -58,9 +58,9 @@ def section(training: Training) -> Section | None:
 
 
 def _words(runs: Sequence[Curves]) -> str:
-    words = "Measured after each epoch. Beside each name stands its value where the pointer is, else the last one."
+    words = "Measured after each epoch. Values are at the pointer, or at the last epoch."
     if len({run.name for run in runs}) < len(runs):
-        words += " Of several seeds the line is the mean, and the band reaches from the lowest to the highest."
+        words += " With several seeds: the line is the mean, the band goes from min to max."
     return words
 
 

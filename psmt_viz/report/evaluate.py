@@ -6,19 +6,19 @@ import math
 from functools import partial
 
 from psmt_viz import figures
-from psmt_viz.figures.style import ROLE_LABELS
+from psmt_viz.figures.words import listed
 from psmt_viz.report.pictures import picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
-from psmt_viz.report.words import listed
 from psmt_viz.results import Evaluation
+from psmt_viz.roles import role_of
 
 
 def section(evaluation: Evaluation) -> Section | None:
     """Returns confusion and IoU of each class."""
     if not evaluation.confusion:
         return None
-    roles = listed([ROLE_LABELS.get(role, role) for role in evaluation.confusion])
+    roles = listed([role_of(role).label for role in evaluation.confusion])
     pictures = (
         picture(
             "confusion",
@@ -44,4 +44,4 @@ def _class_table(evaluation: Evaluation) -> Table:
         (name, *(f"{100 * value:.2f} %" if math.isfinite(value) else None for value in map(float, table[column])))
         for name, column in zip(names, table.columns, strict=True)
     ]
-    return make_table("IoU of each class", ("", *(ROLE_LABELS.get(str(role), str(role)) for role in table.index)), rows)
+    return make_table("IoU of each class", ("", *(role_of(str(role)).label for role in table.index)), rows)

@@ -9,30 +9,32 @@ import numpy as np
 
 from psmt_viz import figures
 from psmt_viz.figures.shares import percents
+from psmt_viz.figures.words import FEATURES, eps_words, kind_words, listed
 from psmt_viz.report.pictures import picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import frame_table
-from psmt_viz.report.words import eps_words, kind_words, listed
 from psmt_viz.results import Cams
 
 _MEASURES = {
-    "change": "On average over these images the mass of a map, its sum, changes by {}.",
-    "moved": "All that rises or falls anywhere is {} of the mass.",
+    "change": "Mean change of a map's total (its mass) over these images: {}.",
+    "moved": "Mean summed absolute change, of the map's total: {}.",
 }
+"""Beginning of a column of gradcam.csv -> what is said of its means."""
 
 
 def section(cams: Cams) -> Section | None:
-    """Returns the maps of what speaks for a class."""
+    """Returns the class activation maps."""
     if not cams.cams:
         return None
     shown = listed([f"{cam.class_name} in image {cam.image_id}" for cam in cams.cams])
+    after = listed([f"after {kind_words(kind)}" for kind in cams.perturbations])
     drawn = picture(
         "fig1_gradcam",
         partial(figures.draw_gradcam, cams),
-        alt=f"Maps of the evidence for {shown}: before the perturbation, after VAT and after T-VAT, and what each "
-        "perturbation changed, beside image and prediction.",
-        caption="Input; prediction with the truth outlined; the map before the perturbation, after VAT and after "
-        "T-VAT, on one scale a row; and what each perturbation changed, on a scale of its own.",
+        alt=f"Maps of the evidence for {shown}: before the perturbation, {after}, and what each perturbation changed, "
+        "beside image and prediction.",
+        caption=f"Input; prediction with the truth outlined; the map before the perturbation, {after}, on one "
+        "scale per image; and what each perturbation changed, on a scale of its own.",
     )
     return Section(
         id="gradcam",
@@ -47,13 +49,13 @@ def _words(cams: Cams) -> tuple[str, ...]:
     """Returns the means over the images, of what the table has."""
     sentences = []
     for column, words in _MEASURES.items():
-        means = {name: _mean(cams, f"{column}_{name}") for name in ("vat", "tvat")}
+        means = {name: _mean(cams, f"{column}_{name}") for name in cams.perturbations}
         if all(map(math.isfinite, means.values())):
             texts = [share.replace("-", "−") for share in percents(list(means.values()))]
             parts = [f"{share} after {kind_words(name)}" for name, share in zip(means, texts, strict=True)]
             sentences.append(words.format(listed(parts)))
-    if size := eps_words(cams.facts):
-        sentences.append(f"Both perturbations have {size}.")
+    if size := eps_words(cams.facts, z=FEATURES):
+        sentences.append(f"Perturbations have {size}.")
     return (" ".join(sentences),)
 
 

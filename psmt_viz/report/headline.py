@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from psmt_viz.report.words import listed
+from psmt_viz.figures.words import listed
 from psmt_viz.results import Saved, Training
 
 _LABELS = {

@@ -36,7 +36,7 @@ _MANIFEST = {
     "versions": "Versions",
     "inputs": "SHA-256 of the inputs",
     "data": "Data set",
-    "parameters": "Parameters of the exhibits",
+    "parameters": "Settings of the figures and tables",
     "outputs": "SHA-256 of the results",
 }
 

@@ -1,4 +1,4 @@
-"""The section of what every kind of perturbation does to every judge."""
+"""The section of what every kind of perturbation does to the predictions of every network."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from functools import partial
 import pandas as pd
 
 from psmt_viz import figures
-from psmt_viz.figures.kinds import ordered, ordered_judges
-from psmt_viz.figures.style import ROLE_LABELS
+from psmt_viz.figures.kinds import OWN
+from psmt_viz.figures.words import kind_words, listed
+from psmt_viz.kinds import PAPER_EPS, kinds_in_order
 from psmt_viz.report.pictures import Picture, picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import frame_table
-from psmt_viz.report.words import PAPER_EPS, kind_words, listed
 from psmt_viz.results import Flips
+from psmt_viz.roles import role_of, roles_in_order
 
 
 def section(flips: Flips) -> Section | None:
@@ -34,13 +35,14 @@ def _words(flips: Flips) -> str:
     images = int(flips.flips["images"].max()) if len(flips.flips) else 0
     return (
         "A correct pixel is flipped when a perturbation of the features turns its prediction wrong. Measured on "
-        f"{images:,} validation images; 95 % intervals are over images."
+        f"{images:,} validation images; 95 % intervals are over images. A judge is a network whose predictions are "
+        "scored."
     )
 
 
 def _warnings(flips: Flips) -> tuple[str, ...]:
     """Returns what is wrong with each kind."""
-    found = {kind: flips.health[kind].get("warnings") for kind in ordered(flips.health)}
+    found = {kind: flips.health[kind].get("warnings") for kind in kinds_in_order(flips.health)}
     return tuple(f"{kind_words(kind)}: {'; '.join(sentences)}" for kind, sentences in found.items() if sentences)
 
 
@@ -48,14 +50,14 @@ def _sweep(flips: Flips) -> list[Picture]:
     table = flips.flips[flips.flips["eps"] > 0]
     if table.empty:
         return []
-    kinds = listed([kind_words(kind) for kind in ordered(table["kind"])])
-    judges = [ROLE_LABELS.get(judge, judge) for judge in ordered_judges(table["judge"])]
+    kinds = listed([kind_words(kind) for kind in kinds_in_order(table["kind"])])
+    judges = [role_of(judge).label for judge in roles_in_order(table["judge"])]
     made = [
         picture(
             "flips",
             partial(figures.draw_sweep, flips),
-            alt=f"Two charts on logarithmic axes: share of flipped pixels and KL divergence against eps, a line each "
-            f"for {kinds}. The numbers are in the table of flips.",
+            alt=f"Two charts on logarithmic axes: share of flipped pixels and KL divergence against eps, one line "
+            f"per kind: {kinds}. The numbers are in the table of flips.",
             caption="How much each kind flips, and how far it moves the predicted distribution, against its norm.",
         )
     ]
@@ -65,7 +67,7 @@ def _sweep(flips: Flips) -> list[Picture]:
                 "judges",
                 partial(figures.draw_judges, flips),
                 alt=f"Share of flipped pixels against eps in a panel for each judge: {listed(judges)}.",
-                caption="The same, judged by each role.",
+                caption="The same for each judge.",
             )
         )
     eps = _drawn_eps(table)
@@ -78,7 +80,7 @@ def _sweep(flips: Flips) -> list[Picture]:
             partial(figures.draw_transfer, flips, eps=eps),
             alt=f"Matrix of the share of flipped pixels at eps = {eps:g}, kinds in rows, judges in columns; where they "
             "were measured, the differences from VAT beside it.",
-            caption=f"Whom a perturbation made for one network deceives, at eps = {eps:g}.",
+            caption=f"Transfer: how many pixels a perturbation of one network flips for the others, at eps = {eps:g}.",
         ),
         picture(
             "where",
@@ -91,6 +93,6 @@ def _sweep(flips: Flips) -> list[Picture]:
 
 
 def _drawn_eps(table: pd.DataFrame) -> float | None:
-    """Returns the paper's eps, or the nearest that the sweep has; none where there are only authors' own sizes."""
-    swept = table.loc[table["norm"] != "own", "eps"].unique()
+    """Returns the paper's eps, or the nearest that the sweep has; none where there are only the sizes authors use."""
+    swept = table.loc[table["norm"] != OWN, "eps"].unique()
     return min(map(float, swept), key=lambda eps: abs(eps - PAPER_EPS), default=None)

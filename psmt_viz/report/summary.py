@@ -9,15 +9,23 @@ import pandas as pd
 
 from psmt_viz.figures.kinds import judge_of
 from psmt_viz.figures.shares import counted, interval, percents
-from psmt_viz.figures.style import ROLE_LABELS
-from psmt_viz.figures.tsne import TITLES
-from psmt_viz.figures.tsne_words import BY, flips_by_both, flips_by_panel
+from psmt_viz.figures.tsne_words import flips_by, flips_by_panel
+from psmt_viz.figures.words import (
+    FEATURES,
+    INTERVAL,
+    eps_words,
+    kind_phrase,
+    kind_words,
+    listed,
+    panel_words,
+    role_words,
+)
+from psmt_viz.kinds import PAPER_EPS, SHOWN
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
-from psmt_viz.report.words import PAPER_EPS, eps_words, kind_words, listed, role_words
 from psmt_viz.results import Evaluation, Flips, PixelEmbedding, Saved, ScoreTable
+from psmt_viz.roles import role_of
 
-_KINDS = ("vat", "tvat", "random")
 _COLUMNS = {"ensemble": "ensemble", "teacher1": "single_teacher"}
 """Networks of which numbers are published, and where Table 1 has them."""
 
@@ -45,7 +53,7 @@ def _scores(evaluation: Evaluation | None) -> tuple[str, Table] | None:
     words = f"Validation mIoU: {listed(named)}."
     published = _published(evaluation)
     columns = ["role", "mIoU"]
-    rows: list[list[str | None]] = [[ROLE_LABELS.get(role, role), f"{score:.2f} %"] for role, score in scores.items()]
+    rows: list[list[str | None]] = [[role_of(role).label, f"{score:.2f} %"] for role, score in scores.items()]
     if published is not None:
         words += f" The published numbers are those of {published['run']} on {published['dataset']}."
         columns.append(f"published, split {published['split']}")
@@ -66,12 +74,12 @@ def _flips(flips: Flips | None) -> tuple[str, Table] | None:
     if flips is None:
         return None
     table = flips.flips[flips.flips["norm"] == "image"]
-    table = table[np.isclose(table["eps"].to_numpy(float), PAPER_EPS) & table["kind"].isin(_KINDS)]
+    table = table[np.isclose(table["eps"].to_numpy(float), PAPER_EPS) & table["kind"].isin(SHOWN)]
     if table.empty:
         return None
     judge = judge_of(table, "student")
     by_kind = table[table["judge"] == judge].drop_duplicates("kind").set_index("kind")
-    found = {kind: by_kind.loc[kind] for kind in _KINDS if kind in by_kind.index}
+    found = {kind: by_kind.loc[kind] for kind in SHOWN if kind in by_kind.index}
     correct = int(next(iter(found.values()))["correct_pixels"])
     counts = [int(row["flipped_pixels"]) for row in found.values()]
     rows = [
@@ -80,13 +88,13 @@ def _flips(flips: Flips | None) -> tuple[str, Table] | None:
     ]
     shares = percents([count / correct if correct else math.nan for count in counts])
     parts = [
-        f"{'a ' * (kind == 'random')}{kind_words(kind)} turns {count:,} ({share}) wrong"
+        f"{kind_phrase(kind)} turns {count:,} ({share}) wrong"
         for kind, count, share in zip(found, counts, shares, strict=True)
     ]
-    size = eps_words({"eps": PAPER_EPS, "relative_norm": float(by_kind["relative_norm"].median())})
+    size = eps_words({"eps": PAPER_EPS, "relative_norm": float(by_kind["relative_norm"].median())}, z=FEATURES)
     words = f"At {size}, of {correct:,} pixels that {role_words(judge)} predicts correctly, {listed(parts)}."
     caption = f"Correct pixels flipped at eps = {PAPER_EPS:g}, judged by {role_words(judge)}"
-    return words, make_table(caption, ("perturbation", "flipped", "95 % interval"), rows)
+    return words, make_table(caption, ("perturbation", "flipped", INTERVAL), rows)
 
 
 def _pixels(embedding: PixelEmbedding | None) -> tuple[str, Table] | None:
@@ -94,14 +102,14 @@ def _pixels(embedding: PixelEmbedding | None) -> tuple[str, Table] | None:
         return None
     found = flips_by_panel(embedding)
     rows: list[tuple[str, str, str | None]] = [
-        (TITLES[panel], count, bounds or None) for panel, (count, bounds) in found.items()
+        (panel_words(panel), count, bounds.removeprefix(f"{INTERVAL} ") or None)
+        for panel, (count, bounds) in found.items()
     ]
-    by = flips_by_both(embedding)
-    rows += [(f"by {BY[name]}", count, None) for name, count in by.items()]
-    wrong = {panel: int(embedding.flipped(panel).sum()) for panel in found if panel != "clean"}
+    wrong = {panel: int(embedding.flipped(panel).sum()) for panel in embedding.perturbations}
     parts = [f"{count:,} after {kind_words(panel)}" for panel, count in wrong.items()]
-    words = (
-        f"Of {len(embedding.pixels):,} correct pixels on the t-SNE map, {listed(parts)} are flipped: "
-        f"{listed([f'{count} by {BY[name]}' for name, count in by.items()])}."
-    )
-    return words, make_table("Flipped pixels on the t-SNE map", ("panel", "flipped", "95 % interval"), rows)
+    words = f"Of {len(embedding.pixels):,} correct pixels on the t-SNE map, {listed(parts)} are flipped"
+    if len(wrong) > 1:
+        by = flips_by(embedding)
+        rows += [(f"by {name}", count, None) for name, count in by.items()]
+        words += f": {listed([f'{count} by {name}' for name, count in by.items()])}"
+    return f"{words}.", make_table("Flipped pixels on the t-SNE map", ("panel", "flipped", INTERVAL), rows)

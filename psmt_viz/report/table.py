@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from psmt_viz.figures.table import HEADINGS
+from psmt_viz.figures.table import HEADINGS, NOTE
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
 from psmt_viz.results import ScoreTable
@@ -20,7 +20,7 @@ def section(table: ScoreTable) -> Section | None:
     return Section(
         id="table1",
         title="Table 1: ensemble and single teacher",
-        paragraphs=("Single teacher is teacher 1. Of several seeds the mean stands before (lowest to highest).",),
+        paragraphs=(NOTE,),
         tables=(_scores_table(table),),
     )
 

@@ -7,25 +7,23 @@ from typing import Any
 import numpy as np
 
 from psmt_viz.figures.style import class_colors, class_markers, flip_color
-from psmt_viz.figures.tsne import TITLES
-from psmt_viz.figures.tsne_words import BY, flips_by_both, flips_by_panel, moves
+from psmt_viz.figures.tsne_words import flipped_by_each, flips_by, flips_by_panel, moves
+from psmt_viz.figures.words import FEATURES, eps_words, kind_words, map_measures, panel_words
 from psmt_viz.report.inline import json_text
 from psmt_viz.report.markers import SHAPES, STAR
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
 from psmt_viz.report.themes import both
-from psmt_viz.report.tsne_map import PANELS, map_facts, map_json
-from psmt_viz.report.words import eps_words
+from psmt_viz.report.tsne_map import map_facts, map_json
 from psmt_viz.results import PixelEmbedding
 
 _LAYOUTS = {
     "frozen": "The map was fitted to the original pixels, and the perturbed ones are placed on it: a pixel that moves "
     "has moved features.",
-    "joint": "One map was fitted to the pixels of all three panels together.",
+    "joint": "One map was fitted to the pixels of all panels together.",
     "separate": "Each panel is a map of its own, so places in different panels do not compare, and the panels zoom "
     "apart.",
 }
-_MEASURES = {"perplexity": "perplexity", "trustworthiness": "trustworthiness", "knn_recall": "kNN recall"}
 _LISTED = 2000
 """Flipped pixels of the table; all are in pixels.parquet."""
 
@@ -58,19 +56,20 @@ def _panels(embedding: PixelEmbedding) -> list[dict[str, str]]:
     return [
         {
             "name": panel,
-            "title": TITLES[panel],
+            "title": panel_words(panel),
+            "kind": kind_words(panel),
             "count": f"{count} flipped",
-            "interval": bounds and f"95 % interval {bounds}",
+            "interval": bounds,
         }
         for panel, (count, bounds) in flips_by_panel(embedding).items()
     ]
 
 
 def _stars(embedding: PixelEmbedding) -> list[dict[str, Any]]:
-    """Returns the legend of the stars: who flips the pixel, how many there are, and whether the star is hollow."""
+    """Returns the legend of the stars: what flips the pixel, how many there are, and whether the star is hollow."""
     return [
-        {"words": f"flipped by {BY[by]}", "count": count, "hollow": by != "both"}
-        for by, count in flips_by_both(embedding).items()
+        {"words": f"flipped by {by}", "count": count, "hollow": number > 0}
+        for number, (by, count) in enumerate(flips_by(embedding).items())
     ]
 
 
@@ -91,32 +90,31 @@ def _classes(embedding: PixelEmbedding) -> list[dict[str, Any]]:
 
 def _words(embedding: PixelEmbedding) -> tuple[str, ...]:
     facts = embedding.facts
+    others = {1: "", 2: "; it is hollow where only one of the two does"}
+    hollow = others.get(len(embedding.perturbations), "; it is hollow where not all of them do")
     about = (
         "Each point is a pixel of a validation image that the student predicts correctly. A red star is a pixel whose "
-        "prediction a perturbation of the features has turned wrong; it is hollow where only one of the two does. "
+        f"prediction a perturbation of the features has turned wrong{hollow}. "
         f"{_LAYOUTS.get(facts.get('layout', 'frozen'), '')}"
     )
-    numbers = [eps_words(facts), *([f"features: {facts['layer']}"] if "layer" in facts else [])]
-    numbers += [
-        f"{name} {facts[key]:.3g}" for key, name in _MEASURES.items() if isinstance(facts.get(key), int | float)
-    ]
+    numbers = [eps_words(facts, z=FEATURES), f"features: {facts['layer']}" if "layer" in facts else ""]
+    numbers += map_measures(facts)
     if isinstance(margin := facts.get("margin"), int | float) and margin > 0:
         numbers.append(f"pixels nearer than {margin:g} px to another class left out")
     return about, "; ".join(filter(None, numbers)), moves(facts)
 
 
 def _flipped_table(embedding: PixelEmbedding) -> Table:
-    wrong = np.logical_or.reduce([embedding.flipped(panel) for panel in PANELS])
-    listed = embedding.pixels[wrong].head(_LISTED)
+    wrong = np.logical_or.reduce([embedding.flipped(panel) for panel in embedding.perturbations])
+    shown = embedding.pixels[wrong].head(_LISTED)
     names = np.asarray(embedding.classes, dtype=object)
-    by = np.select(list(embedding.flipped_by().values()), list(BY.values()), "neither")[wrong]
     columns = {
-        "image": listed["image"].astype(str),
-        "row": listed["row"].astype(str),
-        "col": listed["col"].astype(str),
-        "class": names[listed["label"]],
-        **{f"predicted, {TITLES[panel]}": names[listed[f"pred_{panel}"]] for panel in PANELS},
-        "flipped by": by[:_LISTED],
+        "image": shown["image"].astype(str),
+        "row": shown["row"].astype(str),
+        "col": shown["col"].astype(str),
+        "class": names[shown["label"]],
+        **{f"predicted, {panel_words(panel)}": names[shown[f"pred_{panel}"]] for panel in embedding.panels},
+        "flipped by": flipped_by_each(embedding)[wrong][:_LISTED],
     }
     total = int(wrong.sum())
     caption = f"The {total:,} flipped pixels" if total <= _LISTED else f"The first {_LISTED:,} of {total:,} flipped"

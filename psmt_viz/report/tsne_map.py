@@ -1,8 +1,8 @@
-"""The interactive map: three linked panels of the same pixels."""
+"""The interactive map: linked panels of the same pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,39 +22,38 @@ from numpy.typing import NDArray
 
 from psmt_viz.errors import UserError
 from psmt_viz.figures.style import class_colors, class_markers, flip_color
-from psmt_viz.figures.tsne_words import BY
+from psmt_viz.figures.tsne import square_limits
+from psmt_viz.figures.tsne_words import NONE, by_words
+from psmt_viz.figures.words import kind_words
 from psmt_viz.report.documents import Paint, document_json, new_plot
 from psmt_viz.report.inline import data_uri
 from psmt_viz.report.markers import SHAPES
 from psmt_viz.report.themes import both, greys
 from psmt_viz.results import PixelEmbedding
 
-PANELS = PixelEmbedding.PANELS
-_MARGIN = 0.03
-"""Of the panel's side, free around the outermost pixels."""
-
 
 def map_order(embedding: PixelEmbedding) -> NDArray[np.intp]:
-    """Returns the order in which pixels are drawn: the classes in turn, so that none lies on all others."""
+    """Returns the order in which pixels are drawn: the classes alternate, so that none lies on all others."""
     turn = embedding.pixels.groupby("label").cumcount().to_numpy()
     return np.argsort(turn, kind="stable")
 
 
 def map_json(embedding: PixelEmbedding) -> dict[str, Any]:
-    """Returns the three panels for the page (see `document_json`), in the elements `panel-<name>`.
+    """Returns the panels for the page (see `document_json`), in the elements `panel-<name>`.
 
     One source holds all pixels: coordinates as float32, everything else in the smallest whole numbers that hold it.
     """
     order = map_order(embedding)
-    shared = embedding.flipped_by()["both"][order]
+    panels = embedding.panels
+    shared = next(iter(embedding.flipped_by().values()))[order]
     source = ColumnDataSource(_columns(embedding, order), name="points")
-    chosen = ColumnDataSource({f"{axis}_{panel}": [] for axis in "xy" for panel in PANELS}, name="chosen")
+    chosen = ColumnDataSource({f"{axis}_{panel}": [] for axis in "xy" for panel in panels}, name="chosen")
     shown = BooleanFilter(booleans=None, name="shown")
     colors = LinearColorMapper(palette=["black"], low=-0.5, high=len(embedding.classes) - 0.5)
     paints = [Paint(colors, "palette", *both(lambda: list(class_colors(len(embedding.classes)))))]
     ranges = _ranges(embedding)
     plots = {}
-    for panel in PANELS:
+    for panel in panels:
         plot = new_plot(*ranges[panel], min_border=0, lod_threshold=4000)
         wrong = embedding.flipped(panel)[order]
         flipped, *parts = (
@@ -89,18 +88,19 @@ def map_facts(embedding: PixelEmbedding) -> dict[str, Any]:
         UserError: if there is no picture of a pixel's image.
     """
     count = len(embedding.classes)
-    flipped = {panel: embedding.flipped(panel) for panel in PANELS}
-    any_flipped = np.logical_or.reduce(list(flipped.values()))
+    any_flipped = np.logical_or.reduce([embedding.flipped(panel) for panel in embedding.panels])
     place = np.argsort(map_order(embedding))  # of the table's rows among those drawn
     light, dark = both(lambda: class_colors(count))
     return {
-        "panels": list(PANELS),
+        "panels": list(embedding.panels),
+        "names": {panel: kind_words(panel) for panel in embedding.perturbations},
         "classes": [
             {"name": name, "light": light[index], "dark": dark[index]} for index, name in enumerate(embedding.classes)
         ],
         "markers": [{"type": SHAPES[sign].bokeh, "angle": SHAPES[sign].angle} for sign in class_markers(count)],
         "flipped": place[any_flipped].tolist(),
-        "by": ["neither", BY["tvat_alone"], BY["vat_alone"], BY["both"]],
+        "by": by_words(embedding),
+        "none": NONE,
         "images": [
             {
                 "id": str(row.image),
@@ -126,9 +126,9 @@ def _columns(embedding: PixelEmbedding, order: NDArray[np.intp]) -> dict[str, An
     pixels = embedding.pixels.iloc[order]
     number = {image: index for index, image in enumerate(_pictured(embedding)["image"])}
     columns = {"image": _compact(pixels["image"].map(number).to_numpy())}
-    for name in ("row", "col", "label", *(f"pred_{panel}" for panel in PANELS)):
+    for name in ("row", "col", "label", *(f"pred_{panel}" for panel in embedding.panels)):
         columns[name] = _compact(pixels[name].to_numpy())
-    for name in (f"{axis}_{panel}" for panel in PANELS for axis in "xy"):
+    for name in (f"{axis}_{panel}" for panel in embedding.panels for axis in "xy"):
         columns[name] = pixels[name].to_numpy(np.float32)
     return columns
 
@@ -140,17 +140,12 @@ def _compact(values: NDArray[Any]) -> NDArray[Any]:
 def _ranges(embedding: PixelEmbedding) -> Mapping[str, tuple[Range1d, Range1d]]:
     """Returns square ranges: one pair for all panels, or one each where the panels are maps of their own."""
     if embedding.facts.get("layout") == "separate":
-        return {panel: _square(embedding, (panel,)) for panel in PANELS}
-    return dict.fromkeys(PANELS, _square(embedding, PANELS))
+        return {panel: _square(embedding, (panel,)) for panel in embedding.panels}
+    return dict.fromkeys(embedding.panels, _square(embedding, embedding.panels))
 
 
-def _square(embedding: PixelEmbedding, panels: tuple[str, ...]) -> tuple[Range1d, Range1d]:
-    ends = []
-    for axis in "xy":
-        values = embedding.pixels[[f"{axis}_{panel}" for panel in panels]].to_numpy(float)
-        ends.append((float(values.min()), float(values.max())))
-    half = (0.5 + _MARGIN) * max(*(high - low for low, high in ends), 1e-6)
-    x_range, y_range = (Range1d(start=(low + high) / 2 - half, end=(low + high) / 2 + half) for low, high in ends)
+def _square(embedding: PixelEmbedding, panels: Sequence[str]) -> tuple[Range1d, Range1d]:
+    x_range, y_range = (Range1d(start=low, end=high) for low, high in square_limits(embedding, panels))
     return x_range, y_range
 
 
@@ -170,5 +165,5 @@ def _dot_size(embedding: PixelEmbedding) -> float:
 
 
 def _star_size(embedding: PixelEmbedding) -> float:
-    most = max(int(embedding.flipped(panel).sum()) for panel in PANELS)
+    most = max(int(embedding.flipped(panel).sum()) for panel in embedding.panels)
     return float(np.clip(16 * (100 / max(most, 1)) ** 0.25, 8, 16))

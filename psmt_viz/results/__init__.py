@@ -4,36 +4,27 @@ Every result keeps where it comes from, what was asked, what was used and what w
 made of files that open in pandas or NumPy.
 """
 
-from psmt_viz.results.closeup import CloseUp
-from psmt_viz.results.curves import Curves, Training, TrainingBatch
-from psmt_viz.results.evaluate import ROLES, Evaluation, Scores
-from psmt_viz.results.gradcam import Cam, Cams
-from psmt_viz.results.perturb import Flips
-from psmt_viz.results.registry import RESULTS
+from psmt_viz.results import registry
+from psmt_viz.results.curves import Curves, TrainingBatch
+from psmt_viz.results.evaluate import ROLES, Scores
+from psmt_viz.results.gradcam import Cam
+from psmt_viz.results.registry import *  # noqa: F403
 from psmt_viz.results.result import Result
 from psmt_viz.results.saved import MANIFEST, Saved
-from psmt_viz.results.table import ScoreTable
 from psmt_viz.results.tables import read_csv, write_csv
-from psmt_viz.results.tsne import PixelEmbedding, overlap
+from psmt_viz.results.tsne import overlap
 
 __all__ = [
     "MANIFEST",
-    "RESULTS",
     "ROLES",
     "Cam",
-    "Cams",
-    "CloseUp",
     "Curves",
-    "Evaluation",
-    "Flips",
-    "PixelEmbedding",
     "Result",
     "Saved",
-    "ScoreTable",
     "Scores",
-    "Training",
     "TrainingBatch",
     "overlap",
     "read_csv",
     "write_csv",
 ]
+__all__ += registry.__all__

@@ -47,6 +47,8 @@ class Evaluation(Result):
     COMMAND: ClassVar = "evaluate"
     TITLE: ClassVar = "evaluation"
     FACTS: ClassVar = "evaluation.json"
+    FILES: ClassVar = ("evaluation.csv", "confusion.csv", FACTS)
+    """Scores, confusion matrices and facts."""
 
     @property
     def miou(self) -> dict[str, float]:
@@ -74,7 +76,7 @@ class Evaluation(Result):
             for i, truth in enumerate(self.classes)
             for j, prediction in enumerate(self.classes)
         ]
-        paths = [folder / "evaluation.csv", folder / "confusion.csv"]
+        paths = [folder / name for name in self.FILES[:2]]
         write_csv(paths[0], self.table())
         write_csv(paths[1], pd.DataFrame(cells))
         return [*paths, self._write_facts(folder, classes=list(self.classes))]
@@ -83,7 +85,7 @@ class Evaluation(Result):
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
         with cls._reading(folder) as (facts, parts):
-            classes, cells = tuple(facts["classes"]), read_csv(folder / "confusion.csv")
+            classes, cells = tuple(facts["classes"]), read_csv(folder / cls.FILES[1])
             size = len(classes)
             confusion = {
                 str(role): rows["pixels"].to_numpy(np.int64).reshape(size, size)

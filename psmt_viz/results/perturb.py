@@ -20,8 +20,8 @@ class Flips(Result):
     perturbation of the size at which its authors apply it, whose `eps` is then its mean norm. Shares are in [0, 1];
     `<share>_low` and `<share>_high` bound the 95 % interval over images. Correct pixels are those that the judge
     predicts correctly from the unperturbed features. `asked` holds eps, kinds, judges, seed and how perturbations are
-    found; `used` the eps, kinds and judges that were measured, the kinds left out for want of teachers and the number
-    of images.
+    found; `used` the eps, kinds and judges that were measured, the kinds skipped because there are no teachers, and
+    the number of images.
     """
 
     flips: pd.DataFrame

@@ -36,6 +36,10 @@ class Saved:
         found = self.results.get(kind.NAME)
         return found if isinstance(found, kind) else None
 
+    def beside(self, *results: Result) -> Self:
+        """Returns the same with results that were made later, in place of those of their sort."""
+        return self.of(*self.results.values(), *results, manifest=self.manifest)
+
     @staticmethod
     def there(folder: Path) -> bool:
         """Returns whether a folder holds any results."""

@@ -16,9 +16,16 @@ from psmt_viz.files import write_text
 from psmt_viz.results.evaluate import Evaluation, Scores
 from psmt_viz.results.result import Result
 from psmt_viz.results.tables import read_csv
+from psmt_viz.roles import ENSEMBLE, STUDENT
 
 SCORES = ("ensemble", "single_teacher", "teacher2", "student")
-_ROLES = {"ensemble": "ensemble", "single_teacher": "teacher1", "teacher2": "teacher2", "student": "student"}
+_ROLES = {
+    "ensemble": (ENSEMBLE,),
+    "single_teacher": ("teacher1", "teacher"),
+    "teacher2": ("teacher2",),
+    "student": (STUDENT,),
+}
+"""Column -> whose score it holds: the first of these roles that a run has."""
 _GAINS = {"gain": "single_teacher", "gain_teacher2": "teacher2"}
 TEXTS = ("source", "run", "dataset", "split")
 """Columns of text."""
@@ -154,7 +161,9 @@ def _is_on_voc(scores: Evaluation | Scores) -> bool:
 
 def _scores(run: Evaluation | Scores) -> dict[str, float]:
     miou = run.miou
-    scores = {column: 100 * miou.get(role, math.nan) for column, role in _ROLES.items()}
+    scores = {
+        column: 100 * next((miou[role] for role in roles if role in miou), math.nan) for column, roles in _ROLES.items()
+    }
     return scores | {gain: scores["ensemble"] - scores[teacher] for gain, teacher in _GAINS.items()}
 
 

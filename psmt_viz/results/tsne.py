@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -25,28 +26,37 @@ class PixelEmbedding(Result):
     """
 
     pixels: pd.DataFrame
-    """One row per pixel: image, row, col, label, pred_clean, pred_vat, pred_tvat, x_clean, y_clean, x_vat, y_vat,
-    x_tvat, y_tvat; labels and predictions are class ids, coordinates have no unit."""
+    """One row per pixel: image, row, col, label; pred_<panel> of every panel; x_<panel> and y_<panel>, which have no
+    unit. Labels and predictions are class ids. The first panel is `clean`, the others are kinds of perturbation."""
     classes: tuple[str, ...]
     """All class names of the data set; `pixels.label` indexes them."""
     images: pd.DataFrame
     """The images that the pixels come from, so that a page can show where each lies: image, height, width (of the
     original, in pixels), jpeg (bytes of a picture that may be smaller)."""
 
-    PANELS = ("clean", "vat", "tvat")
     NAME: ClassVar = "tsne"
     COMMAND: ClassVar = "tsne"
     TITLE: ClassVar = "t-SNE"
     FACTS: ClassVar = "tsne.json"
     DRAWING: ClassVar = ("arrows",)
 
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """`clean` and the kinds of perturbation, in the order in which they are drawn."""
+        return tuple(name.removeprefix("pred_") for name in map(str, self.pixels) if name.startswith("pred_"))
+
+    @property
+    def perturbations(self) -> tuple[str, ...]:
+        """The panels but `clean`."""
+        return self.panels[1:]
+
     def flipped(self, panel: str) -> NDArray[np.bool_]:
-        """Returns (N,) truth values: is the pixel's prediction wrong in this panel (`clean`, `vat` or `tvat`)?"""
+        """Returns (N,) truth values: is the pixel's prediction wrong in this panel?"""
         return (self.pixels[f"pred_{panel}"] != self.pixels["label"]).to_numpy()
 
     def flipped_by(self) -> dict[str, NDArray[np.bool_]]:
-        """Returns which pixels both perturbations turn wrong and which one alone does, as `overlap` names them."""
-        return overlap(self.flipped("vat"), self.flipped("tvat"))
+        """Returns which pixels every perturbation turns wrong and which one alone does, as `overlap` names them."""
+        return overlap({panel: self.flipped(panel) for panel in self.perturbations})
 
     def save(self, folder: Path) -> list[Path]:
         """Writes pixels.parquet, pixel_images.parquet and tsne.json."""
@@ -64,17 +74,31 @@ class PixelEmbedding(Result):
             return cls(pixels=pixels, images=images, classes=tuple(facts["classes"]), **parts)
 
 
-def overlap(vat: NDArray[np.bool_], tvat: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
-    """Splits flips into those that both perturbations have in common and those of one alone.
+BOTH, ALL, SEVERAL = "both", "all", "several"
+"""Names of what two perturbations, all of any other number, or several but not all have in common."""
+
+
+def alone(panel: str) -> str:
+    """Returns the name of what one perturbation alone flips."""
+    return f"{panel}_alone"
+
+
+def overlap(wrong: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.bool_]]:
+    """Splits flips into those that all perturbations have in common, those of one alone and the others.
 
     Args:
-        vat: (N,) is the pixel's prediction wrong with VAT?
-        tvat: (N,) the same with T-VAT.
+        wrong: Perturbation -> (N,) is the pixel's prediction wrong with it?
 
     Returns:
-        `both`, `vat_alone` and `tvat_alone`, (N,) each; no pixel is in two of them.
+        (N,) each, no pixel in two of them. Of two perturbations: `both`, and `<panel>_alone` for each. Of one: `all`.
+        Of more: `all`, `<panel>_alone` for each, and `several` for those of more than one but not all.
     """
-    return {"both": vat & tvat, "vat_alone": vat & ~tvat, "tvat_alone": tvat & ~vat}
+    times = np.sum(list(wrong.values()), axis=0)
+    if len(wrong) == 1:
+        return {ALL: times == 1}
+    found = {BOTH if len(wrong) == 2 else ALL: times == len(wrong)}
+    found |= {alone(panel): flipped & (times == 1) for panel, flipped in wrong.items()}
+    return found if len(wrong) == 2 else found | {SEVERAL: (times > 1) & (times < len(wrong))}
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -1,7 +1,8 @@
-"""The losses of PS-MT and the pseudo-labels that they learn from.
+"""Losses of segmentation, and the pseudo-labels that unlabelled images have.
 
-A step's batch may be cut into parts, over devices and one after the other on each. So a loss is a sum over images, each
-times a share that the caller can compute over all parts, and the parts' gradients add up to those of the whole batch.
+A step's batch may be cut into micro-batches, over devices and one after the other on each. So a loss is a sum over
+images, each times a weight that the caller computes over all of them, and the gradients of the micro-batches add up to
+those of the batch.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ def labeled_pixels(label: Tensor) -> Tensor:
     return (label != IGNORE).flatten(1).sum(dim=1)
 
 
-def labeled_cross_entropy(logits: Tensor, label: Tensor, share: Tensor | None = None) -> Tensor:
+def labeled_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
     """Returns the mean cross-entropy over labelled pixels; 0, with a graph, if there are none.
 
     Args:
         logits: (B, K, H, W).
         label: (B, H, W) int64 class ids, 255 where there is none.
-        share: (B,) weight of each image's pixels; left out, one over all labelled pixels.
+        weight: (B,) of each image's pixels; by default one over all labelled pixels.
     """
     losses = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none").flatten(1).sum(dim=1)
-    return _weighted(losses, share, labeled_pixels(label))
+    return _weighted(losses, weight, labeled_pixels(label))
 
 
-def _weighted(losses: Tensor, share: Tensor | None, pixels: Tensor) -> Tensor:
-    """Returns the sum of images' losses (B,), each times its share or, without, divided by all pixels (B,)."""
-    return losses.sum() / pixels.sum().clamp(min=1) if share is None else (losses * share).sum()
+def _weighted(losses: Tensor, weight: Tensor | None, pixels: Tensor) -> Tensor:
+    """Returns the sum of images' losses (B,), each times its weight or, without, divided by all pixels (B,)."""
+    return losses.sum() / pixels.sum().clamp(min=1) if weight is None else (losses * weight).sum()
 
 
 def ohem_cross_entropy(logits: Tensor, label: Tensor, *, threshold: float, kept: int) -> Tensor:
@@ -64,45 +65,32 @@ def ohem_cross_entropy(logits: Tensor, label: Tensor, *, threshold: float, kept:
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoLabel:
-    """What the teachers make of unlabelled images."""
+    """The labels that networks give unlabelled images."""
 
     target: Tensor
-    """(B, H, W) uint8: their most likely class."""
+    """(B, H, W) uint8: the most likely class."""
     confidence: Tensor
-    """(B, H, W) its probability."""
+    """(B, H, W): its probability."""
     passing: Tensor
     """(B, H, W) truth values: does the pixel count in the unsupervised loss?"""
     valid: Tensor
     """(B, H, W) truth values; false in the padding, where that does not count."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """The strong view of some unlabelled images after CutMix, with its pseudo-labels."""
-
-    images: Tensor
-    """(B, 3, H, W) in [0, 1]."""
-    pseudo: PseudoLabel
-    differing: Tensor
-    """Valid pixels on which the teachers disagree, before CutMix, ()."""
-    seen: Tensor
-    """Valid pixels before CutMix, ()."""
-
-
-def pseudo_label(teacher_logits: Tensor, valid: Tensor, *, threshold: float) -> PseudoLabel:
+def pseudo_label(logits: Tensor, valid: Tensor, *, threshold: float) -> PseudoLabel:
     """Returns the pseudo-labels of pixels.
 
     Args:
-        teacher_logits: (B, K, H, W) of the ensemble, without a graph.
+        logits: (B, K, H, W), without a graph.
         valid: (B, H, W) truth values.
         threshold: Least probability of a pixel that counts.
     """
-    confidence, target = widened(teacher_logits).softmax(dim=1).max(dim=1)
+    confidence, target = widened(logits).softmax(dim=1).max(dim=1)
     passing = (confidence >= threshold) & valid
     return PseudoLabel(target=target.byte(), confidence=confidence, passing=passing, valid=valid)
 
 
-def confident_cross_entropy(logits: Tensor, pseudo: PseudoLabel, share: Tensor | None = None) -> Tensor:
+def confident_cross_entropy(logits: Tensor, pseudo: PseudoLabel, weight: Tensor | None = None) -> Tensor:
     """Returns the confidence-weighted cross-entropy to the teachers' most likely class (Conf-CE).
 
     The weight of a pixel is the teachers' highest probability; pixels below the threshold do not count, and the mean is
@@ -111,13 +99,13 @@ def confident_cross_entropy(logits: Tensor, pseudo: PseudoLabel, share: Tensor |
     Args:
         logits: (B, K, H, W) of the student.
         pseudo: Of the same pixels.
-        share: (B,) weight of each image's pixels; left out, one over all passing pixels.
+        weight: (B,) of each image's pixels; by default one over all passing pixels.
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022), eq. 7.
     """
-    weight = pseudo.confidence * pseudo.passing
-    losses = (weight * F.cross_entropy(logits, pseudo.target.long(), reduction="none")).flatten(1).sum(dim=1)
-    return _weighted(losses, share, pseudo.passing)
+    confidence = pseudo.confidence * pseudo.passing
+    losses = (confidence * F.cross_entropy(logits, pseudo.target.long(), reduction="none")).flatten(1).sum(dim=1)
+    return _weighted(losses, weight, pseudo.passing)
 
 
 def assisted_mean(updated: Tensor, other: Tensor, *, top: int) -> Tensor:

@@ -15,8 +15,8 @@ from psmt_viz.progress import progress
 def warn_before(config: Config, data: SegmentationData, split: Split) -> None:
     """Warns of settings and labels from which a run cannot learn what it should; reads every labelled mask once."""
     method = config.method
-    if method.method == "psmt" and method.unsup_weight == 0:
-        warnings.warn("--unsup-weight is 0, so the unlabelled images teach nothing", stacklevel=2)
+    if method.unsupervised is not None and method.unsupervised.final == 0:
+        warnings.warn("the unsupervised loss has weight 0, so the unlabelled images teach nothing", stacklevel=2)
     if method.batch_labeled > len(split.labeled):
         words = f"--batch-labeled {method.batch_labeled} is more than the {len(split.labeled)} labelled images"
         warnings.warn(f"{words}, so a step sees some of them twice, in different views", stacklevel=2)
@@ -38,9 +38,9 @@ def warn_of_epoch(row: dict[str, Any], config: Config) -> None:
         config: The run's settings.
     """
     # A comparison with NaN, which a warm-up has here, is false.
-    if row["confident_fraction"] == 0:
-        words = f"epoch {row['epoch']}: no pixel's pseudo-label reaches --confidence {config.method.confidence:g}"
+    if row.get("confident_fraction") == 0:
+        words = f"epoch {row['epoch']}: no pixel's pseudo-label reaches --confidence {config.flat()['confidence']:g}"
         warnings.warn(f"{words}, so the unlabelled images teach nothing; lower it or warm up for longer", stacklevel=2)
-    if row["teacher_disagreement"] == 0:
+    if row.get("teacher_disagreement") == 0:
         words = f"epoch {row['epoch']}: the two teachers agree on every pixel"
         warnings.warn(f"{words}, so they teach as one; warm up for longer, or start them apart", stacklevel=2)

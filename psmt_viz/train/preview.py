@@ -6,13 +6,14 @@ from pathlib import Path
 
 from psmt_viz.config import Config
 from psmt_viz.data.dataset import SegmentationData
+from psmt_viz.runs import TENSORBOARD, RunFile
 from psmt_viz.train.engine import Engine
-from psmt_viz.train.memory import estimate_memory
 from psmt_viz.train.plan import resolve
+from psmt_viz.train.starting import check_network
 
 
 def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | None) -> str:
-    """Returns the resolved plan of a run as lines of text: data, devices, rates, steps, memory and files.
+    """Returns the resolved plan of a run as lines of text: data, devices, rates, steps and files.
 
     Args:
         config: The run's settings.
@@ -24,13 +25,14 @@ def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | 
         UserError: if the run could not start.
     """
     split = data.split(config.data.split)
-    plan = resolve(config, split, devices=engine.world)
-    method, system = config.method, config.system
-    psmt = method.method == "psmt"
-    labeled, unlabeled = method.batch_labeled // plan.parts, method.batch_unlabeled // plan.parts if psmt else 0
-    memory = estimate_memory(config, len(data.classes), labeled=labeled, unlabeled=unlabeled)
-    step = f"{method.batch_labeled} labelled" + (f" + {method.batch_unlabeled} unlabelled" if psmt else "")
-    part = f"{labeled}" + (f" + {unlabeled}" if psmt else "")
+    plan = resolve(config, split, devices=engine.world_size)
+    check_network(config.model, len(data.classes))
+    method, system, count = config.method, config.system, plan.micro_batches
+    images, micro_batch = f"{method.batch_labeled} labelled", f"{method.batch_labeled // count}"
+    if method.needs_unlabeled:
+        images += f" + {method.batch_unlabeled} unlabelled"
+        micro_batch += f" + {method.batch_unlabeled // count}"
+    groups = f"; {method.groups} groups, as on {method.groups} GPUs" if method.groups > 1 else ""
     warmup = f"{plan.warmup_steps:,} of warm-up"
     if method.warmup_steps is None:
         warmup += f" ({method.warmup_epochs} passes over the labelled images)"
@@ -39,13 +41,11 @@ def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | 
         "network": f"{config.model.arch} on {config.model.backbone}, {len(data.classes)} classes",
         "data": f"{data.name}, split {config.data.split}: {len(split.labeled)} labelled and {len(split.unlabeled)} "
         f"unlabelled images, {len(data.ids('val'))} to validate",
-        "devices": f"{engine.world} x {engine.device.type}, {system.precision}",
-        "batch": f"{step} images a step, in {plan.parts} parts of {part}"
-        + (f"; {config.groups} groups for CutMix, as on {config.groups} GPUs" if psmt and config.groups > 1 else ""),
+        "devices": f"{engine.world_size} x {engine.device.type}, {system.precision}",
+        "batch": f"{images} images per step, in {count} micro-batches of {micro_batch}{groups}",
         "learning rate": _rate(config),
         "steps": f"{warmup}, then {method.epochs} epochs of {plan.steps_per_epoch:,}: {plan.total_steps:,} in all"
-        + (f"; ramp-up over {plan.ramp_steps:,}" if psmt else ""),
-        "memory": f"about {memory.total / 2**20:,.0f} MiB a device, beside what Python and torch take themselves",
+        + (f"; ramp-up over {plan.ramp_steps:,}" if plan.ramp_steps else ""),
         "files": f"{out or 'runs/train/...'}: {', '.join(_files(config))}",
     }
     return "\n".join(f"{name}: {words}" for name, words in lines.items())
@@ -55,14 +55,13 @@ def _rate(config: Config) -> str:
     optim, batch = config.optim, config.method.batch_labeled
     if optim.lr_batch is None:
         return f"{optim.lr:g}, whatever the batch"
-    return f"{config.learning_rate:g} = {optim.lr:g} x {batch} / {optim.lr_batch} labelled images a step"
+    return f"{config.learning_rate:g} = {optim.lr:g} x {batch} / {optim.lr_batch} labelled images per step"
 
 
 def _files(config: Config) -> list[str]:
-    names = ["config.json", "metrics.csv", "timing.csv", "state.pt", "last.safetensors", "best.safetensors"]
-    names += ["results.png", "batch.png", "confusion.png", "evaluation.csv, .json", "confusion.csv"]
+    names = [str(file) for file in RunFile]
     if config.system.keep_last:
         names.append(f"epoch-NNNN.safetensors (the last {config.system.keep_last})")
     if config.system.tensorboard:
-        names.append("tensorboard/")
+        names.append(f"{TENSORBOARD}/")
     return names

@@ -19,10 +19,11 @@ from psmt_viz.errors import UserError
 from psmt_viz.metrics import IGNORE
 from psmt_viz.plugins import load_object
 from psmt_viz.results import TrainingBatch
+from psmt_viz.runs import TENSORBOARD
 
 
 class Tracker(Protocol):
-    """Takes a run's numbers and pictures, in the engine's first process; a step is the number of steps taken so far."""
+    """Takes a run's numbers and pictures, in the main process; a step is the number of steps taken so far."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Takes finite numbers by name.
@@ -52,7 +53,7 @@ class TensorBoard:
 
     Args:
         folder: The run folder.
-        purge_step: The step from which the run goes on; what a stopped sitting wrote after it is no longer shown.
+        purge_step: The step from which the run is resumed; what was written after it before is no longer shown.
 
     Raises:
         UserError: if TensorBoard is not installed.
@@ -65,13 +66,13 @@ class TensorBoard:
             fix = "pip install psmt-viz[tracking], or leave --tensorboard out"
             raise UserError("TensorBoard for --tensorboard", str(error), fix) from None
         # The writer's own purge begins with the step that it is given.
-        self._writer = SummaryWriter(folder / "tensorboard", purge_step=purge_step + 1)
+        self._writer = SummaryWriter(folder / TENSORBOARD, purge_step=purge_step + 1)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes each number under its name."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
-        # A killed run goes on after its checkpoint and tells nothing twice, so what came before must be on disk.
+        # A killed run is resumed after its checkpoint and tells nothing twice, so what came before must be on disk.
         self._writer.flush()
 
     def images(self, step: int, batch: TrainingBatch) -> None:
@@ -99,7 +100,7 @@ def open_trackers(tensorboard: bool, names: Sequence[str], folder: Path, purge_s
         tensorboard: Whether to write TensorBoard events.
         names: The user's own trackers, each `module:Class`; the working directory is searched after everything else.
         folder: The run folder, with which each class is called.
-        purge_step: The step from which the run goes on.
+        purge_step: The step from which the run is resumed.
 
     Raises:
         UserError: if a name cannot be found, or names no tracker.

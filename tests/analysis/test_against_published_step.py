@@ -15,10 +15,13 @@ from published.report import BEYOND, INPUTS, Report
 from published.step import check_steps
 
 from psmt_viz import presets
-from psmt_viz.train import loop
+from psmt_viz.train import trainer
 from psmt_viz.train.cutmix import Box
 from psmt_viz.train.ema import ema_update
-from psmt_viz.train.loop import StepLog, Trainer
+from psmt_viz.train.losses import confident_cross_entropy, labeled_cross_entropy
+from psmt_viz.train.method import StepLog
+from psmt_viz.train.methods import psmt
+from psmt_viz.train.trainer import Trainer
 from tests.analysis.stated_step import StatedStep
 
 FILE = Path(__file__).parent / "published" / "step.json"
@@ -130,43 +133,42 @@ def recipe(patch, **values):
 
 def searching(patch, **changes):
     """The search with some of its arguments changed by functions of all of them."""
-    search = loop.adversarial_perturbation
+    search = psmt.adversarial_perturbation
 
     def wrong(predict, z, **given):
         return search(predict, z, **{**given, **{name: change(given, z) for name, change in changes.items()}})
 
-    patch.setattr(loop, "adversarial_perturbation", wrong)
+    patch.setattr(psmt, "adversarial_perturbation", wrong)
 
 
 def joint_batch(patch):
     """One pass through the student for labelled and unlabelled images together."""
 
-    def step(self, number, labeled, unlabeled):
-        numbers, method = range(len(labeled.label)), self.config.method
-        updated = self._updated_teacher(number)
-        weight = loop.unsup_weight(self.config, self.plan, number)
-        lr = loop.learning_rate(self.config, self.plan, number)
-        target = self._targets(number, {numbers: unlabeled}, updated)[0]
-        size, losses = labeled.label.shape[-2:], []
+    def step(self, number, batches):
+        settings, student = self.settings, self.learners["student"]
+        lr, weight = self.learning_rate(number), self.unsup_weight(number)
+        (labeled,) = self.micro_batches.cut(batches["labeled"], settings.batch_labeled)
+        (unlabeled,) = self.micro_batches.cut(batches["unlabeled"], settings.batch_unlabeled)
+        self.networks.teachers.train(settings.pseudo_labels == "train")
+        target = self.target(number, unlabeled)
 
         def noise(z):
-            halves = zip(("labeled", "unlabeled"), z.chunk(2), strict=True)
-            return torch.cat([self.noise(number, branch, numbers, size, part) for branch, part in halves])
+            halves = zip(("labeled", "unlabeled"), (labeled, unlabeled), z.chunk(2), strict=True)
+            return torch.cat([self.searched_noise(number, branch, images, part) for branch, images, part in halves])
 
-        def loss():
-            images = torch.cat([self._unit(labeled.strong), target.images])
-            sup, unsup = self.learners["student"](images, noise).chunk(2)
-            losses.append(loop.labeled_cross_entropy(sup, labeled.label.long()))
-            losses.append(loop.confident_cross_entropy(unsup, target.pseudo))
-            return losses[0] + weight * losses[1]
-
-        self.learners["student"].descend([[loss]], lr)
-        ema_update(list(self.networks.teachers.values())[updated], self.networks.student, keep=method.ema)
+        student.start_step(lr, micro_batches=1)
+        with student.micro_batch():
+            sup, unsup = student(torch.cat([labeled.strong, target.images]), noise).chunk(2)
+            losses = [labeled_cross_entropy(sup, labeled.label.long()), confident_cross_entropy(unsup, target.pseudo)]
+            student.backward(losses[0] + weight * losses[1])
+        student.step()
+        ema_update(self.networks.by_role()[self.turn(number)], student.network, keep=settings.ema)
         share = target.pseudo.passing.double().mean()
-        measured = torch.stack([*(each.detach() for each in losses), share, share])
+        names = ("loss_sup", "loss_unsup", "confident_fraction")
+        measured = dict(zip(names, [*(each.detach() for each in losses), share], strict=True))
         return StepLog(measured=measured, unsup_weight=weight, learning_rate=lr)
 
-    patch.setattr(Trainer, "_psmt_step", step)
+    patch.setattr(psmt.PSMT, "step", step)
 
 
 def floor_on_the_offset(patch):
@@ -200,7 +202,7 @@ def gaussian_ramp(patch):
 
 
 def no_assist_mask(patch):
-    patch.setattr(loop, "assisted_mean", lambda updated, other, *, top: (updated + other) / 2)
+    patch.setattr(psmt, "assisted_mean", lambda updated, other, *, top: (updated + other) / 2)
 
 
 def ema_of_weights_alone(patch):
@@ -209,34 +211,35 @@ def ema_of_weights_alone(patch):
         for mine, other in zip(teacher.parameters(), student.parameters(), strict=True):
             mine.lerp_(other, 1 - keep)
 
-    patch.setattr(loop, "ema_update", update)
+    patch.setattr(psmt, "ema_update", update)
 
 
 def the_other_teachers_turn(patch):
-    turn = loop.updated_teacher
-    patch.setattr(loop, "updated_teacher", lambda epoch: 1 - turn(epoch))
+    turn = psmt.PSMT.turn
+    others = {"teacher1": "teacher2", "teacher2": "teacher1"}
+    patch.setattr(psmt.PSMT, "turn", lambda self, step: others[turn(self, step)])
 
 
 def mean_over_all_pixels(patch):
-    loss = loop.confident_cross_entropy
+    loss = psmt.confident_cross_entropy
 
     def wrong(logits, pseudo, share):
         return loss(logits, pseudo, torch.full_like(share, 1 / pseudo.passing.numel()))
 
-    patch.setattr(loop, "confident_cross_entropy", wrong)
+    patch.setattr(psmt, "confident_cross_entropy", wrong)
 
 
 def confidence_as_no_weight(patch):
-    loss = loop.confident_cross_entropy
+    loss = psmt.confident_cross_entropy
 
     def wrong(logits, pseudo, share):
         return loss(logits, replace(pseudo, confidence=torch.ones_like(pseudo.confidence)), share)
 
-    patch.setattr(loop, "confident_cross_entropy", wrong)
+    patch.setattr(psmt, "confident_cross_entropy", wrong)
 
 
 def decay_of_every_weight(patch):
-    make = loop.make_optimizer
+    make = trainer.make_optimizer
 
     def wrong(network, config):
         optimizer = make(network, config)
@@ -244,7 +247,7 @@ def decay_of_every_weight(patch):
             group["weight_decay"] = config.weight_decay
         return optimizer
 
-    patch.setattr(loop, "make_optimizer", wrong)
+    patch.setattr(trainer, "make_optimizer", wrong)
 
 
 WRONG = {

@@ -159,12 +159,12 @@ def test_stopped_at_random_no_run_is_lost_and_none_trained_twice(tmp_path):
     with at_work(command, runs, rng) as first:
         first.terminate()
         assert first.wait(60) == 130
-    assert any("stopped; what was done is kept" in log.read_text() for log in runs.glob("*.log"))
+    assert any("stopped; finished work is kept" in log.read_text() for log in runs.glob("*.log"))
     for _ in range(2):
         with at_work(command, runs, rng) as killed, paused(children(killed)):
             killed.kill()
             killed.wait()
-            assert first_line(command, tmp_path / "said.txt").startswith("waiting for what is at work on")
+            assert first_line(command, tmp_path / "said.txt").startswith("waiting for another process that works on")
     last = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert last.returncode == 0, last.stdout + last.stderr
     wanted = [cell.name for cell in cells("scenes", splits=["1_2"], seeds=[1, 2], variant="tiny")]

@@ -139,7 +139,7 @@ def test_versions_of_the_method_are_not_mixed(noted):
     tables = small(seeds=(1,))
     old = replace(tables, runs=tables.runs.assign(method_version=1) if noted else tables.runs)
     new = {"runs": small(seeds=(2,)).runs.assign(method_version=2)}
-    with pytest.raises(UserError, match="the same method, images and parts of a batch in all runs of scenes 1_8"):
+    with pytest.raises(UserError, match="the same method, images and micro-batches in all runs of scenes 1_8"):
         old.updated([new])
     again = old.updated([{"runs": small(seeds=(2,)).runs.assign(method_version=1)}])
     assert len(again.runs) == 4

@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands import Run, files, halve, refused
 
-RUN_VERBS = ("evaluate", "perturb", "tsne", "gradcam", "table", "figures")
+RUN_VERBS = ("evaluate", "reliability", "perturb", "tsne", "gradcam", "table", "figures")
 
 
 @pytest.fixture
@@ -24,8 +24,17 @@ def copied(psmt_run: Path, tmp_path: Path) -> Path:
 def test_a_run_without_weights(run: Run, copied: Path, verb: str) -> None:
     for path in copied.glob("*.safetensors"):
         path.unlink()
+    (copied / "evaluation.json").unlink()  # or the table would need nothing else
     refused(run(verb, copied, "--out", "out"), "weights .*last.safetensors", "no weights")
     assert not Path("out").exists()
+
+
+def test_a_table_needs_the_scores_of_a_run_alone(run: Run, copied: Path) -> None:
+    for path in copied.glob("*.safetensors"):
+        path.unlink()
+    assert run("table", copied, "--out", "out").status == 0
+    (copied / "evaluation.json").write_text("{")
+    refused(run("table", copied, "--out", "again"), "JSON in .*evaluation.json")
 
 
 @pytest.mark.parametrize("damage", ["half", "empty", "text"])

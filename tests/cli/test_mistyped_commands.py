@@ -28,7 +28,7 @@ def test_a_template_that_the_installation_lacks_is_not_told_as_a_fault_of_the_di
     def broken(*_: Any, **__: Any) -> None:
         raise TemplateNotFound("page.html")
 
-    monkeypatch.setattr("psmt_viz.exhibits.make_curves", broken)
+    monkeypatch.setattr("psmt_viz.make.save_and_draw", broken)
     with pytest.raises(TemplateNotFound):
         run("curves")
 

@@ -1,55 +1,20 @@
-"""The verbs from outside: which files they write, and that equal inputs give equal bytes."""
+"""The commands from outside: which files they write, and that equal inputs give equal bytes."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
-import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from psmt_viz.cli import main
-from tests.commands import VERBS, Outcome, Run, files, flags, halve, refused
-
-DRAWN = (".png", ".pdf", ".svg", ".provenance.json")
-
-
-def drawn(*stems: str) -> set[str]:
-    return {stem + suffix for stem in stems for suffix in DRAWN}
-
-
-PERTURBATION = {
-    *("flips.csv", "flips_paired.csv", "flips_by_class.csv", "flips_by_distance.csv", "flips_by_confidence.csv"),
-    *("flips_confusion.csv", "health.json"),
-}
-EVALUATION = {"evaluation.csv", "evaluation.json", "confusion.csv"}
-STUDENTS = ["vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout"]
-"""The kinds that need no teachers."""
-WRITES = {
-    "checks": {"checks.csv"},
-    "evaluate": EVALUATION | drawn("confusion", "class_iou"),
-    "perturb": PERTURBATION | drawn("flips", "judges", "transfer", "where"),
-    "tsne": {"pixels.parquet", "pixel_images.parquet", "tsne.json"} | drawn("fig2_tsne"),
-    "gradcam": {"cams.npz", "gradcam.csv", "gradcam.json"} | drawn("fig1_gradcam"),
-    "curves": {"curves.csv", "curves.json"} | drawn("fig3a_rampup", "fig3b_miou", "teachers"),
-    "table": {"table1.csv", "table1.md", "table1.tex"},
-}
-"""Verb -> its files: those of the contract, and beside them what is needed to draw them again."""
-WRITES["report"] = {"index.html"}
-WRITES["figures"] = {"manifest.json"}.union(*(WRITES[verb] for verb in WRITES if verb != "checks"))
-WRITES["train"] = EVALUATION | {
-    *("config.json", "metrics.csv", "timing.csv", "state.pt", "last.safetensors", "best.safetensors"),
-    *("results.png", "batch.png", "confusion.png"),
-}
-NOT_REPEATED = {"timing.csv", "state.pt"}
-"""Files that hold times."""
+from tests.cli.written import EVALUATION, NOT_REPEATED, PERTURBATION, STUDENTS, WRITES, drawn
+from tests.commands import VERBS, Outcome, Run, files, flags, refused
 
 
 @dataclass
@@ -67,6 +32,7 @@ def twice(blocks_folder: Path, psmt_run: Path, tmp_path_factory: pytest.TempPath
         "data": [str(blocks_folder)],
         "train": ["--data", str(blocks_folder), *flags()],
         "evaluate": [run],
+        "reliability": [run, "--bins", "5"],
         "perturb": [run, "--eps", "0.5", "8", "--seed", "1"],
         "tsne": [run, "--n-pixels", "50", "--eps", "4", "--perplexity", "8"],
         "gradcam": [run, "--images", "2", "--eps", "4"],
@@ -190,27 +156,6 @@ def test_flips_per_panel_are_told_with_the_map(twice: tuple[Ran, Ran]) -> None:
     assert (asked["perplexity"], used["perplexity"], asked["eps"]) == (8, 8, 4)
 
 
-# What a verb leaves alone, and where it writes unless told.
-
-
-def test_without_out_results_go_to_numbered_folders(run: Run, psmt_run: Path, tmp_path: Path) -> None:
-    for number in (1, 2):
-        found = run("table", psmt_run)
-        assert found.out.rstrip().splitlines()[-1] == f"results: runs/table/psmt-{number}"
-    assert {path.split("/")[2] for path in files(tmp_path)} == {"psmt-1", "psmt-2"}
-
-
-def test_a_verb_replaces_only_its_own_files(run: Run, psmt_run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "notes.txt").write_text("mine")
-    (out / "table1.csv").write_text("old")
-    assert run("table", psmt_run, "--out", out).status == 0
-    assert (out / "notes.txt").read_text() == "mine"
-    assert (out / "table1.csv").read_text() != "old"
-    assert files(out) == WRITES["table"] | {"notes.txt"}
-
-
 def test_nothing_is_written_to_the_users_data_or_run(
     twice: tuple[Ran, Ran], blocks_folder: Path, psmt_run: Path
 ) -> None:
@@ -220,13 +165,6 @@ def test_nothing_is_written_to_the_users_data_or_run(
     for folder in (blocks_folder, psmt_run):
         late = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime_ns > newest]
         assert {path.name for path in late} <= EVALUATION  # written by the training itself, at its end
-
-
-def test_a_run_left_out_is_the_shipped_one(run: Run, psmt_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psmt_viz.runs.shipped_run", lambda: psmt_run)
-    named, left_out = run("table", psmt_run, "--out", "a"), run("table", "--out", "b")
-    assert named.status == left_out.status == 0
-    assert Path("a/table1.csv").read_bytes() == Path("b/table1.csv").read_bytes()
 
 
 def test_several_runs_in_one_table_and_one_figure(
@@ -240,108 +178,30 @@ def test_several_runs_in_one_table_and_one_figure(
     assert drawn("fig3a_rampup", "fig3b_miou") <= files(tmp_path / "out")
 
 
-# Runs without teachers.
-
-
-def test_figures_of_a_supervised_run_leave_out_what_needs_teachers(
+def test_figures_of_a_supervised_run_compare_vat_with_a_random_direction(
     run: Run, supervised_run: Path, tmp_path: Path
 ) -> None:
-    found = run("figures", supervised_run, "--out", "out")
+    found = run("figures", supervised_run, "--n-pixels", "10", "--images", "1", "--out", "out")
     assert found.status == 0
-    assert "t-SNE and Grad-CAM left out" in found.out
-    assert "no teachers" in found.out
-    expected = WRITES["figures"] - WRITES["tsne"] - WRITES["gradcam"] - drawn("fig3a_rampup", "teachers")
-    assert files(tmp_path / "out") == expected
+    assert "left out" not in found.out
+    assert files(tmp_path / "out") == WRITES["figures"] - drawn("fig3a_rampup", "teachers")
+    pixels = pd.read_parquet(tmp_path / "out" / "pixels.parquet")
+    assert [name for name in pixels if name.startswith("pred_")] == ["pred_clean", "pred_vat", "pred_random"]
+    assert "change_random" in pd.read_csv(tmp_path / "out" / "gradcam.csv")
     kinds = pd.read_csv(tmp_path / "out" / "flips.csv")["kind"].unique().tolist()
     assert kinds == STUDENTS
 
 
 @pytest.mark.parametrize(
-    ("verb", "more"), [("tsne", ["--n-pixels", "10"]), ("gradcam", []), ("perturb", ["--kinds", "tvat"])]
+    ("verb", "more"),
+    [
+        ("tsne", ["--n-pixels", "10", "--panels", "vat", "tvat"]),
+        ("gradcam", ["--panels", "tvat"]),
+        ("perturb", ["--kinds", "tvat"]),
+    ],
 )
 def test_what_needs_teachers_is_refused(
     run: Run, supervised_run: Path, tmp_path: Path, verb: str, more: list[str]
 ) -> None:
-    refused(
-        run(verb, supervised_run, *more, "--out", tmp_path / "out"), "student|kinds among vat, pgd, random.*, got tvat"
-    )
+    refused(run(verb, supervised_run, *more, "--out", tmp_path / "out"), "kinds among vat, pgd, random.*, got tvat")
     assert files(tmp_path) == set()
-
-
-# Starting, stopping and going on.
-
-
-def test_a_dry_run_tells_the_plan_and_writes_nothing(run: Run, blocks_folder: Path, tmp_path: Path) -> None:
-    command = ["train", "--data", blocks_folder, *flags(), "--device", "cpu", "--out", "train", "--dry-run"]
-    found = run(*command)
-    assert (found.status, found.err) == (0, "")
-    told = dict(line.split(": ", 1) for line in found.out.splitlines())
-    assert told["data"] == "blocks, split 1_2: 8 labelled and 8 unlabelled images, 6 to validate"
-    assert told["devices"] == "1 x cpu, fp32"
-    assert told["batch"] == "2 labelled + 2 unlabelled images a step, in 1 parts of 2 + 2"
-    assert told["steps"].startswith("2 of warm-up, then 2 epochs of 2: 6 in all; ")
-    assert {*re.split(", |: ", told["files"])} >= {"train", "config.json", "state.pt", "results.png"}
-    # Two devices are planned for without being started.
-    assert "2 x cpu" in run(*command, "--devices", "2").out
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
-    twice: tuple[Ran, Ran], run: Run, blocks_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import psmt_viz.exhibits
-
-    draw = psmt_viz.exhibits.draw_run
-    command = ["train", "--data", blocks_folder, *flags(), "--out", "train", "--resume"]  # nothing there: from step 0
-    for epoch in (1, 2, 3):
-
-        def stop(report: Any, epoch: int = epoch) -> None:
-            draw(report)
-            if len(report.curves.metrics) == epoch:
-                raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(psmt_viz.exhibits, "draw_run", stop)
-            found = run(*command)
-        assert found.status == 130
-        assert "kept" in found.err.splitlines()[-1]
-    assert run(*command).status == 0
-    whole = twice[0].folder / "train"
-    assert files(Path("train")) == files(whole)
-    for name in ("last.safetensors", "best.safetensors", "metrics.csv", "config.json", "evaluation.csv", "results.png"):
-        assert (Path("train") / name).read_bytes() == (whole / name).read_bytes(), name
-
-
-@pytest.fixture
-def finished(twice: tuple[Ran, Ran], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(twice[0].folder / "train", tmp_path / "train"))
-
-
-def test_a_finished_training_says_so(run: Run, finished: Path, blocks_folder: Path) -> None:
-    before = {name: (finished / name).read_bytes() for name in files(finished)}
-    found = run("train", "--data", blocks_folder, *flags(), "--out", finished, "--resume")
-    assert found.status == 0
-    assert {name: (finished / name).read_bytes() for name in files(finished)} == before
-    assert re.search("finished|already|nothing left", found.out + found.err)
-
-
-def test_a_runs_own_config_gives_the_same_run(run: Run, finished: Path, tmp_path: Path) -> None:
-    again = tmp_path / "again" / "train"
-    assert run("train", "--config", finished / "config.json", "--out", again).status == 0
-    for name in ("config.json", "last.safetensors", "metrics.csv"):
-        assert (again / name).read_bytes() == (finished / name).read_bytes()
-
-
-def test_a_folder_with_a_run_is_not_overwritten(run: Run, finished: Path, blocks_folder: Path) -> None:
-    before = {name: (finished / name).read_bytes() for name in files(finished)}
-    command = ["train", "--data", blocks_folder, "--out", finished]
-    refused(run(*command, *flags()), "no run in", "--resume .* or another --out")
-    refused(run(*command, *flags(lr="0.5"), "--resume"), "settings and data", "another --out")
-    assert {name: (finished / name).read_bytes() for name in files(finished)} == before
-
-
-def test_a_checkpoint_cut_in_half_is_told(run: Run, finished: Path, blocks_folder: Path) -> None:
-    halve(finished / "state.pt")
-    refused(
-        run("train", "--data", blocks_folder, *flags(), "--out", finished, "--resume"), "whole checkpoint .*state.pt"
-    )

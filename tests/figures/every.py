@@ -8,6 +8,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from psmt_viz import figures
+from psmt_viz.figures.reliability import draw_reliability
 from psmt_viz.results import ROLES
 
 from . import synthetic
@@ -16,6 +17,8 @@ from . import synthetic
 EVERY: dict[str, Callable[[], Figure]] = {
     "batch": lambda: figures.draw_batch(synthetic.batch()),
     "batch-plain": lambda: figures.draw_batch(replace(synthetic.batch(9, (32, 32), synthetic.SCENES), confidence=None)),
+    "cam_change": lambda: figures.draw_cam_change(synthetic.cams(), 0, "vat").figure,
+    "cam_panel": lambda: figures.draw_cam_panel(synthetic.cams(), 1, "tvat").figure,
     "class_iou": lambda: figures.draw_class_iou(synthetic.evaluation()).figure,
     "class_iou-voc": lambda: figures.draw_class_iou(synthetic.evaluation(synthetic.VOC)).figure,
     "closeup": lambda: figures.draw_closeup(synthetic.closeup()),
@@ -26,11 +29,15 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "flips": lambda: figures.draw_flips(synthetic.flips()).figure,
     "flips-zero": lambda: figures.draw_flips(synthetic.flips(("vat", "tvat-official"))).figure,
     "gradcam": lambda: figures.draw_gradcam(synthetic.cams()),
+    "gradcam-one": lambda: figures.draw_gradcam(synthetic.cams(2, kinds=("random",))),
+    "gradcam-three": lambda: figures.draw_gradcam(synthetic.cams(2, kinds=("pgd", "vat", "feature-drop"))),
     "judges": lambda: figures.draw_judges(synthetic.flips(judges=ROLES)),
     "judges-three": lambda: figures.draw_judges(synthetic.flips(("vat", "random"), judges=ROLES[:3])),
     "miou": lambda: figures.draw_miou([synthetic.curves()]).figure,
     "miou-two": lambda: figures.draw_miou([synthetic.curves(), synthetic.curves(name="other", seed=1)]).figure,
     "ramp_up": lambda: figures.draw_ramp_up(synthetic.curves()).figure,
+    "reliability": lambda: draw_reliability(synthetic.reliability()),
+    "reliability-student": lambda: draw_reliability(synthetic.reliability(("student",))),
     "sweep": lambda: figures.draw_sweep(synthetic.flips(warnings=synthetic.WARNINGS)),
     "teachers": lambda: figures.draw_teachers([synthetic.curves()]),
     "training": lambda: figures.draw_training(synthetic.curves()),
@@ -41,6 +48,11 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "tsne-camvid": lambda: figures.draw_tsne(
         synthetic.embedding(40, classes=synthetic.CAMVID, labels=tuple(range(11))), arrows=True
     ),
+    "tsne-one": lambda: figures.draw_tsne(synthetic.embedding(100, {"random": 3})),
+    "tsne-four": lambda: figures.draw_tsne(
+        synthetic.embedding(100, {"pgd": 9, "vat": 7, "feature-drop": 4, "random": 2}), arrows=True
+    ),
+    "tsne_panel": lambda: figures.draw_tsne_panel(synthetic.embedding(), "tvat").figure,
     "where": lambda: figures.draw_where(synthetic.flips()),
     "where-voc": lambda: figures.draw_where(synthetic.flips(("vat", "tvat", "random"), classes=synthetic.VOC)),
 }

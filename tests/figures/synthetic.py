@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from io import BytesIO
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from psmt_viz.results import ROLES, Cam, Cams, CloseUp, Curves, Evaluation, Flips, PixelEmbedding, TrainingBatch
+from psmt_viz.kinds import KINDS as TABLE
+from psmt_viz.results import (
+    ROLES,
+    Cam,
+    Cams,
+    CloseUp,
+    Curves,
+    Evaluation,
+    Flips,
+    PixelEmbedding,
+    Reliability,
+    TrainingBatch,
+)
 
 VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -21,14 +33,16 @@ CAMVID = (
 )
 
 
-def embedding(per_class: int = 200, flips: tuple[int, int] = (7, 11), classes=VOC, labels=(0, 7, 12, 15, 19)):
+def embedding(per_class: int = 200, flips=(7, 11), classes=VOC, labels=(0, 7, 12, 15, 19)):
+    """Builds a map; `flips` are those of VAT and T-VAT, or a mapping from other kinds."""
+    counts = flips if isinstance(flips, dict) else dict(zip(("vat", "tvat"), flips, strict=True))
     random = np.random.default_rng(0)
     label = np.repeat(labels, per_class)
     center = random.normal(0, 30, (len(classes), 2))[label]
     clean = center + random.normal(0, 8, (len(label), 2)) * random.uniform(0.3, 1.5, (len(label), 1))
     frame = {"image": [f"img_{i % 40}" for i in range(len(label))], "row": 3, "col": 4, "label": label}
     frame |= {"pred_clean": label, "x_clean": clean[:, 0], "y_clean": clean[:, 1]}
-    for panel, count in zip(("vat", "tvat"), flips, strict=True):
+    for panel, count in counts.items():
         moved = clean + random.normal(0, 0.5, clean.shape)
         prediction = label.copy()
         chosen = random.choice(len(label), count, replace=False)
@@ -41,9 +55,9 @@ def embedding(per_class: int = 200, flips: tuple[int, int] = (7, 11), classes=VO
         "trustworthiness": 0.9731,
         "knn_recall": 0.412,
         "placement_error": 0.0004,
-        "median_move": {"vat": 0.00035, "tvat": 0.0009},
-        "flip_rate_low": {"vat": 0.0009, "tvat": None},
-        "flip_rate_high": {"vat": 0.0021, "tvat": None},
+        "median_move": dict(zip(counts, cycle((0.00035, 0.0009)), strict=False)),
+        "flip_rate_low": dict(zip(counts, cycle((0.0009, None)), strict=False)),
+        "flip_rate_high": dict(zip(counts, cycle((0.0021, None)), strict=False)),
     }
     images = pixel_images(40, random)
     return PixelEmbedding(pixels=pd.DataFrame(frame), classes=classes, images=images, **facts)
@@ -64,7 +78,7 @@ def _blob(height, width, y, x, radius):
     return np.exp(-(((rows - y * height) ** 2 + (columns - x * width) ** 2) / (2 * (radius * height) ** 2)))
 
 
-def cams(count: int = 4, size: tuple[int, int] = (60, 80), classes=VOC):
+def cams(count: int = 4, size: tuple[int, int] = (60, 80), classes=VOC, kinds=("vat", "tvat")):
     random = np.random.default_rng(1)
     height, width = size
     made, rows = [], []
@@ -80,7 +94,8 @@ def cams(count: int = 4, size: tuple[int, int] = (60, 80), classes=VOC):
         )
         clean = (blob * 0.02 + random.uniform(0, 0.001, size)).astype(np.float32)
         shift = 0.01 * _blob(height, width, y - 0.1, x + 0.1, 0.1).astype(np.float32)
-        maps = {"clean": clean, "vat": clean * np.float32(0.93), "tvat": clean * np.float32(1.04) + shift}
+        changed = cycle((clean * np.float32(0.93), clean * np.float32(1.04) + shift))
+        maps = {"clean": clean, **dict(zip(kinds, changed, strict=False))}
         image_id = f"2007_00{index}129"
         made.append(
             Cam(
@@ -89,14 +104,14 @@ def cams(count: int = 4, size: tuple[int, int] = (60, 80), classes=VOC):
                 image=image.astype(np.uint8),
                 truth=truth,
                 prediction=prediction,
-                **maps,
+                maps=maps,
             )
         )
         row = {"image": image_id, "class": classes[class_id]}
         row |= {f"mass_{name}": float(values.sum()) for name, values in maps.items()}
         row |= {f"inside_{name}": 0.7 for name in maps}
-        row |= {f"change_{name}": float(maps[name].sum() / clean.sum() - 1) for name in ("vat", "tvat")}
-        row |= {f"moved_{name}": float(abs(maps[name] - clean).sum() / clean.sum()) for name in ("vat", "tvat")}
+        row |= {f"change_{name}": float(maps[name].sum() / clean.sum() - 1) for name in kinds}
+        row |= {f"moved_{name}": float(abs(maps[name] - clean).sum() / clean.sum()) for name in kinds}
         rows.append(row | {f"faithfulness_{name}": 0.5 - 0.01 * index for index, name in enumerate(maps)})
     asked = {"cam_method": "gradcam", "layer": "z", "eps": 2.0}
     measured = {"relative_norm": 0.0032}
@@ -134,10 +149,7 @@ def evaluation(classes=SCENES, *, roles=ROLES, seed: int = 0, **facts):
     return Evaluation(classes=tuple(classes), confusion=confusion, **facts)
 
 
-KINDS = (
-    *("vat", "tvat", "teacher1", "teacher2", "pgd", "tvat-official"),
-    *("random", "dropout", "feature-drop", "feature-noise", "cutout"),
-)
+KINDS = tuple(TABLE)
 WARNINGS = {
     "tvat-official": [
         "the search's step leaves 97 % of the features unchanged, lost to rounding",
@@ -245,6 +257,29 @@ def closeup(kinds=KINDS, size: tuple[int, int] = (96, 128), classes=SCENES):
         magnitude=magnitude,
         asked={"eps": 2.0, "norm": "image", "judge": "student"},
         measured={"relative_norm": 0.0032},
+    )
+
+
+def reliability(roles=ROLES, bins=10, images=60):
+    random = np.random.default_rng(5)
+    tables, rows = [], []
+    for index, role in enumerate(roles):
+        low = np.arange(bins) / bins
+        confidence = low + 0.6 / bins
+        accuracy = np.clip(confidence - 0.06 + random.normal(0, 0.01, bins), 0, 1)
+        pixels = (1000 * 1.9 ** np.arange(bins)).astype(int) * (low >= 0.2)  # no pixel is so unsure
+        table = {"role": role, "low": low, "high": low + 1 / bins, "pixels": pixels}
+        table |= {"correct_pixels": (accuracy * pixels).astype(int), "confidence": confidence, "accuracy": accuracy}
+        table |= {"accuracy_low": accuracy - 0.02, "accuracy_high": accuracy + 0.03}
+        table = pd.DataFrame(table)
+        table.loc[table["pixels"] == 0, ["confidence", "accuracy", "accuracy_low", "accuracy_high"]] = np.nan
+        tables.append(table)
+        error = 0.06 + 0.003 * index
+        row = {"role": role, "ece": error, "ece_low": error - 0.011, "ece_high": error + 0.012}
+        rows.append(row | {"confidence": 0.87, "accuracy": 0.81, "pixels": int(pixels.sum())})
+    asked = {"part": "val", "bins": bins, "seed": 0}
+    return Reliability(
+        bins=pd.concat(tables, ignore_index=True), roles=pd.DataFrame(rows), asked=asked, used={"images": images}
     )
 
 

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from psmt_viz.errors import UserError
 from psmt_viz.figures import draw_miou, draw_ramp_up, draw_training
 from psmt_viz.figures.curves_words import Fall, fall_after_warmup
-from psmt_viz.figures.style import DARK_PAPER, ROLE_COLORS, ROLE_LINES, style
+from psmt_viz.figures.style import DARK_PAPER, role_color, role_line, style
 from psmt_viz.results import ROLES
 
 from . import synthetic
@@ -72,7 +72,7 @@ def test_miou_of_one_run_in_percent():
     np.testing.assert_allclose(drawn["ensemble"].get_ydata(), 100 * curves.metrics["miou_ensemble"])
     assert not ax.collections
     assert drawn["teacher 1"].get_linewidth() < drawn["student"].get_linewidth()
-    assert drawn["student"].get_color() == ROLE_COLORS["student"]
+    assert drawn["student"].get_color() == role_color("student")
     assert ax.get_legend().get_title().get_text() == ""
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(drawn)
 
@@ -229,7 +229,7 @@ def test_training_before_the_first_epoch_and_without_columns_draws():
 
 
 def test_roles_differ_in_colour_and_line():
-    assert len(set(ROLE_COLORS.values())) == len({str(line) for line in ROLE_LINES.values()}) == 4
+    assert len(set(map(role_color, ROLES))) == len({str(role_line(role)) for role in ROLES}) == 4
 
 
 def test_images_follow_epochs_of_other_lengths():

@@ -36,11 +36,11 @@ def test_the_three_maps_of_a_row_share_one_scale_from_zero():
     result = synthetic.cams(3)
     figure = draw_gradcam(result)
     for row, cam in enumerate(result.cams):
-        high = max(cam.clean.max(), cam.vat.max(), cam.tvat.max())
+        high = max(cam.maps["clean"].max(), cam.maps["vat"].max(), cam.maps["tvat"].max())
         shown = pictures(figure, row, "map")
         assert list(shown) == ["clean", "vat", "tvat"]
         for name, picture in shown.items():
-            np.testing.assert_array_equal(picture.get_array(), getattr(cam, name))
+            np.testing.assert_array_equal(picture.get_array(), cam.maps[name])
             assert picture.get_clim() == (0, pytest.approx(high))
         assert row_of(figure, row)[5].get_ylim() == (0, pytest.approx(high))
 
@@ -49,7 +49,7 @@ def test_changes_share_a_symmetric_scale_of_their_own():
     result = synthetic.cams(3)
     figure = draw_gradcam(result)
     for row, cam in enumerate(result.cams):
-        changes = {name: getattr(cam, name) - cam.clean for name in ("vat", "tvat")}
+        changes = {name: cam.maps[name] - cam.maps["clean"] for name in ("vat", "tvat")}
         sizes = np.sort(np.abs([*changes.values()]).ravel())
         shown = pictures(figure, row, "change")
         assert list(shown) == ["vat", "tvat"]
@@ -65,7 +65,8 @@ def test_changes_share_a_symmetric_scale_of_their_own():
 def test_a_very_small_change_shows():
     result = synthetic.cams(1)
     cam = result.cams[0]
-    tiny = replace(cam, vat=cam.clean * np.float32(1 + 1e-4), tvat=cam.clean * np.float32(1 - 1e-4))
+    maps = {"vat": cam.maps["clean"] * np.float32(1 + 1e-4), "tvat": cam.maps["clean"] * np.float32(1 - 1e-4)}
+    tiny = replace(cam, maps={"clean": cam.maps["clean"], **maps})
     shown = pictures(draw_gradcam(replace(result, cams=(tiny,))), 0, "change")
     for picture in shown.values():
         values = picture.norm(picture.get_array())
@@ -91,8 +92,8 @@ def test_numbers_below_the_pictures_come_from_the_table():
     table.loc[0, ["faithfulness_clean", "faithfulness_vat", "faithfulness_tvat"]] = [0.5004, -0.0521, 0.25]
     figure = draw_gradcam(replace(result, table=table))
     cam = result.cams[0]
-    high = max(cam.clean.max(), cam.vat.max(), cam.tvat.max())
-    most = [100 * np.abs(getattr(cam, name) - cam.clean).max() / high for name in ("vat", "tvat")]
+    high = max(cam.maps["clean"].max(), cam.maps["vat"].max(), cam.maps["tvat"].max())
+    most = [100 * np.abs(cam.maps[name] - cam.maps["clean"]).max() / high for name in ("vat", "tvat")]
     assert words(figure) == [
         "",
         "",
@@ -183,9 +184,7 @@ def test_blank_maps_different_sizes_and_unlabelled_images_draw():
     blank = np.zeros((40, 20), np.float32)
     other = replace(
         synthetic.cams(1, (40, 20)).cams[0],
-        clean=blank,
-        vat=blank,
-        tvat=blank,
+        maps=dict.fromkeys(("clean", "vat", "tvat"), blank),
         truth=np.full((40, 20), 255, np.uint8),
         class_name="unheard of",
     )

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from find_colors import contrast
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -19,7 +20,6 @@ from psmt_viz.figures import style
 from psmt_viz.figures.export import DPI
 from psmt_viz.figures.style import DOUBLE, SINGLE
 
-from .color import contrast
 from .every import EVERY
 
 SCREEN = 150

@@ -7,17 +7,17 @@ import sys
 import matplotlib as mpl
 import numpy as np
 import pytest
+from find_colors import SIGHT, contrast, nearest, seen
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from psmt_viz.figures import class_colors, class_markers, draw_class_iou, style
-from psmt_viz.figures.kinds import LOOKS, look
+from psmt_viz.figures.kinds import look
 from psmt_viz.figures.pictures import shares_colormap
 from psmt_viz.figures.style import (
     DARK_PAPER,
     FLIP_COLOR,
     LINE_COLORS,
-    ROLE_COLORS,
     flip_color,
     is_dark,
     line_colors,
@@ -25,10 +25,11 @@ from psmt_viz.figures.style import (
     role_color,
     shade,
 )
+from psmt_viz.kinds import KINDS
 from psmt_viz.results import ROLES
+from psmt_viz.roles import role_of
 
 from . import synthetic
-from .color import SIGHT, contrast, nearest, seen
 
 
 def test_a_class_has_one_colour_whatever_the_number_of_classes():
@@ -56,7 +57,7 @@ def test_no_class_colour_is_near_the_red_of_stars(dark):
 
 
 def kind_colors():
-    return [look(kind).color for kind in LOOKS]
+    return [look(kind).color for kind in KINDS]
 
 
 @PAPERS
@@ -64,7 +65,7 @@ def kind_colors():
 def test_kind_colours_can_be_told_apart(sight, dark):
     with style(dark=dark):
         assert nearest(seen(kind_colors(), sight)) > (0.096 if dark else 0.1)
-    assert len({look.marker for look in LOOKS.values()} - {"*"}) == len(LOOKS) == 11
+    assert len({kind.marker for kind in KINDS.values()} - {"*"}) == len(KINDS)
 
 
 @PAPERS
@@ -109,8 +110,8 @@ def test_colours_of_dark_paper_are_lighter_ones_of_about_the_same_hue():
 
 
 def test_outside_of_a_dark_block_colours_are_those_of_white_paper():
-    assert role_color("student") == ROLE_COLORS["student"] and flip_color() == FLIP_COLOR
-    assert line_colors() == LINE_COLORS and look("pgd") == LOOKS["pgd"]
+    assert role_color("student") == role_of("student").color and flip_color() == FLIP_COLOR
+    assert line_colors() == LINE_COLORS and look("pgd").color == KINDS["pgd"].color
     assert shade(0.3) == "0.3" and not is_dark()
 
 

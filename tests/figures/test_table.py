@@ -57,9 +57,8 @@ def test_files_and_escaping(tmp_path):
 
     latex = paths[2].read_text()
     assert (
-        r"this run & a\_b \& 50 \% \textbar{} \#1 \$x\$ \{y\} \textasciitilde{}\textasciicircum{}\textbackslash{} "
-        r"\textless{}z\textgreater{} next & camvid & 1\_8 & 1 & 100.00 & 60.00 & 33.33 & 33.33 & 40.00 & 66.67 \\"
-        in latex
+        r"this run & a\_b \& 50 \% | \#1 \$x\$ \{y\} \textasciitilde \textasciicircum \textbackslash \space <z> next "
+        r"& camvid & 1\_8 & 1 & 100.00 & 60.00 & 33.33 & 33.33 & 40.00 & 66.67 \\" in latex
     )
     assert latex.count(r"\midrule") == 2  # below the headings and between ours and the published
     assert latex.index(r"\toprule") < latex.index("this run") < latex.index("published") < latex.index(r"\bottomrule")
@@ -74,7 +73,7 @@ def test_means_are_read_with_their_spread_and_losses_with_a_minus(tmp_path):
         "0.00 (-26.67 to 26.67) | -20.00 (-40.00 to 0.00) |" in markdown
     )
     assert "| this run | s-0 | camvid | 1\\_8 | 1 | 60.00 | 33.33 | 100.00 | 33.33 | 26.67 | -40.00 |" in markdown
-    assert "lowest to highest" in markdown and "gain = ensemble - single teacher" in markdown
+    assert "mean (min to max)" in markdown and "gain = ensemble - single teacher" in markdown
     assert r"& 26.67 & $-$40.00 \\" in latex
     assert r"& 0.00 ($-$26.67 to 26.67) & $-$20.00 ($-$40.00 to 0.00) \\" in latex
     rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
@@ -125,4 +124,7 @@ def test_any_number_of_runs(tmp_path, count):
     frame = scores_of([(f"r{i}", synthetic.evaluation(seed=i)) for i in range(count)])
     assert len(frame) == count
     _, _, latex = write_table(frame, tmp_path)
-    assert latex.read_text().count(r"\midrule") == bool(count)
+    text = latex.read_text()
+    assert text.count(r"\midrule") == 1  # below the headings
+    assert text.count("this run") == count
+    assert r"\usepackage[T1]{fontenc}" in text  # or <, > and | would be other signs

@@ -20,7 +20,7 @@ def collections(ax, gid):
 def test_stars_are_the_flipped_pixels_and_lie_on_top():
     embedding = synthetic.embedding(200, (7, 11))
     figure = draw_tsne(embedding)
-    for ax, panel, count in zip(figure.axes, embedding.PANELS, (0, 7, 11), strict=True):
+    for ax, panel, count in zip(figure.axes, embedding.panels, (0, 7, 11), strict=True):
         stars = [*collections(ax, "flipped-both"), *collections(ax, "flipped-alone")]
         assert len(stars) == 2
         wrong = embedding.pixels[embedding.flipped(panel)]
@@ -46,7 +46,7 @@ def test_a_star_of_one_perturbation_alone_is_hollow():
     counts = {"both": wrong.count((True, True)), "vat": wrong.count((True, False)), "tvat": wrong.count((False, True))}
     assert counts["both"] >= 2 and counts["vat"] != counts["tvat"]
     figure = draw_tsne(embedding)
-    for ax, panel in zip(figure.axes, embedding.PANELS, strict=True):
+    for ax, panel in zip(figure.axes, embedding.panels, strict=True):
         (full,), (hollow,) = (collections(ax, f"flipped-{name}") for name in ("both", "alone"))
         expected = {
             "both": [(row[f"x_{panel}"], row[f"y_{panel}"]) for row, by in zip(rows, wrong, strict=True) if all(by)],
@@ -126,7 +126,7 @@ def test_panels_share_square_limits_that_hold_every_point():
     assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
     (left, right), (bottom, top) = axes[0].get_xlim(), axes[0].get_ylim()
     assert right - left == pytest.approx(top - bottom)
-    for panel in embedding.PANELS:
+    for panel in embedding.panels:
         assert embedding.pixels[f"x_{panel}"].between(left, right).all()
         assert embedding.pixels[f"y_{panel}"].between(bottom, top).all()
     assert all(len(ax.get_xticks()) == len(ax.get_yticks()) == 0 for ax in axes)
@@ -162,7 +162,7 @@ def test_separate_maps_share_no_axes():
     embedding.pixels["x_tvat"] += 500  # a map of its own may lie anywhere
     axes = draw_tsne(embedding).axes
     assert axes[2].get_xlim() != axes[0].get_xlim()
-    for ax, panel in zip(axes, embedding.PANELS, strict=True):
+    for ax, panel in zip(axes, embedding.panels, strict=True):
         assert embedding.pixels[f"x_{panel}"].between(*ax.get_xlim()).all()
         assert np.ptp(ax.get_xlim()) < 300
         assert np.ptp(ax.get_xlim()) == pytest.approx(np.ptp(ax.get_ylim()))

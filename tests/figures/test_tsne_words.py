@@ -48,3 +48,8 @@ def test_the_screen_says_counts_of_both_and_of_one_alone():
     assert lines[2] == f"flipped by both: {both}, VAT alone: {361 - both}, T-VAT alone: {363 - both}"
     assert "within the placement error" in lines[3]
     assert len(tsne_findings(replace(embedding, measured={}))) == 3
+
+
+def test_the_screen_says_how_long_the_map_took():
+    embedding = replace(synthetic.embedding(20), seconds={"sampling": 12.4, "layout": 30.3})
+    assert tsne_findings(embedding)[-1] == "t-SNE: 43 s, of which sampling 12 s and openTSNE 30 s"

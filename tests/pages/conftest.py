@@ -1,4 +1,4 @@
-"""A user's disk, and an empty folder on it in which verbs run."""
+"""A user's disk, and an empty folder on it in which commands run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def place(psmt_run: Path, supervised_run: Path, blocks_folder: Path, tmp_path_fa
 
 @pytest.fixture
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The embedded data set with 16 + 6 images in place of 512 + 128."""
+    """The built-in data set with 16 + 6 images in place of 512 + 128."""
     from psmt_viz.data import opening
     from psmt_viz.data.scenes import Scenes
 
@@ -40,7 +40,7 @@ def at_work(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Run]:
-    """What runs a verb in an empty folder of the user's."""
+    """What runs a command in an empty folder of the user's."""
     monkeypatch.setenv("HOME", str(place.home))
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = set(sys.modules)

@@ -78,7 +78,7 @@ def furnished(home: Path, shelf: Path, *, psmt_run: Path, supervised_run: Path, 
 
 
 def quietly(*arguments: str) -> Outcome:
-    """Runs a verb outside a test."""
+    """Runs a command outside a test."""
     out, err = io.StringIO(), io.StringIO()
     with quick_work(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = main(list(arguments))

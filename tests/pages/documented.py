@@ -17,7 +17,7 @@ from tests.commands import QUICK
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-VERBS = [name for name in app if not name.startswith("-")]
+COMMANDS = [name for name in app if not name.startswith("-")]
 SHELL, PLAIN = ("bash",), ("text",)
 """Languages of blocks of commands, and of blocks that nobody types."""
 
@@ -35,7 +35,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Command:
+class Line:
     """A line that a page tells users to type."""
 
     page: str
@@ -78,42 +78,42 @@ def _blocks(path: Path) -> Iterator[Block]:
 
 
 def _guess(code: str) -> str:
-    """The README's indented blocks do not say what they are; one whose first line is a command is of commands."""
+    """Indented blocks of the README have no language; one whose first word is a program has commands."""
     return SHELL[0] if code.split(maxsplit=1)[0] in CLASSES else PLAIN[0]
 
 
 @cache
-def commands() -> tuple[Command, ...]:
-    """Returns every command of every page, each once."""
-    found: dict[tuple[str, ...], Command] = {}
+def lines() -> tuple[Line, ...]:
+    """Returns every line of every page, each once."""
+    found: dict[tuple[str, ...], Line] = {}
     for block in blocks():
         for index, line in enumerate(block.code.splitlines() if block.language in SHELL else ()):
-            command = Command(block.page, block.line + index, line.strip())
-            if command.words:
-                found.setdefault(tuple(command.words), command)
+            typed = Line(block.page, block.line + index, line.strip())
+            if typed.words:
+                found.setdefault(tuple(typed.words), typed)
     return tuple(found.values())
 
 
 @cache
-def different() -> tuple[Command, ...]:
-    """Returns the commands that do different things once they are made smaller; of those alike, the first."""
-    found: dict[object, Command] = {}
-    for command in commands():
-        found.setdefault(meaning(smaller(command.words)), command)
+def different() -> tuple[Line, ...]:
+    """Returns the lines that do different things once they are made smaller; of those alike, the first."""
+    found: dict[object, Line] = {}
+    for line in lines():
+        found.setdefault(meaning(smaller(line.words)), line)
     return tuple(found.values())
 
 
 def meaning(words: Sequence[str]) -> object:
-    """Returns what is alike for commands that do the same, wherever they write; of no verb, the words themselves."""
+    """Returns a key that is equal for lines that do the same, wherever they write; for other programs, the words."""
     if words[0] != "psmt-viz":
         return tuple(words)
     try:
-        verb, given, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
+        command, given, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
     except CycloptsError:
         return tuple(words)
     given.apply_defaults()
     values = {name: value for name, value in given.arguments.items() if name != "out"}
-    return (verb.__name__, _alike(repr(values))) if values else tuple(words)
+    return (command.__name__, _alike(repr(values))) if values else tuple(words)
 
 
 def _alike(text: str) -> str:
@@ -126,17 +126,17 @@ def files() -> dict[str, str]:
 
 
 CLASSES = ("psmt-viz", "torchrun", "python", "make", "pip", "mkdocs")
-"""First words of commands that are known here."""
+"""First words of lines that are known here."""
 
 
-# What makes a command of the pages small enough. Every change has its reason; nothing is left out.
+# What makes the lines of the pages small enough for tests. Every change has its reason.
 
 
 @dataclass(frozen=True)
 class Change:
-    """A change to commands of a verb."""
+    """A change to the lines of a command of psmt-viz."""
 
-    verb: str
+    command: str
     flag: str
     value: str
     """In place of the one given, or in addition if none is; `/500` divides; empty for a flag without value."""
@@ -144,24 +144,24 @@ class Change:
     given: bool | None = None
     """Only where the flag is given (True), or is not (False)."""
     beside: tuple[str, ...] = ()
-    """Only with one of these words in the command."""
+    """Only with one of these words in the line."""
     without: tuple[str, ...] = ()
-    """Only with none of these words in the command."""
+    """Only with none of these words in the line."""
 
 
 _PAPER = ("voc", "voc-classic", "cityscapes")
 CHANGES = (
     Change("tsne", "--n-pixels", "/500", "a map of 25,000 pixels takes a minute, and the stand-ins have few pixels"),
-    Change("tsne", "--n-pixels", "50", "25,000 if left out", given=False),
+    Change("tsne", "--n-pixels", "50", "25,000 by default", given=False),
     Change("figures", "--n-pixels", "50", "as tsne", without=("--from",)),
-    Change("figures", "--images", "1", "six seconds an image", without=("--from",)),
+    Change("figures", "--images", "1", "six seconds per image", without=("--from",)),
     Change("figures", "--sweep", "2", "one eps in place of four", without=("--from",)),
     Change("figures", "--jobs", "1", "several threads wait for each other on a busy machine", given=True),
     Change("tsne", "--jobs", "1", "as figures", given=True),
     Change("figures", "--run", "runs/mine", "a run of smaller images", without=("--from", "runs/mine")),
     Change("perturb", "--run", "runs/mine", "a run of smaller images", without=("--model", "runs/mine")),
     Change("perturb", "--images", "1", "128 images take minutes", without=("--closeup",)),
-    Change("gradcam", "--images", "1", "seconds an image"),
+    Change("gradcam", "--images", "1", "seconds per image"),
     Change("tsne", "--device", "auto", "no GPU", given=True),
     Change("perturb", "--device", "auto", "no GPU", given=True),
     Change("train", "--device", "cpu", "two GPUs or none, the plan is the same", given=False, beside=("--devices",)),
@@ -183,11 +183,11 @@ PARSED_ALONE = {
     "import": "writes a gigabyte of the authors' network; test_cli_import does",
     "export": "needs a run of that network; test_cli_import does",
 }
-"""Verbs whose flags are read here and no more."""
+"""Commands whose flags are read here and no more."""
 
 
 def smaller(words: Sequence[str]) -> list[str]:
-    """Returns the words of a command, changed as `CHANGES` and `WORDS` say."""
+    """Returns the words of a line, changed as `CHANGES` and `WORDS` say."""
     changed = [WORDS.get(word, word) for word in words]
     for change in CHANGES:
         if applies(change, words):
@@ -196,9 +196,9 @@ def smaller(words: Sequence[str]) -> list[str]:
 
 
 def applies(change: Change, words: Sequence[str]) -> bool:
-    """Returns whether a change is for a command."""
+    """Returns whether a change applies to a line."""
     return (
-        words[:2] == ["psmt-viz", change.verb]
+        words[:2] == ["psmt-viz", change.command]
         and "--help" not in words
         and (change.given is None or (change.flag in words) is change.given)
         and (not change.beside or any(word in words for word in change.beside))
@@ -217,13 +217,13 @@ def _with(words: list[str], change: Change) -> list[str]:
     return [*words[:first], *values, *words[last:]]
 
 
-# What the pages of the verbs say is written.
+# The files that the pages of the commands list.
 
 
 @cache
-def page_of(verb: str) -> str:
-    """Returns the text of a verb's page."""
-    return (DOCS / "verbs" / f"{verb}.md").read_text(encoding="utf-8")
+def page_of(command: str) -> str:
+    """Returns the text of a command's page."""
+    return (DOCS / "commands" / f"{command}.md").read_text(encoding="utf-8")
 
 
 def spans(text: str) -> list[str]:
@@ -231,10 +231,10 @@ def spans(text: str) -> list[str]:
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
 
 
-def written(verb: str) -> list[str]:
-    """Returns the files of the tables on a verb's page, `name.*` as the four that it stands for."""
+def written(command: str) -> list[str]:
+    """Returns the files of the tables on a command's page, `name.*` as the four that it stands for."""
     found = []
-    for table in re.findall(r"^\| file \|.*\n((?:\|.*\n)+)", page_of(verb), re.MULTILINE):
+    for table in re.findall(r"^\| file \|.*\n((?:\|.*\n)+)", page_of(command), re.MULTILINE):
         for row in table.splitlines()[1:]:
             for name in spans(row.split(" | ")[0]):
                 stem = name.removesuffix(".*")
@@ -254,12 +254,12 @@ def _pattern(text: str) -> str:
     return found + (".*" if text.endswith("/") else "")
 
 
-def told_files(verb: str) -> list[str]:
-    """The files of a verb's page; `figures` refers to others."""
-    others = ("evaluate", "perturb", "tsne", "gradcam", "curves", "table") if verb == "figures" else ()
-    return [name for each in (verb, *others) for name in written(each)]
+def told_files(command: str) -> list[str]:
+    """The files of a command's page; `figures` refers to others."""
+    others = ("evaluate", "perturb", "tsne", "gradcam", "curves", "table") if command == "figures" else ()
+    return [name for each in (command, *others) for name in written(each)]
 
 
-def flags_of(verb: str) -> set[str]:
-    """The flags that a verb reads."""
-    return {name for each in app[verb].assemble_argument_collection() for name in each.names if each.parse}
+def flags_of(command: str) -> set[str]:
+    """The flags that a command reads."""
+    return {name for each in app[command].assemble_argument_collection() for name in each.names if each.parse}

@@ -12,25 +12,25 @@ from tests.commands import Run
 from tests.pages import documented
 from tests.pages.checking import check, read_flags
 from tests.pages.disk import Place
-from tests.pages.documented import ROOT, Block, Command
+from tests.pages.documented import ROOT, Block, Line
 
 
 def test_commands_are_found_where_they_are() -> None:
-    first = documented.commands()[0]
+    first = documented.lines()[0]
     line = (ROOT / first.page).read_text().splitlines()[first.line - 1]
     assert first.text == line.strip()
     assert replace(first, text="psmt-viz data # 'quoted'").words == ["psmt-viz", "data"]
 
 
-@pytest.mark.parametrize("command", documented.different(), ids=str)
-def test_a_command_works(command: Command, at_work: Run, place: Place) -> None:
-    check(command, at_work, place)
+@pytest.mark.parametrize("line", documented.different(), ids=str)
+def test_a_line_works(line: Line, at_work: Run, place: Place) -> None:
+    check(line, at_work, place)
 
 
 def test_the_flags_of_every_command_are_read() -> None:
     # Those that do the same once made smaller are not run; and what is made smaller is not run as it stands.
-    for command in documented.commands():
-        words = [documented.WORDS.get(word, word) for word in command.words]
+    for line in documented.lines():
+        words = [documented.WORDS.get(word, word) for word in line.words]
         if words[0] == "psmt-viz" and not {"--help", "--version"} & {*words}:
             read_flags(words[1:])
 
@@ -60,12 +60,12 @@ def test_a_wrong_command_would_be_seen(
     wrong: str, at_work: Run, place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises((Exception, SystemExit)):
-        check(Command("nowhere", 1, wrong), at_work, place)
+        check(Line("nowhere", 1, wrong), at_work, place)
 
 
 def test_every_change_is_of_use() -> None:
     for change in documented.CHANGES:
-        assert any(documented.applies(change, command.words) for command in documented.commands()), change
+        assert any(documented.applies(change, line.words) for line in documented.lines()), change
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of so few images a training says that they are few

@@ -103,22 +103,22 @@ def test_nothing_is_loaded_from_a_network(site: Path) -> None:
         assert not re.search(r"(?:url\(|@import\s*)[\"']?(?:https?:)?//", style), path
 
 
-@pytest.mark.parametrize("verb", documented.VERBS)
-def test_the_page_of_a_verb_has_its_flags(site: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    main([verb, "--help"])
+@pytest.mark.parametrize("command", documented.COMMANDS)
+def test_the_page_of_a_command_has_its_flags(site: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main([command, "--help"])
     told = capsys.readouterr().out
     helped = set(
         re.findall(
             r"(?<![\w-])--[a-z][\w-]*", "\n".join(line[:34] for line in told.splitlines() if line.startswith("│"))
         )
     )
-    page = Page(site / "verbs" / f"{verb}.html")
-    arguments = app[verb].assemble_argument_collection()
+    page = Page(site / "commands" / f"{command}.html")
+    arguments = app[command].assemble_argument_collection()
     positional = {name for each in arguments if each.index is not None for name in each.names}
     assert {each.name.removeprefix("--").upper() for each in arguments if each.index is not None} <= {*page.codes}
     for flag in helped - positional:
         assert flag in page.codes, flag
-    assert {name for name in documented.flags_of(verb) - positional if name.startswith("--")} <= {*page.codes}
+    assert {name for name in documented.flags_of(command) - positional if name.startswith("--")} <= {*page.codes}
 
 
 def test_a_name_that_pages_ask_for_and_the_program_has_not_stops_the_build() -> None:
@@ -128,5 +128,5 @@ def test_a_name_that_pages_ask_for_and_the_program_has_not_stops_the_build() -> 
     spec.loader.exec_module(hooks)
     from mkdocs.exceptions import PluginError
 
-    with pytest.raises(PluginError, match="no verb tsnee"):
+    with pytest.raises(PluginError, match="no command tsnee"):
         hooks.flags("tsnee")

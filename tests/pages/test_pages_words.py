@@ -24,7 +24,7 @@ def test_blocks_say_what_they_are() -> None:
 
 @pytest.mark.parametrize("page", documented.pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_flags_in_the_text_are_flags(page: Path) -> None:
-    known = {"--help", "--version", *(flag for verb in documented.VERBS for flag in documented.flags_of(verb))}
+    known = {"--help", "--version", *(flag for command in documented.COMMANDS for flag in documented.flags_of(command))}
     for span in documented.spans(page.read_text(encoding="utf-8")):
         if span.split()[0] in {*documented.CLASSES} - {"psmt-viz"}:
             continue
@@ -32,12 +32,12 @@ def test_flags_in_the_text_are_flags(page: Path) -> None:
             assert flag in known, f"{flag} in `{span}`"
         words = span.split()
         if words[0] == "psmt-viz" and len(words) > 1 and words[1][0].isalpha():
-            assert words[1] in documented.VERBS, span
+            assert words[1] in documented.COMMANDS, span
             assert {word for word in words if word.startswith("--")} <= {"--help", *documented.flags_of(words[1])}, span
 
 
-def test_every_verb_has_a_page_in_which_all_that_is_written_is_told(place: Place) -> None:
-    assert {path.stem for path in (DOCS / "verbs").glob("*.md")} == {*documented.VERBS, "index"}
+def test_every_command_has_a_page_in_which_all_that_is_written_is_told(place: Place) -> None:
+    assert {path.stem for path in (DOCS / "commands").glob("*.md")} == {*documented.COMMANDS, "index"}
     saved = place.things["figures"]
     names = {path.name for path in saved.iterdir()}
     told = [name for name in documented.told_files("figures") if not name.startswith("closeup.")]
@@ -56,14 +56,14 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("verb", TABLES)
-def test_every_column_is_told(place: Place, verb: str) -> None:
-    told = _told_names(verb)
-    for name in TABLES[verb]:
+@pytest.mark.parametrize("command", TABLES)
+def test_every_column_is_told(place: Place, command: str) -> None:
+    told = _told_names(command)
+    for name in TABLES[command]:
         path = place.things["figures"] / name
         table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
         for column in table:
-            assert documented.matches(column, told), f"docs/verbs/{verb}.md does not tell {column} of {name}"
+            assert documented.matches(column, told), f"docs/commands/{command}.md does not tell {column} of {name}"
 
 
 def test_columns_of_a_run_and_of_its_curves_are_told(place: Place) -> None:
@@ -95,10 +95,10 @@ def test_shares_of_faithfulness_are_told() -> None:
 
 
 def test_kinds_of_perturbation_are_told() -> None:
-    from psmt_viz.perturb import KINDS
+    from psmt_viz.kinds import KINDS
 
     assert {*KINDS} <= {*_told_names("perturb")}
 
 
-def _told_names(verb: str) -> list[str]:
-    return documented.spans(documented.page_of(verb))
+def _told_names(command: str) -> list[str]:
+    return documented.spans(documented.page_of(command))

@@ -1,10 +1,10 @@
 """The search against references that share no code with it."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
-from perturb.small import explicit_hessian_product, features, small_decoder
 
 from psmt_viz.errors import UserError
 from psmt_viz.perturb import (
@@ -13,6 +13,7 @@ from psmt_viz.perturb import (
     kl_per_image,
     random_perturbation,
 )
+from tests.perturb.small import explicit_hessian_product, features, small_decoder
 
 
 def generator() -> torch.Generator:
@@ -109,13 +110,21 @@ def test_an_image_with_its_own_generator_is_perturbed_alike_in_any_batch(noise, 
     assert not torch.allclose(shared[0].start[0], shared[1].start[1])
 
 
-def test_a_generator_for_each_image_is_drawn_from_once() -> None:
+@pytest.mark.parametrize(
+    ("noise", "draw"),
+    [
+        ("gaussian", torch.randn),
+        # The published code's: centred, for one on [0, 1) would begin near the same direction for every image.
+        ("uniform", lambda *shape, generator: torch.rand(*shape, generator=generator) - 0.5),
+    ],
+)
+def test_a_generator_for_each_image_is_drawn_from_once(noise, draw: Callable[..., torch.Tensor]) -> None:
     sources = generators(3, 1, 2)
-    found = adversarial_perturbation(small_decoder(), features(), generator=sources)
+    found = adversarial_perturbation(small_decoder(), features(), noise=noise, generator=sources)
     for source, seed, start in zip(sources, (3, 1, 2), found.start, strict=True):
         (fresh,) = generators(seed)
-        noise = torch.randn(6, 5, 7, generator=fresh)
-        torch.testing.assert_close(start, noise / noise.norm(), rtol=1e-6, atol=0)
+        drawn = draw(6, 5, 7, generator=fresh)
+        torch.testing.assert_close(start, drawn / drawn.norm(), rtol=1e-6, atol=0)
         assert torch.equal(source.get_state(), fresh.get_state())
 
 

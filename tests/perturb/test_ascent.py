@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from perturb.small import features, small_decoder
 
 from psmt_viz.errors import UserError
 from psmt_viz.perturb import adversarial_perturbation, kl_per_image, projected_ascent
+from tests.perturb.small import features, small_decoder
 
 
 @pytest.mark.parametrize("norm", ["image", "pixel"])

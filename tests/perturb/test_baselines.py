@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from perturb.small import features, small_decoder
 
 from psmt_viz.errors import UserError
-from psmt_viz.perturb import FEATURE_KINDS, feature_perturbation, random_perturbation
+from psmt_viz.kinds import KINDS
+from psmt_viz.perturb import feature_perturbation, random_perturbation
 from psmt_viz.perturb.baselines import cutout, dropout, feature_drop, feature_noise
+from tests.perturb.small import features, small_decoder
 
 
 def draws(seed: int):
@@ -95,7 +96,7 @@ def test_cutout_leaves_specks_alone_and_follows_coarser_features() -> None:
 
 
 @pytest.mark.parametrize("norm", ["image", "pixel"])
-@pytest.mark.parametrize("kind", FEATURE_KINDS)
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.own_size])
 def test_scaled_to_eps_in_the_direction_of_the_change(kind: str, norm) -> None:
     predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
 

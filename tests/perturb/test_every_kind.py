@@ -4,22 +4,19 @@ import math
 
 import pytest
 import torch
-from perturb.small import explicit_hessian_product, features, small_decoder
 from torch.nn import functional as F
 
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import KINDS
 from psmt_viz.perturb import (
-    FEATURE_KINDS,
-    KINDS,
-    MAKERS,
-    SEARCHES,
-    Settings,
+    SearchSettings,
     adversarial_perturbation,
     cosine_per_image,
     exact_cosine,
     make,
     projected_ascent,
 )
+from tests.perturb.small import explicit_hessian_product, features, small_decoder
 
 
 def generators() -> list[torch.Generator]:
@@ -28,12 +25,12 @@ def generators() -> list[torch.Generator]:
 
 def made(kind: str, **changed):
     predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
-    settings = Settings(**changed.pop("settings", {}))
+    settings = SearchSettings(**changed.pop("settings", {}))
     return make(kind, predict, z, settings=settings, generator=generators(), **changed)
 
 
 @pytest.mark.parametrize("norm", ["image", "pixel"])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in (*FEATURE_KINDS, "tvat-official")])
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.keeps_eps and not kind.own_size])
 def test_norms_are_exact(kind: str, norm) -> None:
     found = made(kind, eps=3.0, settings={"norm": norm})
     sizes = found.delta.norm(dim=1) if norm == "pixel" else found.delta.flatten(1).norm(dim=1)
@@ -43,9 +40,21 @@ def test_norms_are_exact(kind: str, norm) -> None:
     torch.testing.assert_close(found.health.relative_norm, whole)
 
 
-def test_makers_and_searches_are_told_apart() -> None:
-    assert set(SEARCHES) < set(KINDS) and not set(SEARCHES) & set(FEATURE_KINDS)
-    assert {kind for kind in KINDS if MAKERS[kind] is None} == {"random", "dropout", "feature-drop", "feature-noise"}
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_tells_how_a_kind_is_made(kind: str) -> None:
+    known = KINDS[kind]
+    predict = None if known.maker is None else small_decoder(torch.float64)
+    z = features(dtype=torch.float64)
+    found = make(kind, predict, z, eps=2.0, generator=generators())
+    wider = make(kind, predict, z, eps=4.0, generator=generators())
+    assert found.delta.shape == z.shape and torch.isfinite(found.delta).all()
+    assert (found.own_norm is not None) == known.own_size
+    assert bool((found.health.norm / 2 > 0.99).all()) == known.keeps_eps
+    cosine = cosine_per_image(found.delta, wider.delta)
+    assert bool((cosine > 1 - 1e-9).all()) != known.depends_on_eps
+
+
+def test_searches_are_one_function_told_apart_by_who_predicts() -> None:
     for kind in ("vat", "teacher1", "tvat"):  # one function, told apart by who predicts
         torch.testing.assert_close(made(kind).delta, made("vat").delta, rtol=0, atol=0)
 
@@ -99,7 +108,7 @@ def test_pgd_is_the_ascent_from_vat() -> None:
 def test_exact_cosine_sees_a_sound_search_and_a_ruined_one(norm, objective, iterations: int) -> None:
     predict, reference, z = small_decoder(), small_decoder(torch.float64), features()
     labels = torch.randint(0, 4, (3, 5, 7), generator=torch.Generator().manual_seed(1))
-    how = Settings(norm=norm, objective=objective, iterations=iterations)
+    how = SearchSettings(norm=norm, objective=objective, iterations=iterations)
     found = make("vat", predict, z, settings=how, labels=labels, generator=generators())
     assert (exact_cosine(reference, z.double(), found, settings=how, labels=labels) > 0.999).all()
     random = make("random", None, z, settings=how, generator=generators())
@@ -144,7 +153,7 @@ def test_the_published_search_is_next_to_nothing() -> None:
     assert (official.health.norm < 0.01 * 2).all()
     again = adversarial_perturbation(predict, z, xi=1e-6, floor=1e-8, batch=8, noise="uniform", generator=generators())
     assert torch.equal(official.delta, again.delta)
-    alone = make("tvat-official", predict, z, settings=Settings(official_batch=1), generator=generators())
+    alone = make("tvat-official", predict, z, settings=SearchSettings(official_batch=1), generator=generators())
     torch.testing.assert_close(alone.health.norm / official.health.norm, torch.full((3,), 8.0), rtol=1e-2, atol=0)
     torch.testing.assert_close(make("tvat", predict, z, generator=generators()).health.norm, torch.full((3,), 2.0))
 
@@ -154,7 +163,7 @@ def test_bf16_autocast_keeps_the_direction_and_a_central_difference_is_nearer() 
     cosines = {}
     for search in ("finite-difference", "central-difference"):
         with torch.autocast("cpu", torch.bfloat16):
-            found = make("vat", predict, z, settings=Settings(search=search), generator=generators())
+            found = make("vat", predict, z, settings=SearchSettings(search=search), generator=generators())
         cosines[search] = exact_cosine(reference, z.double(), found)
     assert (cosines["finite-difference"] > 0.98).all()
     assert (cosines["central-difference"] > cosines["finite-difference"]).all()
@@ -175,7 +184,7 @@ def test_bad_input_is_refused() -> None:
         ("official_batch", "--official-batch"),
     ):
         with pytest.raises(UserError, match=f"{flag} of at least 1, got 0"):
-            Settings(**{name: 0})
+            SearchSettings(**{name: 0})
     for kind in KINDS:
         for eps in (0.0, -1.0, math.nan, math.inf):
             with pytest.raises(UserError, match="eps above 0 and finite"):

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from perturb.small import explicit_hessian_product, features, small_decoder
 from torch.nn import functional as F
 
 from psmt_viz.errors import UserError
 from psmt_viz.perturb import curvature_product, kl_per_image
 from psmt_viz.perturb.objectives import cross_entropy_objective, gradient, kl_objective, predicted
+from tests.perturb.small import explicit_hessian_product, features, small_decoder
 
 
 def test_curvature_product_equals_the_explicit_jacobian() -> None:

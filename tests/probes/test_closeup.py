@@ -9,8 +9,9 @@ import torch
 
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import KINDS
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import KINDS, Settings, adversarial_perturbation, frozen
+from psmt_viz.perturb import SearchSettings, adversarial_perturbation, frozen
 from psmt_viz.probes.closeup import closeup
 from psmt_viz.probes.perturb import perturb
 from psmt_viz.results import CloseUp
@@ -58,7 +59,7 @@ def test_equals_a_direct_computation(networks: Networks, blocks: Any, result: Cl
 
 
 def test_every_kind_of_equal_norm_in_one_order(networks: Networks, result: CloseUp) -> None:
-    assert tuple(result.moved) == tuple(result.magnitude) == KINDS
+    assert tuple(result.moved) == tuple(result.magnitude) == tuple(KINDS)
     assert result.classes == tuple(networks.classes)
     for kind in KINDS:
         assert result.moved[kind].dtype == np.uint8 and result.moved[kind].shape == (48, 64)
@@ -79,7 +80,7 @@ def test_perturbs_as_flips_does_with_the_same_seed(networks: Networks, blocks: A
     seen = closeup(networks, blocks, id, eps=EPS, judge=judge, seed=SEED)
     rows = perturb(networks, blocks, eps=(EPS,), judges=(judge,), ids=(id,), seed=SEED).flips
     rows = rows[rows["norm"] == "image"].set_index("kind")
-    assert tuple(rows.index) == KINDS
+    assert tuple(rows.index) == tuple(KINDS)
     assert {kind: seen.flipped(kind).sum() for kind in KINDS} == rows["flipped_pixels"].to_dict()
     assert (seen.prediction == seen.truth).sum() == rows["correct_pixels"].iloc[0]
     assert seen.measured["relative_norm_by_kind"] == pytest.approx(rows["relative_norm"].to_dict(), rel=1e-6)
@@ -88,11 +89,11 @@ def test_perturbs_as_flips_does_with_the_same_seed(networks: Networks, blocks: A
 
 
 def test_settings_reach_the_search(networks: Networks, blocks: Any, result: CloseUp) -> None:
-    found = closeup(networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(norm="pixel"))
+    found = closeup(networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=SearchSettings(norm="pixel"))
     np.testing.assert_allclose(found.magnitude["vat"], EPS, rtol=1e-5)
     assert found.asked["norm"] == "pixel"
     labelled = closeup(
-        networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=Settings(objective="cross-entropy")
+        networks, blocks, ID, eps=EPS, kinds=("vat",), seed=SEED, settings=SearchSettings(objective="cross-entropy")
     )
     assert labelled.flipped("vat").sum() > result.flipped("vat").sum()
 
@@ -100,7 +101,7 @@ def test_settings_reach_the_search(networks: Networks, blocks: Any, result: Clos
 def test_comes_back_from_files(tmp_path: Path, result: CloseUp) -> None:
     result.save(tmp_path)
     again = CloseUp.load(tmp_path)
-    assert tuple(again.moved) == KINDS and again.facts == result.facts
+    assert tuple(again.moved) == tuple(KINDS) and again.facts == result.facts
     for kind in KINDS:
         np.testing.assert_array_equal(again.flipped(kind), result.flipped(kind))
         np.testing.assert_array_equal(again.magnitude[kind], result.magnitude[kind])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import jaccard_score
 
+from psmt_viz.kinds import KINDS
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import FEATURE_KINDS, KINDS
 from psmt_viz.probes.bootstrap import Bootstrap
 from psmt_viz.probes.perturb import perturb
 from psmt_viz.probes.shares import paired_difference, share
@@ -17,7 +17,7 @@ from psmt_viz.results import Flips
 from tests.probes.flips_reference import CONFIDENCES, DISTANCES, EPS, JUDGES, SEED, Reference, counts, foreign, pick
 
 REFERENCED = ("vat", "tvat", "teacher2", "pgd", "random", "dropout", "feature-noise")
-CELLS = [(kind, eps) for kind in REFERENCED for eps in (*EPS, None) if eps or kind in FEATURE_KINDS]
+CELLS = [(kind, eps) for kind in REFERENCED for eps in (*EPS, None) if eps or KINDS[kind].own_size]
 
 
 @pytest.fixture(scope="module")

@@ -4,33 +4,33 @@ import copy
 import json
 import math
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from psmt_viz import load_run
 from psmt_viz.errors import UserError
 from psmt_viz.models import Adapted, Networks
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.probes.cam_faithfulness import faithfulness
 from psmt_viz.probes.cam_methods import METHODS
-from psmt_viz.probes.gradcam import gradcam
 from psmt_viz.probes.kinds import perturbation
 from psmt_viz.results import Cam, Cams
 from psmt_viz.seeds import derived_seed
+from tests.probes.asking import mapped
 
-EPS, SEED = 4.0, 2
+EPS = 4.0
+
+
+SEED = 2
 
 
 @pytest.fixture(scope="module")
 def result(networks: Networks, blocks: Any) -> Cams:
-    return gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
+    return mapped(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
 
 
 def stretched(values: Tensor, size: Any) -> Tensor:
@@ -84,7 +84,7 @@ def textbook(student: DeepLabV3Plus, cam: Cam, delta: Tensor, target: int, layer
 def test_maps_are_the_textbooks_before_and_after_each_perturbation(
     networks: Networks, blocks: Any, result: Cams, layer: str
 ) -> None:
-    found = result if layer == "z" else gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, layer=layer)
+    found = result if layer == "z" else mapped(networks, blocks, images=3, eps=EPS, seed=SEED, layer=layer)
     assert len({cam.image.shape for cam in found.cams}) > 1
     for cam, first in zip(found.cams, result.cams, strict=True):
         assert cam.image_id == first.image_id
@@ -94,34 +94,34 @@ def test_maps_are_the_textbooks_before_and_after_each_perturbation(
             logits = stretched(networks.student.decode(z_of(networks, cam.image), multiples_of_8(size)), size)
         assert np.array_equal(cam.prediction, logits[0].argmax(dim=0).numpy())
         for name, delta in deltas_of(networks, cam).items():
-            own = getattr(cam, name)
+            own = cam.maps[name]
             expected = textbook(networks.student, cam, delta, target, layer)
             assert own.dtype == np.float32
             assert own.shape == size
             assert np.abs(own - expected).max() <= 1e-5 * max(expected.max(), 1e-2)
-    assert sum(cam.clean.max() > 0.1 for cam in found.cams) >= 2
-    assert any(not np.allclose(cam.clean, cam.vat, rtol=1e-3) for cam in found.cams)
-    assert any(not np.allclose(cam.vat, cam.tvat, rtol=1e-3) for cam in found.cams)
+    assert sum(cam.maps["clean"].max() > 0.1 for cam in found.cams) >= 2
+    assert any(not np.allclose(cam.maps["clean"], cam.maps["vat"], rtol=1e-3) for cam in found.cams)
+    assert any(not np.allclose(cam.maps["vat"], cam.maps["tvat"], rtol=1e-3) for cam in found.cams)
 
 
 @pytest.mark.parametrize("layer", ["backbone.body.layer2", "backbone.body.bn1", "reduce", "z", "decoder"])
 def test_activations_before_z_do_not_feel_the_perturbation(networks: Networks, blocks: Any, layer: str) -> None:
     """EigenCAM asks for activations alone."""
-    for cam in gradcam(networks, blocks, images=2, eps=EPS, seed=SEED, method="eigencam", layer=layer).cams:
-        assert cam.clean.max() > 0
-        same = [np.array_equal(cam.clean, values) for values in (cam.vat, cam.tvat)]
+    for cam in mapped(networks, blocks, images=2, eps=EPS, seed=SEED, method="eigencam", layer=layer).cams:
+        assert cam.maps["clean"].max() > 0
+        same = [np.array_equal(cam.maps["clean"], values) for values in (cam.maps["vat"], cam.maps["tvat"])]
         assert same == [layer not in ("z", "decoder")] * 2
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_maps_every_image(networks: Networks, blocks: Any, method: str, result: Cams) -> None:
-    found = gradcam(networks, blocks, images=1, eps=EPS, seed=SEED, method=method)
+    found = mapped(networks, blocks, images=1, eps=EPS, seed=SEED, method=method)
     cam, first = found.cams[0], result.cams[0]
     assert (cam.image_id, cam.class_name) == (first.image_id, first.class_name)
     assert np.array_equal(cam.prediction, first.prediction)
     assert found.asked["cam_method"] == method
-    for name in cam.MAPS:
-        values = getattr(cam, name)
+    for name in cam.maps:
+        values = cam.maps[name]
         assert values.dtype == np.float32
         assert values.shape == cam.truth.shape
         assert np.isfinite(values).all()
@@ -129,13 +129,15 @@ def test_every_method_maps_every_image(networks: Networks, blocks: Any, method: 
         assert np.ptp(values) > 0
     assert np.isfinite(found.table.drop(columns=["image", "class"]).to_numpy(float)).all()
     if method not in ("gradcam", "shapleycam"):
-        assert not np.allclose(cam.clean / cam.clean.max(), first.clean / first.clean.max(), atol=1e-3)
-    assert not np.array_equal(cam.clean, cam.vat)
+        assert not np.allclose(
+            cam.maps["clean"] / cam.maps["clean"].max(), first.maps["clean"] / first.maps["clean"].max(), atol=1e-3
+        )
+    assert not np.array_equal(cam.maps["clean"], cam.maps["vat"])
 
 
 def test_maps_are_raw_and_share_one_unit(result: Cams) -> None:
-    peaks = [float(getattr(cam, name).max()) for cam in result.cams for name in cam.MAPS]
-    assert all(getattr(cam, name).min() >= 0 for cam in result.cams for name in cam.MAPS)
+    peaks = [float(cam.maps[name].max()) for cam in result.cams for name in cam.maps]
+    assert all(cam.maps[name].min() >= 0 for cam in result.cams for name in cam.maps)
     assert len({round(peak, 3) for peak in peaks}) > 1  # normalised maps would all peak at 1
 
 
@@ -151,16 +153,17 @@ def test_image_truth_and_target_are_those_of_the_data(networks: Networks, blocks
 
 
 def test_the_table_sums_the_maps_up(networks: Networks, result: Cams) -> None:
-    whats = [("mass", Cam.MAPS), ("inside", Cam.MAPS), ("change", Cam.MAPS[1:]), ("moved", Cam.MAPS[1:])]
-    columns = [f"{what}_{name}" for what, names in [*whats, ("faithfulness", Cam.MAPS)] for name in names]
+    panels = ("clean", "vat", "tvat")
+    whats = [("mass", panels), ("inside", panels), ("change", panels[1:]), ("moved", panels[1:])]
+    columns = [f"{what}_{name}" for what, names in [*whats, ("faithfulness", panels)] for name in names]
     assert list(result.table) == ["image", "class", *columns]
     for row, cam in zip(result.table.to_dict("records"), result.cams, strict=True):
         assert (row["image"], row["class"]) == (cam.image_id, cam.class_name)
         target = networks.classes.index(cam.class_name)
         masses = {}
-        for name in cam.MAPS:
+        for name in cam.maps:
             total = inside = moved = 0.0
-            for value, before, truth in zip(getattr(cam, name).flat, cam.clean.flat, cam.truth.flat, strict=True):
+            for value, before, truth in zip(cam.maps[name].flat, cam.maps["clean"].flat, cam.truth.flat, strict=True):
                 total += float(value)
                 inside += float(value) * (truth == target)
                 moved += abs(float(value) - float(before))
@@ -185,9 +188,9 @@ def test_faithfulness_is_that_of_the_network_with_its_perturbation(networks: Net
         seed = derived_seed(SEED, "cam", cam.image_id)
         for name, delta in deltas_of(networks, cam).items():
             own = partial(probability, cam=cam, delta=delta)
-            expected = faithfulness(own, image, getattr(cam, name), seed=seed)
+            expected = faithfulness(own, image, cam.maps[name], seed=seed)
             assert row[f"faithfulness_{name}"] == pytest.approx(expected, abs=1e-5)
-        assert len({row[f"faithfulness_{name}"] for name in cam.MAPS}) > 1
+        assert len({row[f"faithfulness_{name}"] for name in cam.maps}) > 1
 
 
 def test_facts_say_what_was_asked_and_used(networks: Networks, result: Cams) -> None:
@@ -224,7 +227,7 @@ def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
     colours = np.stack([image[label == index].mean(axis=0) / 255 for index in range(len(blocks.classes))])
     student, *teachers = (Adapted(ByColour(colours + shift), multiple=16) for shift in (0, 0.02, -0.02))
     roles = Networks(student, teachers, classes=blocks.classes)
-    found = gradcam(roles, blocks, images=3, eps=0.5, seed=SEED)
+    found = mapped(roles, blocks, images=3, eps=0.5, seed=SEED)
     assert any(cam.image.shape[0] == 56 for cam in found.cams)  # to 64, where others would go to 56
     for cam in found.cams:
         size, target = cam.image.shape[:2], blocks.classes.index(cam.class_name)
@@ -233,104 +236,8 @@ def test_foreign_networks_need_nothing_but_the_seam(blocks: Any) -> None:
         share = (cam.prediction == target).sum() / z[0, 0].numel()
         colour = torch.from_numpy(colours[target])[None, :, None, None]
         expected = stretched(2 * share * (colour * z).sum(dim=1, keepdim=True), size)[0, 0].numpy()
-        np.testing.assert_allclose(cam.clean, expected, rtol=1e-5)
-        assert not np.allclose(cam.vat, expected, rtol=1e-4)
+        np.testing.assert_allclose(cam.maps["clean"], expected, rtol=1e-5)
+        assert not np.allclose(cam.maps["vat"], expected, rtol=1e-4)
     with pytest.raises(UserError, match="--layer z, logits or a module of the student, got 'decoder'"):
-        gradcam(roles, blocks, images=1, layer="decoder")
-    assert gradcam(roles, blocks, images=1, eps=0.5, layer="head").asked["layer"] == "head"
-
-
-def test_images_follow_from_the_seed_alone(networks: Networks, blocks: Any, result: Cams) -> None:
-    def chosen(**settings: Any) -> list[str]:
-        found = gradcam(networks, blocks, **{"images": 3, "eps": EPS, "seed": SEED} | settings)
-        return [cam.image_id for cam in found.cams]
-
-    own = [cam.image_id for cam in result.cams]
-    torch.manual_seed(99)
-    np.random.seed(99)  # noqa: NPY002 -- that the global generator changes nothing is what is tested
-    assert chosen() == own
-    assert chosen(eps=0.1) == own
-    assert chosen(images=2) == own[:2]
-    assert len({tuple(chosen(seed=seed)) for seed in range(6)}) > 1
-
-
-def test_equal_seeds_give_equal_maps(networks: Networks, blocks: Any, result: Cams) -> None:
-    again = gradcam(networks, blocks, images=3, eps=EPS, seed=SEED, subject={"run": "x"})
-    pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
-    assert (again.asked, again.used, again.measured) == (result.asked, result.used, result.measured)
-    for first, second in zip(again.cams, result.cams, strict=True):
-        assert all(np.array_equal(getattr(first, name), getattr(second, name)) for name in first.ARRAYS)
-
-
-def test_a_class_that_is_asked_for(networks: Networks, blocks: Any) -> None:
-    found = gradcam(networks, blocks, images=2, target_class="background")
-    assert [cam.class_name for cam in found.cams] == ["background", "background"]
-    assert found.asked["target_class"] == "background"
-
-
-def test_bad_requests(networks: Networks, supervised_run: Path, blocks: Any) -> None:
-    with pytest.raises(UserError, match=r"a class among background, red, .*, got 'cat'"):
-        gradcam(networks, blocks, target_class="cat")
-    with pytest.raises(UserError, match=r"7 images .*, got (\d) such images; ask for at most \1 images"):
-        gradcam(networks, blocks, images=7)
-    with pytest.raises(UserError, match="--method psmt"):
-        gradcam(load_run(supervised_run), blocks, images=1, target_class="background")
-    with pytest.raises(UserError, match="eps above 0"):
-        gradcam(networks, blocks, images=1, eps=0)
-    with pytest.raises(UserError, match=r"--method among gradcam, .*, got 'cam'"):
-        gradcam(networks, blocks, method="cam")
-    with pytest.raises(UserError, match=r"--layer z, logits or a module .*, got 'decodr'; did you mean decoder"):
-        gradcam(networks, blocks, layer="decodr")
-    with pytest.raises(UserError, match=r"--layer that gives one map \(B, C, h, w\), got tuple of backbone"):
-        gradcam(networks, blocks, layer="backbone")
-
-
-@pytest.mark.parametrize("images", [0, -1])
-def test_no_image_is_not_a_number_of_images(networks: Networks, blocks: Any, images: int) -> None:
-    with pytest.raises(UserError, match="image"):
-        gradcam(networks, blocks, images=images)
-
-
-@pytest.mark.parametrize("broken", [False, True])
-def test_networks_are_left_as_they_were(
-    psmt_run: Path, blocks: Any, broken: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = load_run(psmt_run).train()
-    own.student.aspp.eval()
-    own.student.classifier.requires_grad_(False)
-    weights = {key: value.clone() for key, value in own.state_dict().items()}
-    before = [(module.training, id(module)) for module in own.modules()]
-    wanted = [parameter.requires_grad for parameter in own.parameters()]
-    if broken:
-        monkeypatch.setattr("psmt_viz.probes.gradcam.faithfulness", broken_on_purpose)
-        with pytest.raises(IndexError, match="on purpose"):
-            gradcam(own, blocks, images=1, target_class="background", layer="decoder.1")
-    else:
-        gradcam(own, blocks, images=1, target_class="background", layer="decoder.1")
-    assert all(torch.equal(value, weights[key]) for key, value in own.state_dict().items())
-    assert all(parameter.grad is None for parameter in own.parameters())
-    assert [parameter.requires_grad for parameter in own.parameters()] == wanted
-    assert [(module.training, id(module)) for module in own.modules()] == before
-    assert not any(module._forward_hooks or module._backward_hooks for module in own.modules())
-
-
-def broken_on_purpose(*_args: Any, **_settings: Any) -> float:
-    raise IndexError("broken on purpose")
-
-
-def test_results_load_as_they_were_saved(result: Cams, tmp_path: Path) -> None:
-    paths = result.save(tmp_path)
-    assert [path.name for path in paths] == ["cams.npz", "gradcam.csv", Cams.FACTS]
-    again = Cams.load(tmp_path)
-    pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
-    assert (again.classes, again.subject, again.facts) == (result.classes, result.subject, result.facts)
-    for first, second in zip(again.cams, result.cams, strict=True):
-        assert (first.image_id, first.class_name) == (second.image_id, second.class_name)
-        for name in first.ARRAYS:
-            values = getattr(first, name)
-            assert values.dtype == getattr(second, name).dtype
-            assert np.array_equal(values, getattr(second, name))
-        assert np.array_equal(first.change("tvat"), second.tvat - second.clean)
-    (tmp_path / "cams.npz").unlink()
-    with pytest.raises(UserError, match="run psmt-viz gradcam again"):
-        Cams.load(tmp_path)
+        mapped(roles, blocks, images=1, layer="decoder")
+    assert mapped(roles, blocks, images=1, eps=0.5, layer="head").asked["layer"] == "head"

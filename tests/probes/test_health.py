@@ -9,7 +9,7 @@ import torch
 
 from psmt_viz.models import Networks
 from psmt_viz.models.inference import encode_whole
-from psmt_viz.perturb import Settings
+from psmt_viz.perturb import SearchSettings
 from psmt_viz.probes.health import HealthRecord, warnings_of
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.kinds import perturbation
@@ -23,8 +23,8 @@ SOUND = {"norm_over_eps": spread(0.9999, 1), "unchanged": spread(0, 1e-3), "cosi
 
 
 def test_a_sound_search_has_no_warning() -> None:
-    assert warnings_of(SOUND, Settings()) == []
-    assert warnings_of({"norm_over_eps": spread(1, 1)}, Settings()) == []  # searches nothing
+    assert warnings_of(SOUND, SearchSettings()) == []
+    assert warnings_of({"norm_over_eps": spread(1, 1)}, SearchSettings()) == []  # searches nothing
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_a_sound_search_has_no_warning() -> None:
     ],
 )
 def test_each_ill_is_told_in_words(measure: str, values: dict[str, float], norm: Any, expected: str) -> None:
-    assert warnings_of(SOUND | {measure: values}, Settings(norm=norm)) == [expected]
+    assert warnings_of(SOUND | {measure: values}, SearchSettings(norm=norm)) == [expected]
 
 
 def test_all_ills_are_told() -> None:
     ill = {"norm_over_eps": spread(0.5, 0.5), "unchanged": spread(1, 1), "cosine": spread(0, 0)}
-    assert len(warnings_of(ill, Settings())) == 3
+    assert len(warnings_of(ill, SearchSettings())) == 3
 
 
 def recorded(
@@ -59,9 +59,9 @@ def recorded(
     *,
     images: int,
     eps: float = 2.0,
-    settings: Settings | None = None,
+    settings: SearchSettings | None = None,
 ) -> dict[str, Any]:
-    settings = settings or Settings()
+    settings = settings or SearchSettings()
     record = HealthRecord(networks, kinds, settings)
     for image in labeled_images(data, data.ids("val")[:images], batch=1):
         with torch.no_grad():
@@ -96,7 +96,9 @@ def test_the_reference_is_asked_on_three_images_and_the_rest_on_all(networks: Ne
 
 @pytest.mark.parametrize("batch", [1, 8])
 def test_the_published_search_is_told_to_be_next_to_nothing(networks: Networks, blocks: Any, batch: int) -> None:
-    health = recorded(networks, blocks, ("tvat", "tvat-official"), images=2, settings=Settings(official_batch=batch))
+    health = recorded(
+        networks, blocks, ("tvat", "tvat-official"), images=2, settings=SearchSettings(official_batch=batch)
+    )
     assert health["tvat"]["norm_over_eps"]["min"] == pytest.approx(1, rel=1e-5)
     assert health["tvat"]["warnings"] == []
     official = health["tvat-official"]
@@ -107,7 +109,7 @@ def test_the_published_search_is_told_to_be_next_to_nothing(networks: Networks, 
 
 
 def test_a_perturbation_of_nothing_has_no_direction(networks: Networks, blocks: Any) -> None:
-    record = HealthRecord(networks, ["tvat-official"], Settings())
+    record = HealthRecord(networks, ["tvat-official"], SearchSettings())
     (image,) = labeled_images(blocks, blocks.ids("val")[:1], batch=1)
     with torch.no_grad():
         z = encode_whole(networks.student, image.images)

@@ -12,11 +12,12 @@ from torch.nn import functional as F
 
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import KINDS
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import KINDS, Perturbed, exact_cosine, frozen
+from psmt_viz.perturb import Perturbed, exact_cosine, frozen
 from psmt_viz.probes.images import labeled_images
-from psmt_viz.probes.kinds import judged, kinds_of, maker, perturbation, predictor
+from psmt_viz.probes.kinds import judged, kinds_of, maker, panels_of, perturbation, predictor
 
 
 def z_of(networks: Networks, data: Any, id: str) -> tuple[Tensor, tuple[int, int]]:
@@ -35,7 +36,7 @@ def norm(values: Tensor) -> float:
 
 
 @pytest.mark.parametrize("eps", [0.01, 2.0, 32.0])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "tvat-official"])
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.keeps_eps])
 def test_the_norm_is_eps(networks: Networks, blocks: Any, kind: str, eps: float) -> None:
     for id in blocks.ids("val")[:3]:
         found = made(networks, blocks, id, kind, eps=eps)
@@ -148,36 +149,35 @@ def assert_equal(first: dict[str, Any], second: dict[str, Any]) -> None:
 
 def test_without_teachers_there_is_no_tvat(supervised_run: Path, blocks: Any) -> None:
     networks = load_run(supervised_run)
-    assert kinds_of(networks) == ("vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout")
+    assert kinds_of(networks) == tuple(name for name, kind in KINDS.items() if kind.maker in (None, "student"))
     z, size = z_of(networks, blocks, blocks.ids("val")[0])
     assert norm(perturbation(networks, "vat", z, size, image_id="any").delta) == pytest.approx(2, rel=1e-5)
-    with pytest.raises(UserError, match=r"expected a run with ensemble, got one with student; .*--method psmt"):
+    with pytest.raises(
+        UserError, match="networks that can make tvat, got some with student; give Networks its teachers"
+    ):
         perturbation(networks, "tvat", z, size, image_id="any")
 
 
 def test_with_teachers_every_kind_is_there(networks: Networks) -> None:
-    searched = ("vat", "tvat", "teacher1", "teacher2", "pgd", "tvat-official")
-    assert kinds_of(networks) == KINDS == (*searched, "random", "dropout", "feature-drop", "feature-noise", "cutout")
+    assert kinds_of(networks) == tuple(KINDS)
 
 
 def test_each_kind_is_made_by_the_prediction_that_it_names(networks: Networks, blocks: Any) -> None:
     z, size = z_of(networks, blocks, blocks.ids("val")[2])  # 45 x 61, so that the logits are resized
     teachers = [network.decode(z, (48, 64)) for network in networks.teachers.values()]
     expected = {
-        "vat": networks.student.decode(z, (48, 64)),
+        "student": networks.student.decode(z, (48, 64)),
         "teacher1": teachers[0],
         "teacher2": teachers[1],
-        "tvat": (teachers[0] + teachers[1]) / 2,
+        "teachers": (teachers[0] + teachers[1]) / 2,
     }
-    for kind, same in {"pgd": "vat", "cutout": "vat", "tvat-official": "tvat"}.items():
-        expected[kind] = expected[same]
     for kind in KINDS:
         predict = maker(networks, kind, size)
-        if kind in ("random", "dropout", "feature-drop", "feature-noise"):
+        if KINDS[kind].maker is None:
             assert predict is None
         else:
             assert predict is not None
-            logits = F.interpolate(expected[kind], size, mode="bilinear", align_corners=True)
+            logits = F.interpolate(expected[KINDS[kind].maker], size, mode="bilinear", align_corners=True)
             torch.testing.assert_close(predict(z), logits)
 
 
@@ -203,3 +203,22 @@ def test_judges_answer_as_their_predictors_and_each_network_decodes_once(
         torch.testing.assert_close(logits, expected[role])
     mean = (expected["teacher1"] + expected["teacher2"]) / 2
     torch.testing.assert_close(found["ensemble"], mean)
+
+
+def test_with_one_teacher_tvat_is_that_teachers(networks: Networks, blocks: Any) -> None:
+    one = Networks(networks.student, {"teacher": networks.teachers["teacher2"]}, classes=networks.classes)
+    assert one.roles == ("student", "teacher")
+    assert kinds_of(one) == tuple(name for name in KINDS if name not in ("teacher1", "teacher2"))
+    z, size = z_of(networks, blocks, blocks.ids("val")[1])
+    asked = perturbation(one, "tvat", z, size, image_id="any").delta
+    assert torch.equal(asked, perturbation(networks, "teacher2", z, size, image_id="any").delta)
+    assert not torch.equal(asked, perturbation(networks, "tvat", z, size, image_id="any").delta)
+    assert panels_of(one, ()) == ("clean", "vat", "tvat")
+
+
+def test_panels_begin_with_the_original_whatever_is_asked(networks: Networks) -> None:
+    assert panels_of(networks, ("random", "clean", "vat", "random")) == ("clean", "random", "vat")
+    with pytest.raises(UserError, match="--panels with a kind of perturbation, got clean; add one, such as vat"):
+        panels_of(networks, ("clean",))
+    with pytest.raises(UserError, match=r"kinds among vat, tvat, .*, got vta; choose some of them$"):
+        panels_of(networks, ("vta",))

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from psmt_viz import load_run
+from psmt_viz.kinds import KINDS
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import FEATURE_KINDS, KINDS, Settings
+from psmt_viz.perturb import SearchSettings
 from psmt_viz.probes.perturb import perturb
 from psmt_viz.probes.tally import Clean, Tally
 from psmt_viz.results import Flips
@@ -21,7 +22,7 @@ TABLES = ("flips", "paired", "by_class", "by_distance", "by_confidence", "confus
 
 
 def test_rows_in_the_order_asked_and_columns_as_promised(networks: Networks, result: Flips) -> None:
-    sizes = {kind: (*EPS, *(("own",) if kind in FEATURE_KINDS else ())) for kind in KINDS}
+    sizes = {kind: (*EPS, *(("own",) if KINDS[kind].own_size else ())) for kind in KINDS}
     cells = [(kind, judge, size) for kind in KINDS for judge in JUDGES for size in sizes[kind]]
 
     def keys(table: pd.DataFrame) -> list[tuple[Any, ...]]:
@@ -83,7 +84,7 @@ def test_the_health_of_every_search_is_told(result: Flips) -> None:
         assert 0.999 <= health["cosine"]["min"] <= health["cosine"]["mean"] <= health["cosine"]["max"] <= 1 + 1e-9
         assert health["unchanged"]["max"] < 0.1
         assert health["warnings"] == []
-    for kind in ("random", *FEATURE_KINDS):  # they search nothing
+    for kind in (name for name, kind in KINDS.items() if not kind.searches):
         assert set(result.health[kind]) == {"norm_over_eps", "warnings"}
         assert result.health[kind]["norm_over_eps"]["mean"] == pytest.approx(1, rel=1e-5)
     ascent = result.health["pgd"]
@@ -149,7 +150,7 @@ def test_only_what_is_asked_for(networks: Networks, blocks: Any, result: Flips) 
     assert set(found.flips["images"]) == {2}
     assert list(found.health) == ["random", "vat"]
     asked = {"eps": [8.0, 8.0], "kinds": ["random", "vat", "random"], "judges": ["ensemble", "student"]}
-    assert found.asked == {**asked, **vars(Settings()), "seed": SEED}
+    assert found.asked == {**asked, **vars(SearchSettings()), "seed": SEED}
     used = {"eps": [8.0], "kinds": ["random", "vat"], "judges": ["ensemble", "student"], "left_out": [], "images": 2}
     assert (found.used, found.subject) == (used, {"run": "x"})
     assert set(result.used["kinds"]) == set(KINDS) and result.used["judges"] == list(JUDGES)
@@ -174,7 +175,7 @@ def test_networks_keep_their_weights(psmt_run: Path, blocks: Any) -> None:
 def test_settings_are_used_and_recorded(
     networks: Networks, blocks: Any, result: Flips, changed: dict[str, Any]
 ) -> None:
-    settings, ids = Settings(**changed), blocks.ids("val")[:2]
+    settings, ids = SearchSettings(**changed), blocks.ids("val")[:2]
     kinds = ("vat", "tvat", "pgd", "random", "dropout")
     how: dict[str, Any] = {"eps": (2.0,), "kinds": kinds, "judges": ("student",), "ids": ids, "seed": SEED}
     plain, found = perturb(networks, blocks, **how), perturb(networks, blocks, settings=settings, **how)

@@ -1,7 +1,6 @@
 """The sample of pixels: exact counts, all correct, fair within a class, with features from a slow bilinear loop."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,40 +9,21 @@ import torch
 from scipy import stats
 from torch.nn import functional as F
 
-from psmt_viz import load_run
-from psmt_viz.errors import UserError
-from psmt_viz.models.build import build_networks
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.kinds import perturbation
-from psmt_viz.probes.pixels import PANELS, PixelSample, features_at, sample_pixels
+from psmt_viz.probes.pixels import PixelSample, features_at
+from tests.probes.asking import sampled
+from tests.probes.predicted import counted, students
 
 QUOTA = 30
 
 
+PANELS = ("clean", "vat", "tvat")
+
+
 @pytest.fixture(scope="module")
 def sample(networks: Networks, blocks: Any) -> PixelSample:
-    return sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
-
-
-def students(networks: Networks, data: Any) -> dict[str, np.ndarray]:
-    """The student's prediction of each validation image."""
-    found = {}
-    for id in data.ids("val"):
-        pixels = torch.from_numpy(data.image(id).copy()).permute(2, 0, 1)[None].float() / 255
-        size = pixels.shape[-2:]
-        padded = [8 * math.ceil(length / 8) for length in size]
-        with torch.no_grad():
-            logits = networks.student(F.interpolate(pixels, size=padded, mode="bilinear", align_corners=True))
-        found[id] = F.interpolate(logits, size=size, mode="bilinear", align_corners=True)[0].argmax(dim=0).numpy()
-    return found
-
-
-def counted(networks: Networks, data: Any) -> dict[str, int]:
-    predicted = students(networks, data)
-    return {
-        name: sum(int(((data.label(id) == index) & (guess == index)).sum()) for id, guess in predicted.items())
-        for index, name in enumerate(networks.classes)
-    }
+    return sampled(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
 
 
 def test_as_many_pixels_as_asked_equally_many_of_each_class(sample: PixelSample) -> None:
@@ -129,9 +109,7 @@ def test_features_equal_a_bilinear_loop(shape: tuple[int, int], size: tuple[int,
 
 
 def test_features_of_a_layer(networks: Networks, blocks: Any) -> None:
-    found = {
-        layer: sample_pixels(networks, blocks, pixels=10, layer=layer, seed=2) for layer in ("z", "decoder", "logits")
-    }
+    found = {layer: sampled(networks, blocks, pixels=10, layer=layer, seed=2) for layer in ("z", "decoder", "logits")}
     widths = {layer: each.features["clean"].shape[1] for layer, each in found.items()}
     assert widths == {"z": 16 + 8, "decoder": 24, "logits": len(networks.classes)}
     for each in found.values():
@@ -143,12 +121,12 @@ def test_features_of_a_layer(networks: Networks, blocks: Any) -> None:
 
 
 def test_equal_seeds_give_equal_samples_and_others_do_not(networks: Networks, blocks: Any, sample: PixelSample) -> None:
-    again = sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
+    again = sampled(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=1)
     for name in ("image", "row", "col", "label"):
         assert np.array_equal(getattr(again, name), getattr(sample, name))
     for panel in PANELS:
         assert np.array_equal(again.features[panel], sample.features[panel])
-    other = sample_pixels(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=2)
+    other = sampled(networks, blocks, pixels=5 * QUOTA, eps=8.0, seed=2)
     assert not np.array_equal(other.row, sample.row)
 
 
@@ -165,7 +143,7 @@ class Reordered:
 
 
 def test_the_order_of_images_decides_nothing(networks: Networks, blocks: Any, sample: PixelSample) -> None:
-    other = sample_pixels(networks, Reordered(blocks), pixels=5 * QUOTA, eps=8.0, seed=1)
+    other = sampled(networks, Reordered(blocks), pixels=5 * QUOTA, eps=8.0, seed=1)
 
     def places(found: PixelSample) -> set[tuple[str, int, int, int, int]]:
         ids = [found.image_ids[image] for image in found.image]
@@ -196,7 +174,7 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
         def ids(part: str) -> tuple[str, ...]:
             return blocks.ids(part)[:2]
 
-    monkeypatch.setattr(module, "perturb", quick)
+    monkeypatch.setattr(module, "perturbation", quick)
     predicted, data = students(networks, blocks), Two()
     name = "background"
     index = networks.classes.index(name)
@@ -208,7 +186,7 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
     drawn = dict.fromkeys(correct, 0)
     seeds, pixels = 120, 200
     for seed in range(seeds):
-        found = sample_pixels(networks, data, pixels=pixels, classes=(name,), seed=seed)
+        found = sampled(networks, data, pixels=pixels, classes=(name,), seed=seed)
         for place in zip(found.image, found.row, found.col, strict=True):
             drawn[place] += 1
     counts = np.array(list(drawn.values()))
@@ -224,49 +202,6 @@ def test_every_correct_pixel_of_a_class_has_the_same_chance(
     unfair = np.concatenate([np.full(count, seeds * pixels / 2 / count) for count in per_image])
     bias = ((unfair - expected) ** 2 / (expected * (1 - share))).sum()
     assert bias > 0.5 * len(correct) ** 0.5
-
-
-def test_too_many_pixels_say_how_many_there_are(networks: Networks, blocks: Any) -> None:
-    counts = counted(networks, blocks)
-    fifth = sorted(counts.values())[-5]
-    with pytest.raises(UserError) as error:
-        sample_pixels(networks, blocks, pixels=50_000)
-    message = str(error.value)
-    assert message.startswith("expected 10,000 correctly predicted pixels in each of 5 classes, got ")
-    assert all(f"{name} {count:,}" in message for name, count in counts.items())
-    assert message.endswith(f"give --n-pixels {5 * fifth} or less")
-    # The way out that it names is the way out.
-    assert len(sample_pixels(networks, blocks, pixels=5 * fifth).label) == 5 * fifth
-    with pytest.raises(UserError, match="or less"):
-        sample_pixels(networks, blocks, pixels=5 * fifth + 5)
-
-
-def test_fewer_than_five_classes(blocks: Any) -> None:
-    from psmt_viz.presets import configure
-
-    config = configure("scenes", {"aspp_channels": 4, "low_channels": 4, "decoder_channels": 4}).model
-
-    class Four:
-        """The same images with their first four classes."""
-
-        classes = blocks.classes[:4]
-        ids, image = blocks.ids, blocks.image
-
-        @staticmethod
-        def label(id: str) -> np.ndarray:
-            label = blocks.label(id)
-            return np.where(label < 4, label, 255).astype(np.uint8)
-
-    with pytest.raises(UserError, match=r"5 classes with correctly predicted pixels, got background .*name fewer --cl"):
-        sample_pixels(build_networks(config, Four.classes, teachers=("teacher1", "teacher2")), Four(), pixels=10)
-
-
-def test_named_classes_are_taken_in_place_of_the_largest(networks: Networks, blocks: Any) -> None:
-    found = sample_pixels(networks, blocks, pixels=20, classes=("white", "green"))
-    names, counts = np.unique([networks.classes[label] for label in found.label], return_counts=True)
-    assert (list(names), list(counts)) == (["green", "white"], [10, 10])
-    twice = sample_pixels(networks, blocks, pixels=20, classes=("white", "green", "white"))
-    assert np.array_equal(twice.row, found.row)
 
 
 class Even:
@@ -289,7 +224,7 @@ class Even:
 @pytest.mark.parametrize("batch", [2, 3, 8])
 def test_the_batch_changes_nothing_but_rounding(networks: Networks, blocks: Any, batch: int) -> None:
     data = Even(blocks)
-    alone, together = (sample_pixels(networks, data, pixels=500, eps=8.0, seed=4, batch=size) for size in (1, batch))
+    alone, together = (sampled(networks, data, pixels=500, eps=8.0, seed=4, batch=size) for size in (1, batch))
     for name in ("image", "row", "col", "label"):
         assert np.array_equal(getattr(together, name), getattr(alone, name))
     assert together.correct_pixels == alone.correct_pixels
@@ -313,44 +248,9 @@ def test_a_margin_leaves_boundaries_out(networks: Networks, blocks: Any) -> None
 
     least = {}
     for margin in (0.0, 4.0):
-        found = sample_pixels(networks, blocks, pixels=100, margin=margin, seed=3)
+        found = sampled(networks, blocks, pixels=100, margin=margin, seed=3)
         places = zip(found.image, found.row, found.col, strict=True)
         least[margin] = min(nearest_other(found.image_ids[image], row, col) for image, row, col in places)
         assert all(found.correct_pixels.values())
     assert least[0.0] < 4.0 <= least[4.0]
     assert found.correct_pixels["background"] < counted(networks, blocks)["background"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"margin": -1.0}, "--margin of 0 pixels or more, got -1"),
-        ({"margin": math.nan}, "--margin of 0 pixels or more, got nan"),
-        ({"margin": 1e4}, "5 classes with correctly predicted pixels"),
-        ({"batch": 0}, "--batch of 1 image or more, got 0"),
-    ],
-)
-def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        sample_pixels(networks, blocks, pixels=10, **settings)
-
-
-@pytest.mark.parametrize(
-    ("pixels", "classes", "message"),
-    [
-        (10, ("green", "pink"), "classes among background, red, .*, got 'pink'"),
-        (12, (), "--n-pixels a multiple of 5, got 12; give 10"),
-        (4, (), "--n-pixels a multiple of 5, got 4; give 5"),
-        (0, (), "--n-pixels a multiple of 5, got 0; give 5"),
-        (-5, (), "--n-pixels a multiple of 5, got -5; give 5"),
-        (9, ("green", "white"), "--n-pixels a multiple of 2, got 9; give 8"),
-    ],
-)
-def test_bad_requests(networks: Networks, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        sample_pixels(networks, blocks, pixels=pixels, classes=classes)
-
-
-def test_without_teachers_there_is_nothing_to_compare(supervised_run: Path, blocks: Any) -> None:
-    with pytest.raises(UserError, match="--method psmt"):
-        sample_pixels(load_run(supervised_run), blocks, pixels=10)

@@ -19,6 +19,7 @@ from psmt_viz.models.networks import Networks
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.probes.map_quality import map_quality
 from psmt_viz.probes.pixels import sample_pixels
+from psmt_viz.probes.settings import TsneSettings
 from psmt_viz.probes.shares import share
 from psmt_viz.probes.tsne import tsne
 from psmt_viz.probes.tsne_map import lay_out
@@ -28,8 +29,9 @@ PIXELS, EPS, SEED = 100, 8.0, 5
 COLUMNS = "image row col label pred_clean pred_vat pred_tvat x_clean y_clean x_vat y_vat x_tvat y_tvat"
 
 
-def embedded(networks: Networks, data: Any, **settings: Any) -> PixelEmbedding:
-    return tsne(networks, data, **{"n_pixels": PIXELS, "eps": EPS, "seed": SEED, "perplexity": 10.0} | settings)
+def embedded(networks: Networks, data: Any, subject: dict[str, str] | None = None, **settings: Any) -> PixelEmbedding:
+    asked = TsneSettings(**{"n_pixels": PIXELS, "eps": EPS, "seed": SEED, "perplexity": 10.0} | settings)
+    return tsne(networks, data, asked, subject=subject)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def test_the_table_is_the_sample_with_places(networks: Networks, blocks: Any, re
     assert len(pixels) == PIXELS
     assert pixels["label"].value_counts().tolist() == [PIXELS // 5] * 5
     assert not pixels.isna().any(axis=None)
-    sample = sample_pixels(networks, blocks, pixels=PIXELS, eps=EPS, seed=SEED)
+    sample = sample_pixels(networks, blocks, TsneSettings(n_pixels=PIXELS, eps=EPS, seed=SEED))
     assert pixels["image"].tolist() == [blocks.ids("val")[image] for image in sample.image]
     for name in ("row", "col", "label"):
         assert np.array_equal(pixels[name], getattr(sample, name))
@@ -113,7 +115,7 @@ def test_a_perplexity_too_large_for_the_pixels_is_lowered(networks: Networks, bl
 
 
 def test_neighbours_on_the_map_were_neighbours_before(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
-    features = sample_pixels(networks, blocks, pixels=PIXELS, eps=EPS, seed=SEED).features["clean"]
+    features = sample_pixels(networks, blocks, TsneSettings(n_pixels=PIXELS, eps=EPS, seed=SEED)).features["clean"]
     own = trustworthiness(features, place(result.pixels, "clean"), n_neighbors=15)
     assert result.measured["trustworthiness"] == pytest.approx(own, abs=5e-3)
     shuffled = np.random.default_rng(0).permutation(place(result.pixels, "clean"))
@@ -168,7 +170,7 @@ def test_equal_seeds_give_equal_frames_and_others_do_not(
 def test_a_joint_map_is_fitted_to_all_panels_at_once(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:
     joint = embedded(networks, blocks, layout="joint")
     assert (joint.asked["layout"], result.asked["layout"]) == ("joint", "frozen")
-    everything = np.concatenate([place(joint.pixels, panel) for panel in joint.PANELS])
+    everything = np.concatenate([place(joint.pixels, panel) for panel in joint.panels])
     assert np.abs(everything.mean(axis=0)).max() < 1e-6 * np.ptp(everything)  # t-SNE centres what it fits
     assert not np.allclose(place(joint.pixels, "clean"), place(result.pixels, "clean"))
     # A pixel lies beside itself: its noise is small beside the distances between pixels.
@@ -188,7 +190,7 @@ def test_separate_maps_have_nothing_to_do_with_each_other(
     assert np.allclose(own - own.mean(axis=0), frozen - frozen.mean(axis=0), atol=1e-6)
     assert apart.measured["kl_divergence"] == result.measured["kl_divergence"]
     assert "median_move" not in apart.measured
-    features = sample_pixels(networks, blocks, pixels=PIXELS, eps=EPS, seed=SEED).features["tvat"]
+    features = sample_pixels(networks, blocks, TsneSettings(n_pixels=PIXELS, eps=EPS, seed=SEED)).features["tvat"]
     assert trustworthiness(features, place(apart.pixels, "tvat"), n_neighbors=15) > 0.8
 
 
@@ -199,8 +201,8 @@ def test_approximate_neighbours_give_as_good_a_map(networks: Networks, blocks: A
 
 
 def test_the_map_is_as_trustworthy_as_by_the_defaults_of_opentsne(networks: Networks, blocks: Any) -> None:
-    features = sample_pixels(networks, blocks, pixels=500, eps=EPS, seed=SEED).features
-    ours, *_ = lay_out(features, "frozen", perplexity=30, seed=0)
+    features = sample_pixels(networks, blocks, TsneSettings(n_pixels=500, eps=EPS, seed=SEED)).features
+    ours, *_ = lay_out(features, TsneSettings(), seed=0)
     theirs = np.asarray(openTSNE.TSNE(random_state=0).fit(features["clean"]))
     quality = [map_quality(features["clean"], layout) for layout in (ours["clean"], theirs)]
     assert quality[0]["trustworthiness"] > quality[1]["trustworthiness"] - 0.005
@@ -229,8 +231,8 @@ def test_recall_of_neighbours_by_brute_force() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"perplexity": 0.5}, "--perplexity of 1 or more, got 0.5"),
-        ({"perplexity": np.inf}, "--perplexity of 1 or more, got inf"),
+        ({"perplexity": 0.5}, "--perplexity of 1 or more .*, got 0.5"),
+        ({"perplexity": np.inf}, "--perplexity of 1 or more .*, got inf"),
         ({"jobs": 0}, "--jobs of 1 or more"),
     ],
 )
@@ -264,8 +266,8 @@ def test_networks_that_were_not_trained_here(blocks: Any) -> None:
     assert len(found.pixels) == 20
     with pytest.raises(UserError, match=r"module of the student, got 'decoder'; choose one, .* z, logits, body, head"):
         embedded(roles, blocks, layer="decoder")
-    with pytest.raises(UserError, match="teachers"):
-        embedded(Networks(Network(0), classes=blocks.classes), blocks, n_pixels=20)
+    with pytest.raises(UserError, match=r"got tvat; .* it needs teachers"):
+        embedded(Networks(Network(0), classes=blocks.classes), blocks, n_pixels=20, panels=("vat", "tvat"))
 
 
 def _most_often_right(roles: Networks, data: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from psmt_viz.results import ROLES, PixelEmbedding, Saved, ScoreTable, Training
 from tests.figures import synthetic
 from tests.report import mapped
 from tests.report.opening import RESTORE, Opened
-from tests.report.reading import coarse_report
+from tests.report.reading import Page, coarse_report
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -37,6 +37,7 @@ def everything() -> Saved:
         ScoreTable.of([("scenes 1_8", scores)]),
         synthetic.cams(),
         mapped.embedding(),
+        synthetic.reliability(),
         synthetic.flips(_KINDS, judges=ROLES[:2], warnings=synthetic.WARNINGS),
         synthetic.closeup(_KINDS),
         manifest={
@@ -57,6 +58,12 @@ def page(everything: Saved, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def html(page: Path) -> str:
     return page.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def read(html: str) -> Page:
+    """The page of everything, parsed."""
+    return Page(html)
 
 
 @pytest.fixture(scope="session")

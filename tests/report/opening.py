@@ -8,9 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from psmt_viz.results import PixelEmbedding
-
-PANELS = PixelEmbedding.PANELS
+PANELS = ("clean", "vat", "tvat")
+"""Of the page of everything."""
 SIZE = {"width": 1600, "height": 1000}
 
 # Two frames: the second begins when the first has been drawn.
@@ -42,6 +41,7 @@ CARD = """() => {
   const facts = [...card.querySelectorAll("[data-fact]")].map((element) => [element.dataset.fact, element.textContent]);
   return { ...Object.fromEntries(facts), index: card.dataset.index };
 }"""
+CHOOSE = "async (index) => { const { choose } = await report.map; await choose(index); }"
 # Nothing filtered, zoomed or scrolled.
 RESTORE = """() => {
   const filtered = document.querySelector("[data-class][aria-pressed='true'], [data-flipped][aria-pressed='true']");
@@ -104,3 +104,10 @@ def point_at(
     tab.mouse.move(*pointer)
     tab.evaluate(DRAWN)
     return np.hypot(*(screen - pointer).T)
+
+
+def flipped_by(row: Any, names: dict[str, str] | None = None) -> str:
+    """Returns in words what flips a pixel of a map of two perturbations."""
+    names = names or {"vat": "VAT", "tvat": "T-VAT"}
+    by = [name for panel, name in names.items() if row[f"pred_{panel}"] != row["label"]]
+    return ("none", f"{' '.join(by)} alone", "both")[len(by)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from psmt_viz.results import Saved, Training
+from psmt_viz.results import Flips, Saved, Training
 from tests.figures import synthetic
 from tests.report import mapped
 from tests.report.opening import CARD, INTERACTIVE, SIZE, Opened
@@ -174,12 +174,13 @@ def test_a_figure_is_enlarged(tab: Any) -> None:
 
 def test_a_table_is_searched(tab: Any, everything: Saved) -> None:
     tab.evaluate("document.querySelector('#numbers > details').open = true")
-    table = everything.flips.flips
+    table = everything.get(Flips).flips
     expected = int(((table["kind"] == "tvat-official") & (table["judge"] == "ensemble")).sum())
-    search = tab.locator("#numbers .search").first
+    shown = tab.locator("#numbers .table").filter(has=tab.locator("h3", has_text="flips.csv"))
+    search = shown.locator(".search")
     search.locator("input").fill("ensemble TVAT-official")
     assert search.locator("output").text_content() == f"{expected} rows"
-    assert tab.locator("#numbers .table").first.locator("tbody tr:visible").count() == expected
+    assert shown.locator("tbody tr:visible").count() == expected
     search.locator("input").fill("")
     assert search.locator("output").text_content() == f"{len(table)} rows"
 

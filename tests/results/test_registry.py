@@ -49,9 +49,9 @@ def test_the_page_has_a_section_of_it(kind: type[Result]) -> None:
 
 def test_the_manual_tells_its_command_and_its_files(kind: type[Result]) -> None:
     command = kind.COMMAND.split()[0]
-    text = (DOCS / "verbs" / f"{command}.md").read_text(encoding="utf-8")
+    text = (DOCS / "commands" / f"{command}.md").read_text(encoding="utf-8")
     assert f"`{kind.FACTS}`" in text
-    assert f"verbs/{command}.md" in (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    assert f"commands/{command}.md" in (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
 
 
 def test_every_result_is_registered() -> None:

@@ -30,7 +30,7 @@ TINY = {
     "lr": 0.02,
 }
 
-ROLE_STREAMS = {"student": "labeled", "teacher1": "teacher1", "teacher2": "teacher2"}
+ROLE_LOADERS = {"student": "labeled", "teacher1": "teacher1", "teacher2": "teacher2"}
 
 
 def copied(network):
@@ -46,7 +46,7 @@ def states(trainer):
 
 
 def batch(trainer, name, step):
-    return next(trainer.streams[name].batches(step, step + 1))
+    return next(trainer.loaders[name].batches(step, step + 1))
 
 
 def spied(patch, owner, name):
@@ -68,7 +68,7 @@ def norms(network):
 
 def sharpen(trainer):
     """Gives the teachers the statistics and the confidence that training would: probabilities from a third to 1."""
-    # Not the stream's images, of which several processes read one share each.
+    # Not the loader's images, of which several processes read one share each.
     pixels = [torch.from_numpy(trainer.data.image(id))[:48, :48] for id in trainer.data.ids("train")[:4]]
     images = torch.stack(pixels).permute(0, 3, 1, 2) / 255
     for teacher in trainer.networks.teachers.values():
@@ -92,7 +92,7 @@ def cross_entropy(logits, label, count=None):
     return total / ((label != 255).sum() if count is None else count)
 
 
-def descended(network, lr, optim):
+def after_sgd(network, lr, optim):
     """The first step of SGD along the network's gradients: no momentum yet, decay on convolution weights."""
     for name, parameter in network.named_parameters():
         factor = 1.0 if name.startswith("backbone.") else optim.head_lr_factor
@@ -123,18 +123,18 @@ def assert_close(found, expected):
 
 
 def labeled_reference(network, images, label, lr, config):
-    """Weights and loss of a network after a first step on labelled images, part after part on copies of it."""
+    """Weights and loss of a network after a first step on labelled images, each micro-batch on a copy of it."""
     copies, total = [], 0.0
     for part, truth in zip(*(each.chunk(config.system.accumulate) for each in (images, label)), strict=True):
         copies.append(copy.deepcopy(network).train())
         loss = cross_entropy(copies[-1](part / 255), truth, count=(label != 255).sum())
         loss.backward()
         total += float(loss.detach())
-    return descended(joined(copy.deepcopy(network), copies), lr, config.optim), total
+    return after_sgd(joined(copy.deepcopy(network), copies), lr, config.optim), total
 
 
 def target_reference(teachers, unlabeled, config, *, step, part, updated):
-    """Mixed images, confidence, target and who passes of one part; pixels that pass, are valid, differ and are seen."""
+    """A micro-batch's images, confidence, target, who passes; pixels that pass, are valid, differ and are seen."""
     method = config.method
     valid = torch.ones_like(unlabeled.label, dtype=torch.bool) if method.count_padding else unlabeled.label != 255
     with torch.no_grad():
@@ -144,10 +144,10 @@ def target_reference(teachers, unlabeled, config, *, step, part, updated):
     pseudo, mixed = (mine + torch.where(other >= least, other, mine)) / 2, unlabeled.strong / 255
     if method.cutmix != "none":
         numbers = range(part * len(mixed), (part + 1) * len(mixed))
-        groups = [0] if config.groups == 1 else list(numbers)  # of the whole batch, or of single images
+        groups = [0] if method.groups == 1 else list(numbers)  # of the whole batch, or of single images
         sources = torch.arange(len(mixed))[:, None, None].repeat(1, 48, 48)
         for group in groups:
-            own = numbers if config.groups == 1 else [group]
+            own = numbers if method.groups == 1 else [group]
             mix = draw_mix(method.cutmix, len(own), 48, 48, **mix_sources(config, step, group, own))
             for box in mix.boxes:
                 for index, image in enumerate(own):
@@ -180,8 +180,8 @@ def pasted(values, sources):
 def psmt_reference(trainer, step, lr, updated):
     """Student, both teachers and numbers after one step (final weight 1.5, EMA 0.9), without noise on the features."""
     config, networks = trainer.config, copy.deepcopy(trainer.networks)
-    parts = config.system.accumulate
-    labeled, unlabeled = (batch(trainer, name, step).parts(parts) for name in ("labeled", "unlabeled"))
+    count = config.system.accumulate
+    labeled, unlabeled = (batch(trainer, name, step).chunks(count) for name in ("labeled", "unlabeled"))
     teachers, drifted, targets, counts = nn.ModuleList(networks.teachers.values()), [], [], []
     for part, views in enumerate(unlabeled):
         drifted.append(copy.deepcopy(teachers).train(config.method.pseudo_labels == "train"))
@@ -209,7 +209,7 @@ def psmt_reference(trainer, step, lr, updated):
     second = joined(copy.deepcopy(first), copies)
     for parameter, other in zip(second.parameters(), first.parameters(), strict=True):
         parameter.grad = parameter.grad + other.grad
-    after = descended(second, lr, config.optim)
+    after = after_sgd(second, lr, config.optim)
     ends = [teacher.state_dict() for teacher in teachers]
     ends[updated] = averaged(ends[updated], after, 0.9)
     return after, ends, (*losses, passing / valid, differing / seen)

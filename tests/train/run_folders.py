@@ -5,7 +5,7 @@ import signal
 import pandas as pd
 import torch
 
-from psmt_viz.train import loop
+from psmt_viz.train.trainer import Trainer
 
 COLUMNS = [
     *("epoch", "step", "learning_rate", "unsup_weight", "loss_sup", "loss_unsup", "confident_fraction"),
@@ -56,7 +56,7 @@ class Breaking:
 
 def during_step(patch, number, action):
     """Does something while a run takes its n-th step (from 1), before anyone hears of it."""
-    original = loop.Trainer.steps
+    original = Trainer.steps
 
     def steps(self, first, last):
         for step, log in enumerate(original(self, first, last), start=first + 1):
@@ -64,7 +64,7 @@ def during_step(patch, number, action):
                 action()
             yield log
 
-    patch.setattr(loop.Trainer, "steps", steps)
+    patch.setattr(Trainer, "steps", steps)
 
 
 def asking(*numbers):

@@ -10,7 +10,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from psmt_viz.config import SystemConfig
 from psmt_viz.errors import UserError
 from psmt_viz.train.engine import Engine
-from psmt_viz.train.loop import Trainer
+from psmt_viz.train.trainer import Trainer
 from tests.train import two_processes
 from tests.train.two_processes import WAYS, taken
 
@@ -27,7 +27,7 @@ def together(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone():
-    """What one process saw with both parts, and, where that means the same, with the whole batch."""
+    """What one process saw with both micro-batches, and, where that means the same, with the whole batch."""
     told = {(way, 2): taken(way, devices=1, accumulate=2) for way in WAYS}
     return told | {("fixed statistics", 1): taken("fixed statistics", devices=1, accumulate=1)}
 
@@ -45,14 +45,17 @@ def test_two_processes_take_the_step_of_one(together, alone, way, step, accumula
         torch.testing.assert_close(found["gradients"][name], values, rtol=0, atol=1e-5 * largest, msg=name)
     for name, values in expected["networks"].items():
         torch.testing.assert_close(found["networks"][name], values, rtol=1e-5, atol=1e-6, msg=name)
-    torch.testing.assert_close(found["measured"], expected["measured"], rtol=1e-5, atol=0, equal_nan=True)
-    assert expected["measured"][1:].isnan().all() == (step == "warm-up")
+    assert found["measured"].keys() == expected["measured"].keys()
+    assert (set(expected["measured"]) == {"loss_sup"}) == (step == "warm-up")
+    for name, value in expected["measured"].items():
+        torch.testing.assert_close(found["measured"][name], value, rtol=1e-5, atol=0, msg=name)
 
 
-def test_another_number_of_parts_is_another_step(together):
-    """BatchNorm sees a part, so the gradients of the whole batch are others: the comparison above can fail."""
-    whole, parts = taken("method", devices=1, accumulate=1)["step"], together[0]["method"]["step"]
-    assert not torch.allclose(parts["measured"], whole["measured"], rtol=1e-3)
+def test_another_number_of_micro_batches_is_another_step(together):
+    """BatchNorm sees a micro-batch, so the gradients of the whole batch are others: the comparison above can fail."""
+    whole, cut = taken("method", devices=1, accumulate=1)["step"], together[0]["method"]["step"]
+    for name in ("loss_sup", "loss_unsup", "confident_fraction"):
+        assert not torch.allclose(cut["measured"][name], whole["measured"][name], rtol=1e-3), name
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -62,16 +65,16 @@ def test_both_processes_end_a_step_alike(together, way):
     for name, values in first["networks"].items():
         assert torch.equal(values, second["networks"][name]), name
     assert any(name.endswith("running_var") for name in first["networks"])
-    assert torch.equal(first["measured"], second["measured"])
+    assert first["measured"] == second["measured"]
 
 
 @pytest.mark.parametrize("step", ["warm-up", "step"])
 def test_each_process_reads_its_own_images(together, alone, step):
     shares = [told["method"][step]["read"] for told in together]
     every = alone["method", 2][step]["read"]
-    streams = 3 if step == "warm-up" else 2
-    assert [len(share) for share in shares] == [2 * streams] * 2 and len(every) == 4 * streams
-    for place in range(streams):
+    loaders = 3 if step == "warm-up" else 2
+    assert [len(share) for share in shares] == [2 * loaders] * 2 and len(every) == 4 * loaders
+    for place in range(loaders):
         first, second = (share[2 * place : 2 * place + 2] for share in shares)
         assert not set(first) & set(second)
         assert first + second == every[4 * place : 4 * place + 4]
@@ -80,29 +83,29 @@ def test_each_process_reads_its_own_images(together, alone, step):
 def test_no_process_reads_an_unlabelled_image_twice_in_an_epoch(together, alone):
     ranks = [told["method"]["epochs"] for told in together]
     assert [len(steps) for steps in ranks] == [6, 6]
-    rounds = []
+    epochs = []
     for epoch in (range(3), range(3, 6)):
         drawn = [id for step in epoch for steps in ranks for id in steps[step]]
         assert len(drawn) == len(set(drawn)) == 12  # of 13 images
-        rounds.append(drawn)
-    assert rounds[0] != rounds[1]
-    # Without new rounds the image that an epoch leaves out would come first in the next.
-    assert set(rounds[0]) & set(rounds[1][:1])
+        epochs.append(drawn)
+    assert epochs[0] != epochs[1]
+    # Without a new order the image that an epoch leaves out would come first in the next.
+    assert set(epochs[0]) & set(epochs[1][:1])
     together_in_order = [first + second for first, second in zip(*ranks, strict=True)]
     assert together_in_order == alone["method", 2]["epochs"]
 
 
 def test_processes_know_their_place_and_talk(together):
     for rank, told in enumerate(together):
-        assert (told["method"]["rank"], told["method"]["first"], told["method"]["world"]) == (rank, rank == 0, 2)
+        assert [told["method"][name] for name in ("rank", "main", "world_size")] == [rank, rank == 0, 2]
         assert told["method"]["any"] == [False, True, True]
         assert told["method"]["broadcast"] == ("from", 0)
 
 
-def test_one_process_is_the_first_and_the_only_one():
+def test_one_process_is_the_main_one():
     engine = Engine()
     engine.launch()
-    assert (engine.rank, engine.first, engine.world, engine.device) == (0, True, 1, torch.device("cpu"))
+    assert (engine.rank, engine.is_main_process, engine.world_size, engine.device) == (0, True, 1, torch.device("cpu"))
     values = torch.tensor([1.0, 2.0])
     assert engine.sum(values) is values and engine.broadcast(values) is values
     assert engine.any(True) and not engine.any(False)
@@ -145,13 +148,15 @@ def test_torchrun_says_how_many_processes_there_are(monkeypatch):
     values = {"TORCHELASTIC_RUN_ID": "a", "RANK": 3, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2, "WORLD_SIZE": 6}
     for name, value in (values | {"GROUP_RANK": 1, "MASTER_ADDR": "localhost", "MASTER_PORT": 1}).items():
         monkeypatch.setenv(name, str(value))
-    assert Engine().world == 6
+    assert Engine().world_size == 6
 
 
 def first_losses(tiny, scenes, **values):
     trainer = Trainer(tiny(perturbation="tvat", **values), scenes)
+    logs = [log for first in range(0, 8, 2) for log in trainer.steps(first, first + 2)]
+    unmeasured = torch.tensor(torch.nan)
     return trainer, torch.stack(
-        [log.measured[:2] for first in range(0, 8, 2) for log in trainer.steps(first, first + 2)]
+        [torch.stack([log.measured.get(name, unmeasured) for name in ("loss_sup", "loss_unsup")]) for log in logs]
     )
 
 
@@ -164,11 +169,12 @@ def test_bf16_trains_on_a_cpu_much_like_fp32(tiny, scenes):
     torch.testing.assert_close(short[0, 0], exact[0, 0], rtol=0.01, atol=0)
     torch.testing.assert_close(short, exact, rtol=0.1, atol=0, equal_nan=True)
     assert {parameter.dtype for parameter in trainer.networks.parameters()} == {torch.float32}
-    assert trainer.engine.scale() == {}
+    assert trainer.engine.grad_scaler_state() == {}
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
 @pytest.mark.skipif("PSMT_VIZ_SLOW_TESTS" not in os.environ, reason="compiling takes minutes; set PSMT_VIZ_SLOW_TESTS")
 def test_a_compiled_network_takes_the_same_step(tiny, scenes):
     logs = [next(Trainer(tiny(warmup_epochs=0, compile=each), scenes).steps(0, 1)) for each in (False, True)]
-    torch.testing.assert_close(logs[1].measured, logs[0].measured, rtol=1e-3, atol=0)
+    for name, value in logs[0].measured.items():
+        torch.testing.assert_close(logs[1].measured[name], value, rtol=1e-3, atol=0, msg=name)

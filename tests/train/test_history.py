@@ -8,16 +8,17 @@ from safetensors.numpy import load_file
 
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
-from psmt_viz.train import history, loop, session
+from psmt_viz.train import history, loop, method, session
 from psmt_viz.train.checkpoint import save_state
 from psmt_viz.train.session import train
 from psmt_viz.train.stopping import Stopped
+from psmt_viz.train.trainer import Trainer
 from tests.train.run_folders import COLUMNS, asking, contents, during_step, failing, lasting, rows, state
 
 FIVE = {"method": "supervised", "steps_per_epoch": 5, "epochs": 2, "warmup_epochs": 0}
 
 
-def committed(patch):
+def checkpoints(patch):
     """Returns a list that fills with the step and the finished epochs of each checkpoint."""
     seen, original = [], history.save_state
 
@@ -42,23 +43,23 @@ def planned(every):
 
 @pytest.mark.parametrize("every", [None, 1, 2, 5, 7, 50])
 def test_checkpoints_come_every_so_many_steps_and_after_each_epoch(tiny, scenes, folder, monkeypatch, every):
-    seen = committed(monkeypatch)
+    seen = checkpoints(monkeypatch)
     train(tiny(**FIVE, checkpoint_steps=every), scenes, folder)
     assert seen == planned(every)
 
 
 def test_checkpoints_come_after_so_many_minutes(tiny, scenes, folder, monkeypatch):
-    clock, seen = [1000.0], committed(monkeypatch)
+    clock, seen = [1000.0], checkpoints(monkeypatch)
     fake = types.SimpleNamespace(monotonic=lambda: clock[0], perf_counter=lambda: clock[0])
-    monkeypatch.setattr(session, "time", fake)
-    original = loop.Trainer.steps
+    monkeypatch.setattr(loop, "time", fake)
+    original = Trainer.steps
 
     def steps(self, first, last):
         for log in original(self, first, last):
             clock[0] += 25
             yield log
 
-    monkeypatch.setattr(loop.Trainer, "steps", steps)
+    monkeypatch.setattr(Trainer, "steps", steps)
     train(tiny(**FIVE, checkpoint_minutes=1.0), scenes, folder)
     # 75 s after the start, and after the checkpoint that ends an epoch.
     assert seen == [(3, 0), (5, 1), (8, 1), (10, 2)]
@@ -120,7 +121,7 @@ def test_tables_are_cut_to_the_checkpoint(scenes, control, folder, monkeypatch, 
     assert rows(folder) == list(range(1, epoch + 1))
     assert (state(folder)["step"] if step else (folder / "state.pt").exists()) == step
     with monkeypatch.context() as patch, pytest.raises(Look):
-        patch.setattr(session, "_Session", failing(Look()))
+        patch.setattr(session, "TrainingLoop", failing(Look()))
         train(config.replace(values), scenes, folder, resume=True)
     assert rows(folder) == left
     train(config.replace(values), scenes, folder, resume=True)
@@ -145,7 +146,7 @@ def test_inside_an_epoch_weights_and_tables_are_those_of_the_last(scenes, contro
 @pytest.mark.parametrize("log_every", [1, 2, 3])
 def test_a_loss_that_is_not_finite_is_found_where_it_arose(tiny, scenes, folder, monkeypatch, log_every):
     def poison():
-        monkeypatch.setattr(loop, "labeled_cross_entropy", lambda logits, *_: logits.sum() * float("inf"))
+        monkeypatch.setattr(method, "labeled_cross_entropy", lambda logits, *_: logits.sum() * float("inf"))
 
     during_step(monkeypatch, 2, poison)  # so step 2, counted from 0, is the first
     with pytest.raises(UserError, match=r"finite loss, got loss_sup (nan|-?inf) at step 2; lower --lr"):

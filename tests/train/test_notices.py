@@ -5,7 +5,7 @@ import pytest
 
 from psmt_viz.data.dataset import Split
 from psmt_viz.models.build import build_networks
-from psmt_viz.train import loop
+from psmt_viz.train import trainer
 from psmt_viz.train.notices import warn_before, warn_of_epoch
 from psmt_viz.train.session import train
 
@@ -32,7 +32,7 @@ def test_a_sound_run_is_not_warned_of(tiny, scenes):
 
 def test_an_unsupervised_weight_of_0(tiny, scenes, told):
     warn_before(tiny(unsup_weight=0.0), scenes, split_of(scenes, 16))
-    assert told() == ["--unsup-weight is 0, so the unlabelled images teach nothing"]
+    assert told() == ["the unsupervised loss has weight 0, so the unlabelled images teach nothing"]
     warn_before(tiny(unsup_weight=0.0, method="supervised"), scenes, split_of(scenes, 16))
     assert len(told()) == 1
 
@@ -86,7 +86,7 @@ def test_a_sound_run_says_nothing(tiny, blocks, folder, told):
     [  # Settings, words of the warning, how often it comes
         ({"confidence": 0.999}, "no pixel's pseudo-label reaches --confidence 0.999", 2),
         ({"confidence": 0.999, "method": "supervised"}, "no pixel", 0),
-        ({"unsup_weight": 0.0}, "--unsup-weight is 0", 1),
+        ({"unsup_weight": 0.0}, "the unsupervised loss has weight 0", 1),
         ({"batch_labeled": 9}, "--batch-labeled 9 is more than the 8 labelled images", 1),
     ],
 )
@@ -106,7 +106,7 @@ def alike(*args, **given):
 
 
 def test_teachers_that_agree_are_told_of_in_each_epoch(tiny, blocks, folder, told, monkeypatch):
-    monkeypatch.setattr(loop, "build_networks", alike)
+    monkeypatch.setattr(trainer, "build_networks", alike)
     train(tiny(**SHORT, perturbation="none"), blocks, folder)
     assert [each.split(",", maxsplit=1)[0] for each in told()] == [
         f"epoch {epoch}: the two teachers agree on every pixel" for epoch in (1, 2)

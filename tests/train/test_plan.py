@@ -22,8 +22,9 @@ def config(**values):
     return configure("scenes", {**lengths, "steps_per_epoch": None, **values})
 
 
-def plan(steps, warmup, ramp, total, parts=1):
-    return Plan(steps_per_epoch=steps, warmup_steps=warmup, ramp_steps=ramp, total_steps=total, parts=parts)
+def plan(steps, warmup, ramp, total, micro_batches=1):
+    lengths = {"steps_per_epoch": steps, "warmup_steps": warmup, "ramp_steps": ramp, "total_steps": total}
+    return Plan(**lengths, micro_batches=micro_batches)
 
 
 @pytest.mark.parametrize(
@@ -37,11 +38,11 @@ def plan(steps, warmup, ramp, total, parts=1):
         # The last batches of 3 and of 1 are kept.
         ({"drop_last": False}, 10, 23, plan(6, 8, 18, 50)),
         ({"drop_last": None}, 10, 23, plan(6, 8, 18, 50)),
-        # The control takes the same steps as PS-MT.
-        ({"method": "supervised"}, 10, 23, plan(5, 6, 15, 41)),
+        # The control takes the same steps as PS-MT, and has nothing that ramps up.
+        ({"method": "supervised"}, 10, 23, plan(5, 6, 0, 41)),
         # Every image labelled: 23 // 3 = 7 batches of labelled ones.
-        ({"method": "supervised"}, 23, 0, plan(7, 14, 21, 63)),
-        ({"method": "supervised", "steps_per_epoch": 2}, 23, 0, plan(2, 14, 6, 28)),
+        ({"method": "supervised"}, 23, 0, plan(7, 14, 0, 63)),
+        ({"method": "supervised", "steps_per_epoch": 2}, 23, 0, plan(2, 14, 0, 28)),
         ({"warmup_epochs": 0, "ramp_epochs": 0, "epochs": 1}, 1, 4, plan(1, 0, 0, 1)),
         ({"ramp_epochs": 0.5}, 10, 24, plan(6, 6, 3, 48)),
         # Fewer labelled images than a batch holds: the stream goes round.
@@ -53,7 +54,8 @@ def plan(steps, warmup, ramp, total, parts=1):
 def test_epochs_become_steps(values, labeled, unlabeled, expected):
     found = resolve(config(**values), split(labeled, unlabeled))
     assert found == expected
-    assert found.as_dict() == vars(expected)
+    told = {"parts" if name == "micro_batches" else name: value for name, value in vars(expected).items()}
+    assert list(found.as_dict().items()) == list(told.items())
 
 
 def test_data_sets_that_cannot_be_trained_on():
@@ -71,9 +73,9 @@ def test_the_batch_that_is_too_large_is_the_one_named():
 
 
 @pytest.mark.parametrize(("devices", "accumulate"), [(1, 4), (4, 1), (2, 2)])
-def test_a_batch_is_cut_over_devices_and_parts_and_takes_the_same_steps(devices, accumulate):
+def test_a_batch_is_cut_over_devices_and_micro_batches_and_takes_the_same_steps(devices, accumulate):
     values = {"batch_labeled": 8, "batch_unlabeled": 4, "accumulate": accumulate}
-    assert resolve(config(**values), split(10, 23), devices=devices) == plan(5, 2, 15, 37, parts=4)
+    assert resolve(config(**values), split(10, 23), devices=devices) == plan(5, 2, 15, 37, micro_batches=4)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_an_incomplete_batch_is_kept_where_the_published_code_has_one_gpu():
     assert resolve(config(**values, images_per_gpu=4), split(10, 22)).steps_per_epoch == 6
     for several in ({"images_per_gpu": 2}, {"accumulate": 2}):
         assert resolve(config(**values, **several), split(10, 22)).steps_per_epoch == 5
-        with pytest.raises(UserError, match="one part and one group with an incomplete last batch, got"):
+        with pytest.raises(UserError, match="one micro-batch and one group with an incomplete last batch, got"):
             resolve(config(**{**values, "drop_last": False}, **several), split(10, 22))
 
 
@@ -108,20 +110,20 @@ def test_an_incomplete_batch_is_kept_where_the_published_code_has_one_gpu():
     ("values", "words"),
     [
         ({"images_per_gpu": 2}, r"--batch-labeled a multiple of --images-per-gpu 2, got 3"),
-        ({"images_per_gpu": 1}, r"--batch-unlabeled that parts and groups can share equally, got 4, 1 parts and 3 gr"),
+        ({"images_per_gpu": 1}, r"--batch-unlabeled that micro-batches and groups can share equally, got 4, 1 micro"),
         (
             {"images_per_gpu": 2, "batch_labeled": 6, "batch_unlabeled": 6, "accumulate": 2},
-            None,  # 3 groups and 2 parts cut six images into single ones
+            None,  # 3 groups and 2 micro-batches cut six images into single ones
         ),
         (
             {"images_per_gpu": 4, "batch_labeled": 12, "batch_unlabeled": 4, "accumulate": 4},
-            r"--batch-unlabeled .*, got 4, 4 parts and 3 groups",
+            r"--batch-unlabeled .*, got 4, 4 micro-batches and 3 groups",
         ),
     ],
 )
 def test_groups_that_cannot_be_shared_are_refused(values, words):
     if words is None:
-        assert resolve(config(**values), split(10, 23)).parts == 2
+        assert resolve(config(**values), split(10, 23)).micro_batches == 2
         return
     with pytest.raises(UserError, match=words):
         resolve(config(**values), split(10, 23))
@@ -151,5 +153,7 @@ def test_the_controls_length_is_that_of_psmt_or_refused(batch):
     """Its epoch is a pass over the unlabelled images, so their batch must be one that PS-MT could have."""
     values = {"batch_labeled": 32, "batch_unlabeled": batch, "images_per_gpu": 8}
     for method in ("psmt", "supervised"):
-        with pytest.raises(UserError, match=rf"--batch-unlabeled that parts and groups can share equally, got {batch}"):
+        with pytest.raises(
+            UserError, match=rf"--batch-unlabeled that micro-batches and groups can share equally, got {batch}"
+        ):
             resolve(config(**values, method=method), split(64, 128))

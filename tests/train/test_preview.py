@@ -18,7 +18,7 @@ def test_the_plan_of_a_preset():
     plan = told(configure("scenes", {}))
     assert plan["settings"] == "preset scenes, recipe supplement, method psmt, seed 0"
     assert "64 labelled and 448 unlabelled images, 128 to validate" in plan["data"]
-    assert plan["batch"] == "8 labelled + 8 unlabelled images a step, in 1 parts of 8 + 8"
+    assert plan["batch"] == "8 labelled + 8 unlabelled images per step, in 1 micro-batches of 8 + 8"
     assert plan["learning rate"] == "0.06, whatever the batch"
     assert plan["steps"] == "300 of warm-up, then 20 epochs of 50: 1,300 in all; ramp-up over 350"
     assert "metrics.csv" in plan["files"] and "tensorboard" not in plan["files"]
@@ -28,8 +28,8 @@ def test_devices_parts_and_the_rate_that_follows_the_batch():
     values = {"batch_labeled": 32, "batch_unlabeled": 16, "lr": 2.5e-3, "lr_batch": 8, "accumulate": 2}
     plan = told(configure("scenes", values | {"tensorboard": True, "keep_last": 3, "method": "supervised"}), devices=2)
     assert plan["devices"] == "2 x cpu, fp32"
-    assert plan["batch"] == "32 labelled images a step, in 4 parts of 8"
-    assert plan["learning rate"] == "0.01 = 0.0025 x 32 / 8 labelled images a step"
+    assert plan["batch"] == "32 labelled images per step, in 4 micro-batches of 8"
+    assert plan["learning rate"] == "0.01 = 0.0025 x 32 / 8 labelled images per step"
     assert "the last 3" in plan["files"] and "tensorboard/" in plan["files"]
 
 
@@ -39,20 +39,17 @@ def test_passes_and_groups_of_the_published_training():
     # 64 labelled images are 8 batches, 448 unlabelled ones 56.
     passes = "40 of warm-up (5 passes over the labelled images)"
     assert plan["steps"] == f"{passes}, then 80 epochs of 56: 4,520 in all; ramp-up over 392"
-    assert plan["batch"].endswith("in 2 parts of 4 + 4; 2 groups for CutMix, as on 2 GPUs")
-
-
-def test_smaller_parts_need_less_memory():
-    def mebibytes(**values):
-        words = told(configure("scenes", values))["memory"]
-        return int(words.removeprefix("about ").split(" MiB")[0].replace(",", ""))
-
-    assert mebibytes(accumulate=4) < 0.6 * mebibytes()
+    assert plan["batch"].endswith("in 2 micro-batches of 4 + 4; 2 groups, as on 2 GPUs")
 
 
 def test_a_plan_that_cannot_be():
     with pytest.raises(UserError, match=r"--batch-labeled that 3 devices x --accumulate 1 can share equally, got 8"):
         told(configure("scenes", {}), devices=3)
+
+
+def test_a_network_that_cannot_be_built():
+    with pytest.raises(UserError, match="--backbone a model name"):
+        told(configure("scenes", {"backbone": "resnet5000"}))
 
 
 def test_every_file_of_a_run_is_announced(tiny, scenes, finished):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from psmt_viz.results import Evaluation
-from psmt_viz.train import history, loop, session
+from psmt_viz.train import history, loop, method, starting
 from psmt_viz.train.session import train
+from psmt_viz.train.trainer import Trainer
 from tests.train.run_folders import Breaking, contents, lasting, state
 
 
@@ -57,9 +58,9 @@ def test_channels_last_resumes_too_and_means_the_same(tiny, scenes, finished, fo
         (history, "save_state", 1),  # everything of epoch 1 written but the checkpoint
         (history, "save_state", 3),
         (history, "write_csv", 6),  # between metrics.csv and timing.csv
-        (session, "evaluate", 2),
-        (loop, "labeled_cross_entropy", 6),  # in the middle of an epoch
-        (session, "Run", 1),  # before the folder holds anything
+        (loop, "evaluate", 2),
+        (method, "labeled_cross_entropy", 6),  # in the middle of an epoch
+        (starting, "Run", 1),  # before the folder holds anything
     ],
 )
 def test_stopped_anywhere_and_resumed(scenes, control, folder, monkeypatch, stop):
@@ -85,7 +86,7 @@ def test_stopped_before_the_last_evaluation_is_written(scenes, control, folder, 
 def test_a_finished_run_is_left_as_it_is(tiny, scenes, finished, folder, monkeypatch):
     shutil.copytree(finished[0], folder, dirs_exist_ok=True)
     before = contents(folder)
-    monkeypatch.setattr(loop.Trainer, "steps", None)  # no step may be taken
+    monkeypatch.setattr(Trainer, "steps", None)  # no step may be taken
     run = train(tiny(), scenes, folder, resume=True, on_epoch=interrupt)
     assert contents(folder) == before
     assert run.folder == folder
@@ -104,8 +105,8 @@ def test_other_versions_are_told_and_do_not_stop_a_run(scenes, control, folder, 
     config, uninterrupted = control
     with pytest.raises(KeyboardInterrupt):
         train(config, scenes, folder, on_epoch=interrupt_in_the_second)
-    now = session.versions()
-    monkeypatch.setattr(session, "versions", lambda: now | {"torch": "9.9"})
+    now = starting.versions()
+    monkeypatch.setattr(starting, "versions", lambda: now | {"torch": "9.9"})
     words = rf"other versions than the run began with: torch {re.escape(now['torch'])} -> 9\.9$"
     with pytest.warns(UserWarning, match=words):
         train(config, scenes, folder, resume=True)

@@ -12,8 +12,11 @@ from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.results import Evaluation
-from psmt_viz.train import loop, session
+from psmt_viz.train import loop
+from psmt_viz.train import method as training_method
+from psmt_viz.train.methods import psmt
 from psmt_viz.train.session import train
+from psmt_viz.train.trainer import Trainer
 from tests.train.by_hand import spied
 from tests.train.run_folders import COLUMNS, LASTING, OF_TEACHERS, contents, during_step, failing, lasting, state
 
@@ -47,19 +50,23 @@ def test_the_numbers_of_an_epoch(finished):
     assert (((scores >= 0) & (scores <= 1)) | scores.isna()).all(axis=None)
 
 
+MEASURED = ("loss_sup", "loss_unsup", "confident_fraction", "teacher_disagreement")
+
+
 def test_measurements_are_means_over_the_epochs_steps(tiny, scenes, folder, monkeypatch):
-    seen, original = [], loop.Trainer.steps
+    seen, original = [], Trainer.steps
 
     def spy(self, first, last):
         for log in original(self, first, last):
-            seen.append([*log.measured.tolist(), log.unsup_weight, log.learning_rate])
+            measured = [log.measured[name].item() if name in log.measured else math.nan for name in MEASURED]
+            seen.append([*measured, log.unsup_weight, log.learning_rate])
             yield log
 
-    monkeypatch.setattr(loop.Trainer, "steps", spy)
+    monkeypatch.setattr(Trainer, "steps", spy)
     train(tiny(epochs=2), scenes, folder)
     found = pd.read_csv(folder / "metrics.csv")
     for epoch, (first, last) in enumerate([seen[0:2], seen[2:4], seen[4:6]]):
-        for place, name in enumerate(("loss_sup", "loss_unsup", "confident_fraction", "teacher_disagreement")):
+        for place, name in enumerate(MEASURED):
             mean = (first[place] + last[place]) / 2
             assert found[name][epoch] == pytest.approx(mean, rel=1e-6, nan_ok=True), name
         assert found.loc[epoch, ["unsup_weight", "learning_rate"]].tolist() == pytest.approx(last[4:])
@@ -131,13 +138,13 @@ def test_folders_that_hold_another_run(tiny, scenes, finished, folder):
 
 
 def test_a_loss_that_stops_being_finite_keeps_the_last_checkpoint(tiny, scenes, folder, monkeypatch):
-    honest, calls, kept = loop.labeled_cross_entropy, [], []
+    honest, calls, kept = training_method.labeled_cross_entropy, [], []
 
     def turning(logits, label, count):
         calls.append(None)
         return honest(logits, label, count) * (1 if len(calls) <= 4 else math.nan)
 
-    monkeypatch.setattr(loop, "labeled_cross_entropy", turning)
+    monkeypatch.setattr(training_method, "labeled_cross_entropy", turning)
     with pytest.raises(UserError, match=r"finite loss, got loss_sup nan at step 4; lower --lr; .* is kept"):
         train(tiny(method="supervised"), scenes, folder, on_epoch=lambda _: kept.append(contents(folder)))
     assert len(kept) == 2
@@ -146,7 +153,8 @@ def test_a_loss_that_stops_being_finite_keeps_the_last_checkpoint(tiny, scenes, 
     assert {name for name in left if left[name] != kept[-1][name]} == {"state.pt"}  # written after the callback
     last = state(folder)
     assert (last["step"], last["rows"]) == (4, [])
-    assert all(torch.isfinite(values).all() for values in last["networks"].values())
+    weights = [values for network in last["networks"].values() for values in network.values()]
+    assert all(torch.isfinite(values).all() for values in weights)
 
 
 @pytest.mark.parametrize(
@@ -192,9 +200,9 @@ def test_validation_comes_as_often_as_asked_and_at_the_end(tiny, scenes, folder,
 
 
 def test_an_unsupervised_loss_that_is_not_finite_is_named_at_the_next_entry(tiny, scenes, folder, monkeypatch):
-    honest = loop.confident_cross_entropy
-    monkeypatch.setattr(loop, "confident_cross_entropy", lambda *given: honest(*given) * math.inf)
-    monkeypatch.setattr(session, "evaluate", None)  # the epoch's second step is never taken
+    honest = psmt.confident_cross_entropy
+    monkeypatch.setattr(psmt, "confident_cross_entropy", lambda *given: honest(*given) * math.inf)
+    monkeypatch.setattr(loop, "evaluate", None)  # the epoch's second step is never taken
     with pytest.raises(UserError, match=r"finite loss, got loss_unsup inf at step 0; lower --lr"):
         train(tiny(warmup_epochs=0, log_every=1), scenes, folder)
     assert not (folder / "state.pt").exists()
@@ -243,7 +251,7 @@ def test_one_image_a_step_is_enough(tiny, scenes, folder, method, pseudo_labels)
 
 
 def test_the_window_of_validation_is_the_settings(tiny, scenes, folder, monkeypatch):
-    given = spied(monkeypatch, session, "evaluate")
+    given = spied(monkeypatch, loop, "evaluate")
     train(tiny(method="supervised", epochs=1, warmup_epochs=0, window=48, window_stride=0.5), scenes, folder)
     ((asked, _),) = given
     assert (asked["window"], asked["window_stride"], asked["ids"]) == (48, 0.5, scenes.ids("val"))

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 import torch
 
-from psmt_viz.train import session
-from psmt_viz.train.loop import Trainer
+from psmt_viz.train import loop
+from psmt_viz.train.history import History
 from psmt_viz.train.session import train
 from psmt_viz.train.stopping import Stopped, StopRequest
+from psmt_viz.train.trainer import Trainer
 from tests.train.run_folders import asking, contents, during_step, lasting
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -102,7 +103,7 @@ def test_stopped_in_a_step_and_resumed(tiny, scenes, finished, folder, moment):
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_stopped_in_a_validation_and_resumed(tiny, scenes, finished, folder, number):
-    honest, calls = session.evaluate, []
+    honest, calls = loop.evaluate, []
 
     def stopping(*arguments, **settings):
         calls.append(None)
@@ -111,7 +112,7 @@ def test_stopped_in_a_validation_and_resumed(tiny, scenes, finished, folder, num
         return honest(*arguments, **settings)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "evaluate", stopping)
+        patch.setattr(loop, "evaluate", stopping)
         with pytest.raises(Stopped):
             train(tiny(), scenes, folder)
     state = kept(folder)
@@ -121,13 +122,13 @@ def test_stopped_in_a_validation_and_resumed(tiny, scenes, finished, folder, num
 
 
 def test_checkpoints_by_steps_and_by_minutes(tiny, scenes, folder, monkeypatch):
-    honest, steps = session.History.commit, []
+    honest, steps = History.save_checkpoint, []
 
     def spy(self):
         steps.append(self.step)
         honest(self)
 
-    monkeypatch.setattr(session.History, "commit", spy)
+    monkeypatch.setattr(History, "save_checkpoint", spy)
     values = {"warmup_steps": 5, "steps_per_epoch": 5, "epochs": 1, "method": "supervised"}
     train(tiny(**values, checkpoint_steps=2), scenes, folder)
     assert steps == [2, 4, 5, 6, 8, 10, 10]
@@ -189,7 +190,7 @@ def test_stopped_in_the_last_step_and_resumed(scenes, control, folder, monkeypat
 
 def test_stopped_in_the_first_validation_and_over_and_over(scenes, control, folder, monkeypatch):
     config, uninterrupted = control
-    honest = session.evaluate
+    honest = loop.evaluate
     for epoch in range(1, 5):
         left = [None] if epoch > 1 else []  # a resumed run first repeats the validation that was stopped
 
@@ -200,7 +201,7 @@ def test_stopped_in_the_first_validation_and_over_and_over(scenes, control, fold
             return honest(*arguments, **settings)
 
         with monkeypatch.context() as patch, pytest.raises(Stopped):
-            patch.setattr(session, "evaluate", stopping)
+            patch.setattr(loop, "evaluate", stopping)
             train(config, scenes, folder, resume=True)
         assert (kept(folder)["step"], len(kept(folder)["rows"])) == (2 * epoch, 2)
     train(config, scenes, folder, resume=True)

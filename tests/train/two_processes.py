@@ -14,7 +14,7 @@ import torch
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.presets import configure
 from psmt_viz.train.engine import Engine
-from psmt_viz.train.loop import Trainer
+from psmt_viz.train.trainer import Trainer
 from tests.train.by_hand import TINY, fix_statistics, sharpen
 
 BATCHES = {"batch_labeled": 4, "batch_unlabeled": 4, "long_side": (30, 46), "confidence": 0.6, "ramp_epochs": 0}
@@ -52,13 +52,13 @@ def taken(way: str, *, devices: int, accumulate: int) -> dict[str, Any]:
     sharpen(trainer)
     if way == "fixed statistics":
         fix_statistics(trainer)
-    told: dict[str, Any] = {"rank": engine.rank, "first": engine.first, "world": engine.world}
+    told: dict[str, Any] = {"rank": engine.rank, "main": engine.is_main_process, "world_size": engine.world_size}
     warmup = trainer.plan.warmup_steps
     if warmup:
         told["warm-up"] = _seen(trainer, data, 0)
     told["step"] = _seen(trainer, data, warmup)
     steps = range(warmup, warmup + 2 * trainer.plan.steps_per_epoch)
-    told["epochs"] = [trainer.streams["unlabeled"].ids(step) for step in steps]
+    told["epochs"] = [trainer.loaders["unlabeled"].ids(step) for step in steps]
     told["any"] = [engine.any(engine.rank == asked) for asked in range(-1, devices)]
     told["broadcast"] = engine.broadcast(("from", engine.rank))
     return told
@@ -76,7 +76,7 @@ def _seen(trainer: Trainer, data: Watched, step: int) -> dict[str, Any]:
             if parameter.grad is not None
         },
         "networks": {name: values.clone() for name, values in trainer.networks.state_dict().items()},
-        "measured": log.measured,
+        "measured": {name: value.clone() for name, value in log.measured.items()},
     }
 
 

@@ -29,6 +29,15 @@ report.map = (async () => {
     }),
   );
   const wrongInAny = Uint8Array.from(labels, (_, index) => facts.panels.some((panel) => wrong[panel][index]));
+  const perturbations = facts.panels.slice(1);
+
+  // In words what flips a pixel: nothing, all perturbations, one alone, or several, which are listed.
+  const flippedBy = (index) => {
+    const by = perturbations.filter((panel) => wrong[panel][index]);
+    if (!by.length) return facts.none;
+    if (by.length === perturbations.length) return facts.by.both ?? facts.by.all;
+    return by.length === 1 ? facts.by[`${by[0]}_alone`] : by.map((panel) => facts.names[panel]).join(", ");
+  };
 
   // Filters. No class pressed means all classes.
   let visible = new Uint8Array(count).fill(1);
@@ -47,11 +56,13 @@ report.map = (async () => {
 
   const describe = () => {
     const number = (array) => array.reduce((sum, value, index) => sum + (value && visible[index]), 0).toLocaleString("en");
-    const [, vat, tvat] = facts.panels.map((panel) => number(wrong[panel]));
-    const both = number(wrong.vat.map((value, index) => value && wrong.tvat[index]));
+    const parts = perturbations.map((panel) => `${number(wrong[panel])} by ${facts.names[panel]}`);
+    if (perturbations.length > 1) {
+      const shared = Uint8Array.from(labels, (_, index) => perturbations.every((panel) => wrong[panel][index]));
+      parts.push(`${number(shared)} by ${facts.by.both ?? facts.by.all}`);
+    }
     const all = count.toLocaleString("en");
-    document.getElementById("map-status").textContent =
-      `${number(visible)} of ${all} pixels shown; flipped among them: ${vat} by VAT, ${tvat} by T-VAT, ${both} by both.`;
+    document.getElementById("map-status").textContent = `${number(visible)} of ${all} pixels shown; flipped among them: ${parts.join(", ")}.`;
   };
 
   for (const button of buttons) {
@@ -91,7 +102,7 @@ report.map = (async () => {
       write(`pred_${panel}`, className(predicted));
       card.querySelector(`[data-fact="pred_${panel}"]`).classList.toggle("wrong", predicted !== values.label);
     }
-    write("flipped_by", facts.by[2 * wrong.vat[index] + wrong.tvat[index]]);
+    write("flipped_by", flippedBy(index));
     card.dataset.index = index;
     card.querySelector(".empty").hidden = true;
     card.querySelector(".filled").hidden = false;
@@ -143,10 +154,10 @@ report.map = (async () => {
     const now = steps.indexOf(Number(card.dataset.index));
     const next = now < 0 ? (direction > 0 ? 0 : steps.length - 1) : (now + direction + steps.length) % steps.length;
     choose(steps[next]);
-    const { image, row, col, label, pred_vat, pred_tvat } = pixel(steps[next]);
+    const { image, row, col, label, ...values } = pixel(steps[next]);
+    const after = perturbations.map((panel) => `after ${facts.names[panel]} ${className(values[`pred_${panel}`])}`);
     document.getElementById("map-spoken").textContent =
-      `${kind} ${next + 1} of ${steps.length}: image ${image.id}, row ${row}, column ${col}, class ${className(label)}, ` +
-      `after VAT ${className(pred_vat)}, after T-VAT ${className(pred_tvat)}`;
+      `${kind} ${next + 1} of ${steps.length}: image ${image.id}, row ${row}, column ${col}, class ${className(label)}, ${after.join(", ")}`;
   };
 
   const { zoom, reset } = report.plots.zoomable(element, doc);

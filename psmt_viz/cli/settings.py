@@ -1,0 +1,90 @@
+"""Flags made from groups of settings: a field's name is its flag, its docstring the flag's help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field, make_dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+import docstring_parser
+from cyclopts import Parameter
+
+from psmt_viz.cli.flags import numbers, whole_number
+from psmt_viz.config import FIELDS, GROUPS
+from psmt_viz.methods import METHODS
+from psmt_viz.probes.settings import FiguresSettings, GradcamSettings, TsneSettings
+from psmt_viz.search import SearchSettings
+from psmt_viz.settings import Group, names_of
+
+AnyGroup = TypeVar("AnyGroup", bound=Group)
+
+
+def _settings() -> Any:
+    """Makes the class whose fields are the flags of `train`: every setting of every method, None unless given."""
+    flags: list[tuple[str, Any, Any]] = []
+    for name, group in FIELDS.items():
+        kinds = [kind for kind in GROUPS[group] if name in names_of(kind)]
+        hint, help = get_type_hints(kinds[0])[name], _help(kinds[0], name)
+        if name == "method":
+            hint, help = Literal[tuple(METHODS)], f"{help} {_methods()}"
+        elif len(kinds) < len(GROUPS[group]):
+            names = [known for known, kind in METHODS.items() if kind in kinds]
+            help += f" Method: {' or '.join(names)}."
+        flags.append((name, Annotated[hint | None, _flag(hint, help)], field(default=None)))
+    return _made("Settings", flags)
+
+
+def flags_of(group: type[Group]) -> Any:
+    """Makes the class whose fields are the flags of a command: every setting of a group, with its default."""
+    hints = get_type_hints(group)
+    flags = []
+    for name in names_of(group):
+        default = getattr(group, name)
+        parameter = _flag(hints[name], _help(group, name), default=default)
+        flags.append((name, Annotated[hints[name], parameter], field(default=default)))
+    return _made(f"{group.__name__}Flags", flags)
+
+
+def _flag(hint: Any, help: str, *, default: Any = None) -> Parameter:
+    """Returns how a setting is read; a default of several numbers is shown as they are typed, one of no names not."""
+    whole = whole_number if hint in (int, int | None) else None
+    shown = (numbers if default else False) if isinstance(default, tuple) else None
+    return Parameter(help=help, consume_multiple=True, negative_iterable="", converter=whole, show_default=shown)
+
+
+def settings_of(group: type[AnyGroup], flags: Any) -> AnyGroup:
+    """Returns the settings that flags give, which cyclopts leaves away where none is given."""
+    return group(**vars(flags)) if flags is not None else group()
+
+
+def _made(name: str, flags: Sequence[tuple[str, Any, Any]]) -> Any:
+    made = make_dataclass(name, flags, kw_only=True, frozen=True)
+    made.__module__ = __name__  # cyclopts takes classes of the module `types` for built-in ones
+    return made
+
+
+def _help(kind: type, name: str) -> str:
+    """What the docstring of a field says, in the group itself or in one that it is made of."""
+    return next(told[name] for each in kind.__mro__ if name in (told := _told(each)))
+
+
+@cache
+def _told(kind: type) -> dict[str, str]:
+    if kind.__module__ == object.__module__:
+        return {}
+    found = docstring_parser.parse_from_object(kind).params
+    return {field.arg_name: field.description for field in found if field.description}
+
+
+def _methods() -> str:
+    """What each method is, in the words of its class."""
+    first = {name: str(kind.__doc__).splitlines()[0].rstrip(".") for name, kind in METHODS.items()}
+    return "; ".join(f"`{name}`: {text[0].lower()}{text[1:]}" for name, text in first.items()) + "."
+
+
+Settings = _settings()
+SearchFlags = flags_of(SearchSettings)
+TsneFlags = flags_of(TsneSettings)
+GradcamFlags = flags_of(GradcamSettings)
+FiguresFlags = flags_of(FiguresSettings)

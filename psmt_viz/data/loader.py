@@ -1,0 +1,176 @@
+"""Infinite loaders of training batches, each a pure function of (seed, loader, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from psmt_viz.config import ViewConfig
+from psmt_viz.data.dataset import SegmentationData, read_pair
+from psmt_viz.data.views import draw_views
+from psmt_viz.errors import UserError
+from psmt_viz.seeds import derived_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Views of several images."""
+
+    weak: Tensor
+    """(B, 3, crop, crop) uint8."""
+    strong: Tensor
+    """(B, 3, crop, crop) uint8."""
+    label: Tensor
+    """(B, crop, crop) uint8 class ids; 255 where there is none, which marks the padding of unlabelled images."""
+
+    def to(self, device: str | torch.device) -> Batch:
+        """Returns the batch on a device."""
+        return Batch(weak=self.weak.to(device), strong=self.strong.to(device), label=self.label.to(device))
+
+    def chunks(self, count: int) -> list[Batch]:
+        """Returns the batch in equal chunks, in order."""
+        views = zip(self.weak.chunk(count), self.strong.chunk(count), self.label.chunk(count), strict=True)
+        return [Batch(weak=weak, strong=strong, label=label) for weak, strong, label in views]
+
+
+class InfiniteLoader:
+    """Loads random images one after the other, every image once before any comes again, each time in fresh views.
+
+    Image i of epoch e is element i of a permutation that belongs to e, in views that belong to both. So a batch depends
+    on its step alone: not on what was read before, the number of workers, or where a run was resumed. Processes that
+    train together each read their own stretch of a step's batch, so none reads what another does. An epoch here is one
+    pass over this loader's images, which need not be the run's epoch.
+
+    Args:
+        data: The data set.
+        ids: The images.
+        labeled: Whether labels are read; without, a label is 0 inside the image and 255 in the padding.
+        views: Crop and scales.
+        batch: Images in a step's batch, over all processes.
+        seed: The run's seed.
+        name: Tells the run's loaders apart.
+        workers: Processes that prepare images.
+        stages: First step and steps of an epoch of each stage of the training in which epochs begin and end with a
+            batch: (0, 20), (100, 310) for epochs of 20 steps up to step 100 and of 310 from there on. An epoch that is
+            longer than its images repeats its batches, views too. By default an epoch ends with its last image,
+            wherever in a batch that is.
+        epoch_batches: Batches in which all images of an epoch come once, with `stages`.
+        keep_last: Let the last batch of an epoch be smaller, with `stages`; otherwise an epoch that needs more images
+            than there are begins them again.
+        rank: Which of the processes this one is.
+        world_size: Processes that train together; a divisor of `batch`.
+    """
+
+    def __init__(
+        self,
+        data: SegmentationData,
+        ids: Sequence[str],
+        *,
+        labeled: bool,
+        views: ViewConfig,
+        batch: int,
+        seed: int,
+        name: str,
+        workers: int = 0,
+        stages: Sequence[tuple[int, int]] = (),
+        epoch_batches: int = 1,
+        keep_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._images = _Images(data, tuple(ids), labeled, views, derived_seed(seed, name))
+        self._count, self._batch, self._workers = len(ids), batch, workers
+        self._stages, self._epoch_batches, self._keep_last = tuple(stages), max(1, epoch_batches), keep_last
+        share = batch // world_size
+        self._own = range(rank * share, (rank + 1) * share)
+
+    def ids(self, step: int) -> tuple[str, ...]:
+        """Returns the images of this process's share of one step's batch."""
+        return tuple(self._images.id(place) for place in self._places(step))
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """Yields the batches of the steps first, ..., last - 1."""
+        steps = [self._places(step) for step in range(first, last)]
+        # A DataLoader draws a base seed for its workers each time; its own generator keeps the global one untouched.
+        loader = DataLoader(
+            self._images,
+            batch_sampler=steps,
+            num_workers=self._workers,
+            collate_fn=_collate,
+            generator=torch.Generator(),
+        )
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+    def _places(self, step: int) -> list[Place]:
+        """Returns the places of the images of this process's share of a step's batch."""
+        if not self._stages:
+            first = step * self._batch
+            return [divmod(first + number, self._count) for number in self._own]
+        epoch, position = self._position(step)
+        first = position % self._epoch_batches * self._batch
+        last = min(first + self._own.stop, self._count) if self._keep_last else first + self._own.stop
+        return [(epoch, number) for number in range(first + self._own.start, last)]
+
+    def _position(self, step: int) -> tuple[int, int]:
+        """Returns the number of a step's epoch, counted over all stages, and its position in the epoch."""
+        epochs = 0
+        for (first, steps), (end, _) in zip(self._stages, [*self._stages[1:], (step + 1, 0)], strict=True):
+            if step < end:
+                epoch, position = divmod(step - first, steps)
+                return epochs + epoch, position
+            epochs += -(-(end - first) // steps)
+        raise AssertionError(step)
+
+
+Place = tuple[int, int]
+"""Number of an epoch, and of the image in it."""
+_Item = tuple[Tensor, Tensor, Tensor]
+
+
+class _Images(Dataset[_Item | UserError]):
+    def __init__(
+        self, data: SegmentationData, ids: tuple[str, ...], labeled: bool, views: ViewConfig, seed: int
+    ) -> None:
+        self._data, self._ids, self._labeled, self._views, self._seed = data, ids, labeled, views, seed
+
+    def id(self, place: Place) -> str:
+        epoch, number = place
+        order = np.random.default_rng(derived_seed(self._seed, "order", epoch)).permutation(len(self._ids))
+        return self._ids[order[number % len(self._ids)]]
+
+    def __getitem__(self, place: Place) -> _Item | UserError:
+        # A fault of the data travels as a value: torch rebuilds a worker's exceptions from their message alone.
+        try:
+            return self._views_of(place)
+        except UserError as error:
+            return error
+
+    def _views_of(self, place: Place) -> _Item:
+        id = self.id(place)
+        if self._labeled:
+            image, label = read_pair(self._data, id)
+        else:
+            image = self._data.image(id)
+            label = np.zeros(image.shape[:2], dtype=np.uint8)
+        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        seed = derived_seed(self._seed, "views", *place)
+        views = draw_views(pixels, torch.from_numpy(label), self._views, seed=seed)
+        return views.weak, views.strong, views.label
+
+
+def _collate(items: list[_Item | UserError]) -> Batch | UserError:
+    views: list[_Item] = []
+    for item in items:
+        if isinstance(item, UserError):
+            return item
+        views.append(item)
+    weak, strong, label = (torch.stack(each) for each in zip(*views, strict=True))
+    return Batch(weak=weak, strong=strong, label=label)

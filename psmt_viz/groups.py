@@ -1,0 +1,164 @@
+"""The groups of settings that every method has: data, network, views, optimiser and system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from psmt_viz.architectures import ARCHITECTURES
+from psmt_viz.errors import UserError
+from psmt_viz.settings import Group
+
+if TYPE_CHECKING:
+    Arch = str
+else:
+    Arch = Literal[tuple(ARCHITECTURES)]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Group):
+    """Which images a run learns from."""
+
+    data: str = "scenes"
+    """`scenes`, the built-in synthetic data set, or a folder in Pascal VOC's or Cityscapes' layout."""
+    split: str = "1_8"
+    """The labelled share: a folder of ImageSets/Segmentation/semi, `1_N`, or `full` (every label)."""
+    classes: tuple[str, ...] = ()
+    """Class names to keep, in this order; pixels of all others are ignored. Empty keeps every class."""
+    labeled_list: str | None = None
+    """A file that lists the labelled images, instead of the data set's own lists."""
+    unlabeled_list: str | None = None
+    """A file that lists the unlabelled images, instead of the data set's own lists."""
+    val_list: str | None = None
+    """A file that lists the validation images, instead of the data set's own list."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Group):
+    """The network: DeepLabV3+ on any convolutional backbone of timm, or one of published code."""
+
+    arch: Arch = "deeplabv3plus"
+    """`deeplabv3plus`, or a network of published code, whose checkpoints can be imported: its backbones are few, and
+    its widths and rates are fixed."""
+    backbone: str = "resnet50"
+    """A timm model name."""
+    pretrained: bool = True
+    """Start the student's backbone from ImageNet weights; heads are always drawn from the seed."""
+    output_stride: int = 16
+    """Stride of the backbone's last feature map: 8, 16 or 32."""
+    aspp_channels: int = 256
+    """Channels of each ASPP branch and of its output."""
+    aspp_rates: tuple[int, ...] = (6, 12, 18)
+    """Dilations of the ASPP's 3x3 convolutions."""
+    low_channels: int = 48
+    """Channels of the reduced low-level features; z has aspp_channels + low_channels."""
+    decoder_channels: int = 256
+    """Channels of the decoder's two 3x3 convolutions."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.output_stride in (8, 16, 32), "output_stride", "8, 16 or 32")
+        self._positive("aspp_channels", "low_channels", "decoder_channels")
+        self._require(all(rate > 0 for rate in self.aspp_rates), "aspp_rates", "above 0")
+        architecture = ARCHITECTURES[self.arch]
+        if architecture.backbones and self.backbone not in architecture.backbones:
+            expected = f"--backbone {' or '.join(architecture.backbones)} with --arch {self.arch}"
+            raise UserError(expected, self.backbone, "choose one of them, or --arch deeplabv3plus")
+        for name, value in architecture.fixed.items():
+            self._require(getattr(self, name) == value, name, f"{value} with --arch {self.arch}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewConfig(Group):
+    """The weak and the strong view of an image; both share one geometry."""
+
+    crop: int = 512
+    """Side of the square crop, in pixels."""
+    long_side: tuple[int, int] = (300, 1200)
+    """The image's longer side is scaled to a length drawn uniformly from this range, in pixels."""
+    base_size: tuple[int, int] | None = None
+    """Height and width that are scaled by a factor drawn uniformly from 0.5 to 2, whatever the image's own size, in
+    place of `long_side`; how the published code sizes Cityscapes."""
+    jitter: tuple[float, float, float, float] = (0.5, 0.5, 0.5, 0.25)
+    """Strength of the strong view's change of brightness, contrast, saturation and hue."""
+    window: int | None = None
+    """Side of the window that slides over validation images, in pixels; default: they are seen whole."""
+    window_stride: float = 2 / 3
+    """Step of that window, as a share of its side, rounded up to whole pixels."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.crop >= 32, "crop", "at least 32")
+        self._require(self.window is None or self.window >= 32, "window", "at least 32")
+        self._require(0 < self.window_stride <= 1, "window_stride", "above 0, to 1")
+        low, high = self.long_side
+        self._require(0 < low <= high, "long_side", "two lengths, the smaller first")
+        self._require(self.base_size is None or min(self.base_size) >= 2, "base_size", "two lengths of at least 2")
+        self._require(
+            all(0 <= v <= 1 for v in self.jitter) and self.jitter[3] <= 0.5, "jitter", "in [0, 1], hue to 0.5"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig(Group):
+    """SGD with a polynomial decay after the warm-up."""
+
+    lr: float = 0.01
+    """Learning rate at the start; constant during the warm-up."""
+    lr_batch: int | None = None
+    """Labelled images in a step for which `lr` is meant; with another batch it changes in proportion. Default: the
+    same for every batch."""
+    head_lr_factor: float = 1.0
+    """Learning rate of everything but the backbone, as a multiple of `lr`."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    weight_decay: float = 1e-4
+    """Weight decay of convolution weights; normalisation layers and biases have none."""
+    power: float = 0.9
+    """Exponent of the polynomial decay."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("lr", "head_lr_factor", "power")
+        self._require(self.lr_batch is None or self.lr_batch > 0, "lr_batch", "above 0")
+        self._not_negative("momentum", "weight_decay")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemConfig(Group):
+    """What does not belong to the method."""
+
+    seed: int = 0
+    """Determines everything random."""
+    workers: int = 0
+    """Processes that prepare images; 0 prepares them in the training process. Results do not depend on it."""
+    channels_last: bool = False
+    """Lay tensors out with channels last: a third faster for networks of depthwise convolutions on a CPU."""
+    precision: Precision = "fp32"
+    """`fp32`, or mixed with `bf16` or `fp16`; the search of `fp16` stays in fp32."""
+    accumulate: int = 1
+    """Micro-batches into which each device cuts its share of a step's batch (gradient accumulation); more need less
+    memory."""
+    sync_batchnorm: bool = True
+    """Share BatchNorm's statistics among GPUs; on CPUs each process has its own."""
+    compile: bool = False
+    """Compile the networks with torch.compile: slow to start, then faster."""
+    val_every: int = 1
+    """Epochs between two validations; the last epoch is always validated."""
+    checkpoint_steps: int | None = None
+    """Steps between two checkpoints inside an epoch; each epoch ends with one anyway."""
+    checkpoint_minutes: float = 10.0
+    """Minutes after which a checkpoint is written inside an epoch."""
+    keep_last: int = 0
+    """Epochs, counted from the last, whose weights are kept as epoch-NNNN.safetensors."""
+    tensorboard: bool = False
+    """Write TensorBoard events to the run folder (needs psmt-viz[tracking])."""
+    log_every: int = 10
+    """Steps between two entries of a tracker, such as TensorBoard."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._not_negative("seed", "workers", "keep_last")
+        self._positive("val_every", "accumulate", "checkpoint_minutes", "log_every")
+        self._require(self.checkpoint_steps is None or self.checkpoint_steps > 0, "checkpoint_steps", "above 0")
