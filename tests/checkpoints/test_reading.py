@@ -2,6 +2,7 @@ import argparse
 import os
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import torch
 from psmt_viz.checkpoints import read_checkpoint
 from psmt_viz.checkpoints.layouts import layouts
 from psmt_viz.errors import UserError
-from tests.authors import light_state, save
+from tests import unimatch
+from tests.authors import constant, light_state, save
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,11 @@ def test_files_of_no_codebase_that_is_known(tmp_path, value, got):
 def test_every_layout_knows_its_own_files_alone():
     known = {layout.CODEBASE: layout for layout in layouts()}
     assert len(known) == len(layouts())
-    files = {"PS-MT": {"state_dict": light_state()}}
+    files = {
+        "PS-MT": {"state_dict": light_state()},
+        "UniMatch": {"model": constant(unimatch.shapes()), "previous_best": 75.25},
+    }
+    assert set(files) == set(known)
     for name, file in files.items():
         assert [each for each, layout in known.items() if layout.matches(file)] == [name]
 
@@ -89,6 +95,13 @@ def test_numpys_float_of_either_name(tmp_path, monkeypatch):
     assert read_checkpoint(old).facts["monitor_best"] == 0.7569
     assert type(read_checkpoint(path).facts["monitor_best"]) is float
     assert isinstance(np.round(0.7, 4), np.float64)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_scores_of_either_numpy_are_read(version):
+    """Cut-down files of UniMatch's code, written under NumPy 1 and 2; only their weights are missing."""
+    with pytest.raises(UserError, match=r"got the keys model, optimizer, epoch; give the file"):
+        read_checkpoint(Path(__file__).parent / f"scalar_numpy{version}.pth")
 
 
 @pytest.mark.parametrize("legacy", [False, True])
