@@ -11,7 +11,7 @@ from psmt_viz.methods.settings import Method
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedConfig(Method):
-    """The baseline, with network, steps, labelled batches and schedule of the other methods but no unlabelled images."""
+    """The other methods' network, steps, labelled batches and schedule, without unlabelled images."""
 
     title: ClassVar = "supervised"
     columns: ClassVar = PSMTConfig.columns
