@@ -79,7 +79,7 @@ def test_the_first_row_shows_the_image_and_names_the_classes_present():
 
 
 @pytest.mark.parametrize("size", [(64, 128), (96, 96), (120, 90), (200, 60)])
-def test_eleven_kinds_fit_a_page_and_nothing_is_cut_or_covered(size):
+def test_all_kinds_fit_a_page_and_nothing_is_cut_or_covered(size):
     result = synthetic.closeup(size=size, classes=synthetic.CAMVID)
     result.truth[3:14] = np.arange(11)[:, None]
     figure = draw_closeup(result)
