@@ -34,7 +34,7 @@ def test_each_flipped_pixel_is_a_red_mark_where_it_is():
         assert to_hex(marks.get_facecolor()[0]).upper() == FLIP_COLOR
         # Never too small to be printed: 1 pt at least.
         assert marks.get_sizes()[0] >= 1
-    assert len(artist(figure, "flipped cutout").get_offsets()) == 30
+    assert len(artist(figure, "flipped cutout").get_offsets()) == 3 * synthetic.KINDS.index("cutout")
 
 
 def test_titles_hold_count_and_share_in_the_order_of_every_figure():
