@@ -57,7 +57,7 @@ def test_encode_and_decode_against_the_weights_written_out(network, config, imag
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 48), (65, 49), (33, 40)])
-def test_shapes_and_the_seam(network, config, height, width):
+def test_shapes_and_the_split_point(network, config, height, width):
     images = torch.rand(2, 3, height, width, dtype=torch.float64)
     with torch.no_grad():
         z = network.encode(images)

@@ -78,7 +78,7 @@ def test_the_last_stage_has_no_stride_and_dilations_of_2_4_8(backbone):
 
 
 @pytest.mark.parametrize(("backbone", "classes"), [("resnet50s", 21), ("resnet101s", 19)])
-def test_shapes_and_the_seam(backbone, classes):
+def test_shapes_and_the_split_point(backbone, classes):
     network = PSMTDeepLabV3Plus(authors(backbone), classes).eval()
     images = torch.rand(1, 3, 41, 33)
     with torch.no_grad():

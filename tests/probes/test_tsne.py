@@ -242,7 +242,7 @@ def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any],
 
 
 class Network(nn.Module):
-    """Somebody else's network, with a seam of its own; sides in multiples of 4."""
+    """Somebody else's network, with a split point of its own; sides in multiples of 4."""
 
     multiple = 4
 
