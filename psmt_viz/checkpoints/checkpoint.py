@@ -11,7 +11,8 @@ from torch import Tensor
 
 from psmt_viz.config import ModelConfig
 from psmt_viz.models.build import build_networks
-from psmt_viz.models.networks import STUDENT, Networks
+from psmt_viz.models.networks import Networks
+from psmt_viz.roles import STUDENT
 
 
 @dataclass(frozen=True, kw_only=True)

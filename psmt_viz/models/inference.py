@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from psmt_viz.errors import UserError
+from psmt_viz.models.resize import resize_aligned
 
 
 class Encoder(Protocol):
@@ -61,7 +61,7 @@ def encode_whole(network: Encoder, images: Tensor) -> Tensor:
         network: Whose z.
         images: (B, 3, H, W) in [0, 1].
     """
-    return network.encode(resized(images, padded_size(images.shape[-2:], network.multiple)))
+    return network.encode(resize_aligned(images, padded_size(images.shape[-2:], network.multiple)))
 
 
 def decode_whole(
@@ -75,7 +75,7 @@ def decode_whole(
         size: Height and width of the original images.
         multiple: Of the network that encoded.
     """
-    return resized(decode(z, padded_size(size, multiple)), size)
+    return resize_aligned(decode(z, padded_size(size, multiple)), size)
 
 
 def sliding_logits(
@@ -124,9 +124,3 @@ def padded_size(size: Sequence[int], multiple: int) -> tuple[int, int]:
     """Returns height and width, each raised to the next multiple."""
     height, width = (-(-length // multiple) * multiple for length in size)
     return height, width
-
-
-def resized(values: Tensor, size: Sequence[int]) -> Tensor:
-    if tuple(values.shape[-2:]) == tuple(size):
-        return values
-    return F.interpolate(values, size=tuple(size), mode="bilinear", align_corners=True)

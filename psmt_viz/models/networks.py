@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from psmt_viz.errors import UserError
 from psmt_viz.models.adapters import adapt
 from psmt_viz.models.network import Network
-
-STUDENT, ENSEMBLE = "student", "ensemble"
+from psmt_viz.roles import ENSEMBLE, STUDENT
 
 
 class Networks(nn.Module):

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pytorch_grad_cam.ablation_layer import AblationLayer
 from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
 from torch import Tensor
-from torch.nn import functional as F
 
 from psmt_viz.errors import UserError
+from psmt_viz.models.resize import resize_aligned
 from psmt_viz.probes.cam_layers import Explained
 from psmt_viz.probes.layers import SIDES
 
@@ -158,9 +158,9 @@ def raw_map(
     with _numpy_seeded(seed), redirect_stderr(io.StringIO()):
         small = cam.get_cam_image(images.detach(), model.seen, targets, activations, gradients, False)
     if method in _UNSIGNED:
-        everywhere = _resized(small, mask.shape)
+        everywhere = _at_pixels(small, mask.shape)
         small = -small if everywhere[mask].mean() < everywhere.mean() else small
-    return _resized(np.maximum(small, 0), mask.shape)
+    return _at_pixels(np.maximum(small, 0), mask.shape)
 
 
 def _seen(cam: Any, model: Explained, images: Tensor, score: SemanticSegmentationTarget) -> tuple[Any, Any]:
@@ -185,9 +185,10 @@ def _seen(cam: Any, model: Explained, images: Tensor, score: SemanticSegmentatio
     return activations, gradients if gradients.requires_grad else gradients.requires_grad_()
 
 
-def _resized(small: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+def _at_pixels(small: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Samples a map (1, h, w) at the pixels of an image, (H, W)."""
     values = torch.from_numpy(np.ascontiguousarray(small, dtype=np.float32))[None]
-    return F.interpolate(values, size=size, mode="bilinear", align_corners=True)[0, 0].numpy()
+    return resize_aligned(values, size)[0, 0].numpy()
 
 
 @contextmanager

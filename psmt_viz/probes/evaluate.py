@@ -11,10 +11,11 @@ from torch import Tensor
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.metrics import IGNORE
 from psmt_viz.models.inference import decode_whole, encode_whole, sliding_logits
-from psmt_viz.models.networks import ENSEMBLE, Networks, mean_logits
+from psmt_viz.models.networks import Networks, mean_logits
 from psmt_viz.probes.images import labeled_images
 from psmt_viz.progress import progress
 from psmt_viz.results import Evaluation
+from psmt_viz.roles import ENSEMBLE
 
 
 @torch.no_grad()

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from psmt_viz.errors import UserError
 from psmt_viz.kinds import CLEAN, KINDS, PAPER_EPS, default_panels, kind_named, possible_kinds
-from psmt_viz.models.inference import decode_whole, padded_size, resized
-from psmt_viz.models.networks import ENSEMBLE, Networks, mean_logits
+from psmt_viz.models.inference import decode_whole, padded_size
+from psmt_viz.models.networks import Networks, mean_logits
+from psmt_viz.models.resize import resize_aligned
 from psmt_viz.perturb import Perturbed, Predict, SearchSettings, frozen, make
+from psmt_viz.roles import ENSEMBLE
 from psmt_viz.seeds import derived_seed
 
 
@@ -119,4 +121,4 @@ def judged(networks: Networks, roles: Sequence[str], z: Tensor, size: Sequence[i
     decoded = {role: networks.decode(role, z, padded) for role in sorted(needed)}
     if ENSEMBLE in roles:
         decoded[ENSEMBLE] = mean_logits([decoded[name] for name in teachers])
-    return {role: resized(decoded[role], size) for role in roles}
+    return {role: resize_aligned(decoded[role], size) for role in roles}

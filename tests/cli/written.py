@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from psmt_viz.kinds import KINDS
+
 DRAWN = (".png", ".pdf", ".svg", ".provenance.json")
 
 
@@ -14,7 +16,7 @@ PERTURBATION = {
     *("flips_confusion.csv", "health.json"),
 }
 EVALUATION = {"evaluation.csv", "evaluation.json", "confusion.csv"}
-STUDENTS = ["vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout"]
+STUDENTS = [name for name, kind in KINDS.items() if kind.maker in (None, "student")]
 """The kinds that need no teachers."""
 WRITES = {
     "checks": {"checks.csv"},

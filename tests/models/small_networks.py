@@ -28,3 +28,32 @@ def same(first, second):
     """Whether two states are equal bit by bit."""
     assert first.keys() == second.keys()
     return all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Own(nn.Module):
+    """A network with a split point, whose logits are a quarter of the image's size."""
+
+    def __init__(self, classes=4):
+        super().__init__()
+        self.body, self.head = nn.Conv2d(3, 6, 4, stride=4), nn.Conv2d(6, classes, 1)
+
+    def encode(self, images):
+        return self.body(images).relu()
+
+    def decode(self, z, size):
+        self.asked = size
+        return self.head(z)
+
+
+class Unsplit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Conv2d(3, 6, 4, stride=4), nn.Conv2d(6, 4, 1)
+
+
+def through(network, images):
+    return network.body(images)
+
+
+def out(network, z, size):
+    return network.head(z)

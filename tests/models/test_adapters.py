@@ -3,7 +3,6 @@ import copy
 import pytest
 import segmentation_models_pytorch as smp
 import torch
-from torch import nn
 from torch.nn import functional as F
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, deeplabv3_resnet50, fcn_resnet50
 
@@ -11,7 +10,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.models import Adapted, adapt
 from psmt_viz.models.deeplab import DeepLabV3Plus
 from psmt_viz.models.inference import decode_whole, encode_whole
-from tests.models.small_networks import settle
+from tests.models.small_networks import Own, Unsplit, settle
 
 CLASSES = 5
 
@@ -96,7 +95,7 @@ def test_the_composition_is_the_networks_own_forward(foreign, images):
 
 
 @torch.no_grad()
-def test_z_is_what_the_module_behind_the_split_point_takes(foreign, images):
+def test_z_is_what_the_module_behind_a_split_point_takes(foreign, images):
     network, behind, multiple, (channels, stride) = foreign
     taken = []
     hook = behind(network).register_forward_pre_hook(lambda module, inputs: taken.append(inputs[0]))
@@ -147,36 +146,7 @@ def test_torchvisions_other_backbone(images):
     torch.testing.assert_close(adapt(network)(images), network(scaled(images))["out"], rtol=1e-6, atol=1e-6)
 
 
-class Own(nn.Module):
-    """A network with the split point, whose logits are a quarter of the image's size."""
-
-    def __init__(self, classes=4):
-        super().__init__()
-        self.body, self.head = nn.Conv2d(3, 6, 4, stride=4), nn.Conv2d(6, classes, 1)
-
-    def encode(self, images):
-        return self.body(images).relu()
-
-    def decode(self, z, size):
-        self.asked = size
-        return self.head(z)
-
-
-class Unsplit(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.body, self.head = nn.Conv2d(3, 6, 4, stride=4), nn.Conv2d(6, 4, 1)
-
-
-def through(network, images):
-    return network.body(images)
-
-
-def out(network, z, size):
-    return network.head(z)
-
-
-def test_a_network_with_the_split_point_serves_as_it_is():
+def test_a_network_with_a_split_point_serves_as_it_is():
     network, images = Own(), torch.rand(2, 3, 16, 24)
     adapted = adapt(network)
     assert isinstance(adapted, Adapted)
@@ -210,33 +180,7 @@ def test_ones_own_split_point_in_a_library_class_comes_first():
     assert torch.equal(adapt(network).encode(images), network.encoder(images)[-1])
 
 
-def test_functions_get_the_network_of_the_copy():
-    adapted, images = Adapted(Unsplit(), encode=through, decode=out, multiple=4), torch.rand(1, 3, 8, 8)
-    wide = copy.deepcopy(adapted).double()
-    torch.testing.assert_close(wide(images.double()).float(), adapted(images))
-    with torch.no_grad():
-        adapted.network.body.weight.zero_()
-        adapted.network.body.bias.zero_()
-    assert not adapted.encode(images).any()
-    assert wide.encode(images.double()).any()
-
-
-def test_the_scale_of_images_is_applied_and_travels_with_the_weights():
-    images = torch.rand(2, 3, 8, 8)
-    scale = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.25, 2.0)}
-    adapted = Adapted(Unsplit(), encode=lambda network, images: images, decode=out, **scale)
-    expected = torch.stack(
-        [(images[:, 0] - 0.1) * 2, (images[:, 1] - 0.2) * 4, (images[:, 2] - 0.3) / 2],
-        dim=1,
-    )
-    torch.testing.assert_close(adapted.encode(images), expected)
-    assert {"mean", "std"} <= set(adapted.state_dict())
-    plain = Adapted(Unsplit(), encode=lambda network, images: images, decode=out)
-    assert torch.equal(plain.encode(images), images)
-    assert {key.split(".")[0] for key in plain.state_dict()} == {"network"}
-
-
-def test_what_has_the_split_point_already_is_left_alone(config):
+def test_what_has_a_split_point_already_is_left_alone(config):
     ours = DeepLabV3Plus(config, 5)
     assert adapt(ours) is ours
     adapted = Adapted(Own())
@@ -253,52 +197,6 @@ def test_networks_without_a_known_split_point(make):
 def test_networks_that_end_in_an_activation_have_no_logits(kind):
     with pytest.raises(UserError, match=rf"{kind.__name__} with logits, got activation Sigmoid; .*activation=None"):
         adapt(small(kind, activation="sigmoid"))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({}, r"Unsplit\.encode, got none; give Unsplit the method, or pass Adapted\(network, encode="),
-        ({"encode": through}, r"Unsplit\.decode, got none"),
-        ({"multiple": 0}, r"multiple a whole number from 1, got 0"),
-        ({"multiple": 8.0}, r"multiple a whole number from 1, got 8\.0"),
-        ({"mean": (0, 0, 0)}, r"mean and std of 3 values each, or neither, got \(0, 0, 0\) and None; give both"),
-        ({"mean": (0, 0), "std": (1, 1)}, r"mean and std of 3 values each, or neither, got \(0, 0\)"),
-        ({"mean": (0, 0, 0), "std": (1, 0, 1)}, r"std above 0, got \(1, 0, 1\)"),
-    ],
-)
-def test_arguments_that_cannot_be(options, message):
-    functions = {"encode": through, "decode": out} if {"multiple", "mean"} & options.keys() else {}
-    with pytest.raises(UserError, match=message):
-        Adapted(Unsplit(), **functions, **options)
-
-
-def test_a_class_is_no_network():
-    with pytest.raises(UserError, match=r"a torch\.nn\.Module as network, got type; pass the network itself"):
-        Adapted(Own)
-
-
-@pytest.mark.parametrize(
-    ("z", "got"),
-    [
-        (lambda images: [images, images], "list of 2"),
-        (lambda images: {"out": images, "aux": images}, "dict of out, aux"),
-        (lambda images: images.flatten(2), r"shape \(1, 3, 64\)"),
-        (lambda images: None, "NoneType"),
-    ],
-)
-def test_what_is_not_one_tensor_of_four_axes_is_refused(z, got):
-    images = torch.rand(1, 3, 8, 8)
-    with pytest.raises(UserError, match=rf"z of encode as one tensor \(B, C, h, w\), got {got}; pick or reshape it"):
-        Adapted(Unsplit(), encode=lambda network, images: z(images), decode=out).encode(images)
-    adapted = Adapted(Unsplit(), encode=through, decode=lambda network, features, size: z(images))
-    with pytest.raises(UserError, match=rf"logits of decode as one tensor \(B, K, H, W\), got {got}"):
-        adapted.decode(adapted.encode(images), (8, 8))
-
-
-def test_layers_have_the_names_of_the_network_inside():
-    adapted = Adapted(Own())
-    assert adapted.layers() == {"body": adapted.network.body, "head": adapted.network.head}
 
 
 def test_the_encoder_of_a_foreign_network_is_its_backbone(foreign):

@@ -220,7 +220,7 @@ class ByColour(nn.Module):
         return F.interpolate(self.head(z), size=tuple(size), mode="bilinear", align_corners=True)
 
 
-def test_foreign_networks_need_nothing_but_the_split_point(blocks: Any) -> None:
+def test_foreign_networks_need_nothing_but_a_split_point(blocks: Any) -> None:
     """Bilinear weights of a pixel sum to 1, so a channel's mean gradient is |mask| / places times 2 colour."""
     image, label = (np.concatenate([read(id).reshape(-1, *read(id).shape[2:]) for id in blocks.ids("train")])
                     for read in (blocks.image, blocks.label))  # fmt: skip
