@@ -1,4 +1,4 @@
-"""The one kind of error that a user can cause."""
+"""The errors that a user can cause."""
 
 from __future__ import annotations
 
@@ -19,3 +19,7 @@ class UserError(ValueError):
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
         # Errors of worker processes arrive pickled, and an exception is made again from its one-line message otherwise.
         return type(self), (self.expected, self.got, self.fix)
+
+
+class TooLittleCorrect(UserError):
+    """The networks predict too little correctly for what was asked to be shown."""

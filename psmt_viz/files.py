@@ -89,12 +89,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def output_folder(out: Path | None, verb: str, name: str) -> Path:
-    """Returns an existing, writable folder for a verb's files.
+def output_folder(out: Path | None, command: str, name: str) -> Path:
+    """Returns an existing, writable folder for a command's files.
 
     Args:
         out: The folder that the user asked for; it may exist and hold other files.
-        verb: Without `out`, the results go to `runs/<verb>/<name>-<n>` with the first number not yet used.
+        command: Without `out`, the results go to `runs/<command>/<name>-<n>` with the first number not yet used.
         name: What the results are of, for example the run's name.
 
     Raises:
@@ -102,7 +102,7 @@ def output_folder(out: Path | None, verb: str, name: str) -> Path:
     """
     if out is None:
         number = 1
-        while (folder := Path("runs", verb, f"{name}-{number}")).exists():
+        while (folder := Path("runs", command, f"{name}-{number}")).exists():
             number += 1
     else:
         folder = out

@@ -39,8 +39,8 @@ class ModelConfig(Group):
     """The network: DeepLabV3+ on any convolutional backbone of timm, or one of published code."""
 
     arch: Arch = "deeplabv3plus"
-    """`deeplabv3plus`, or a network of published code, whose checkpoints can be imported: its backbones are few, and
-    its widths and rates are fixed."""
+    """`deeplabv3plus`, or the network of a published code, whose checkpoints can be imported; its widths and dilations
+    are fixed, and it has few backbones."""
     backbone: str = "resnet50"
     """A timm model name."""
     pretrained: bool = True
@@ -78,12 +78,12 @@ class ViewConfig(Group):
     long_side: tuple[int, int] = (300, 1200)
     """The image's longer side is scaled to a length drawn uniformly from this range, in pixels."""
     base_size: tuple[int, int] | None = None
-    """Height and width that are scaled by a factor drawn uniformly from 0.5 to 2, whatever the image's own size, in
-    place of `long_side`; how the published code sizes Cityscapes."""
+    """Height and width to which every image is scaled, times a factor drawn uniformly from 0.5 to 2, in place of
+    `long_side`; as the published code does for Cityscapes."""
     jitter: tuple[float, float, float, float] = (0.5, 0.5, 0.5, 0.25)
     """Strength of the strong view's change of brightness, contrast, saturation and hue."""
     window: int | None = None
-    """Side of the window that slides over validation images, in pixels; default: they are seen whole."""
+    """Side of the window that slides over validation images, in pixels. Default: whole images."""
     window_stride: float = 2 / 3
     """Step of that window, as a share of its side, rounded up to whole pixels."""
 
@@ -107,8 +107,7 @@ class OptimConfig(Group):
     lr: float = 0.01
     """Learning rate at the start; constant during the warm-up."""
     lr_batch: int | None = None
-    """Labelled images in a step for which `lr` is meant; with another batch it changes in proportion. Default: the
-    same for every batch."""
+    """Labelled images per step to which `lr` refers; for other batches it is scaled linearly. Default: no scaling."""
     head_lr_factor: float = 1.0
     """Learning rate of everything but the backbone, as a multiple of `lr`."""
     momentum: float = 0.9
@@ -127,16 +126,16 @@ class OptimConfig(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class SystemConfig(Group):
-    """What does not belong to the method."""
+    """Seed, devices and files: what is no part of the method."""
 
     seed: int = 0
     """Determines everything random."""
     workers: int = 0
-    """Processes that prepare images; 0 prepares them in the training process. Results do not depend on it."""
+    """Processes that load images; 0 loads them in the training process. Results do not depend on it."""
     channels_last: bool = False
     """Lay tensors out with channels last: a third faster for networks of depthwise convolutions on a CPU."""
     precision: Precision = "fp32"
-    """`fp32`, or mixed with `bf16` or `fp16`; the search of `fp16` stays in fp32."""
+    """`fp32`, or mixed precision with `bf16` or `fp16`; with `fp16` the search for the noise stays in fp32."""
     accumulate: int = 1
     """Micro-batches into which each device cuts its share of a step's batch (gradient accumulation); more need less
     memory."""

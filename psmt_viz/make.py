@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from psmt_viz import figures
+from psmt_viz.errors import TooLittleCorrect
 from psmt_viz.files import sha256
 from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.probes.settings import FiguresSettings, GradcamSettings, TsneSettings, asked
@@ -78,6 +79,13 @@ def make_all(subject: Subject, out: Path, settings: FiguresSettings) -> list[str
         saved = saved.beside(result)
         return result
 
+    def attempt(kind: type[Kind], **more: Any) -> Kind | None:
+        try:
+            return keep(compute(kind, subject, **more))
+        except TooLittleCorrect as error:
+            remarks.append(f"{kind.TITLE} left out: {error}")
+            return None
+
     evaluation = keep(compute(Evaluation, subject, **subject.scoring()))
     if subject.trained is not None:
         keep(curves([subject.trained]))
@@ -85,10 +93,10 @@ def make_all(subject: Subject, out: Path, settings: FiguresSettings) -> list[str
         remarks.append("curves left out: networks that were not trained here have no metrics.csv")
     keep(table([(subject.name, evaluation)]))
     eps, seed = settings.eps, settings.seed
-    keep(compute(Cams, subject, settings=GradcamSettings(images=settings.images, eps=eps, seed=seed)))
+    attempt(Cams, settings=GradcamSettings(images=settings.images, eps=eps, seed=seed))
     of_map = TsneSettings(n_pixels=settings.n_pixels, eps=eps, seed=seed, jobs=settings.jobs)
-    found = keep(compute(PixelEmbedding, subject, settings=of_map, arrows=False))
-    remarks += figures.tsne_findings(found)
+    if (found := attempt(PixelEmbedding, settings=of_map, arrows=False)) is not None:
+        remarks += figures.tsne_findings(found)
     keep(compute(Flips, subject, eps=with_paper_eps([*settings.sweep, eps]), seed=seed))
     manifest = {
         "run": subject.facts,

@@ -14,7 +14,7 @@ Objective = Literal["kl", "cross-entropy"]
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(Group):
-    """How perturbations are found, alike for all kinds that search."""
+    """How perturbations are found, the same for all kinds that search."""
 
     search: Search = "finite-difference"
     """How the direction of a perturbation is found; the published search (tvat-official) is a finite difference

@@ -14,7 +14,7 @@ import pytest
 
 from psmt_viz.cli import main
 
-VERBS = (
+COMMANDS = (
     "checks",
     "data",
     "train",

@@ -104,7 +104,7 @@ OTHERS = {
     **{"ramp_epochs": 3, "confidence": 0.5, "assist_top": 3, "cutmix": "three", "perturbation": "vat", "eps": 3.0},
     **{"noise": "uniform", "xi": 0.1, "norm_floor": 0.1, "ema": 0.5, "lr": 0.3, "lr_batch": 3, "head_lr_factor": 3.0},
     **{"momentum": 0.3, "weight_decay": 0.3, "power": 0.3, "seed": 3, "channels_last": True, "precision": "bf16"},
-    **{"sync_batchnorm": False, "val_every": 3},
+    **{"sync_batchnorm": False, "val_every": 3, "consistency_weight": 3.0},
 }
 """A value for each setting that decides a run's numbers or its tables, other than the default."""
 NEUTRAL = {

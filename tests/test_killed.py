@@ -180,7 +180,7 @@ def kill_at(moment: Moment, folder: Path, log: Path, processes: ForkServerContex
     before = unfinished(folder)
     process = processes.Process(target=attempt, args=(folder, log))
     watch = Watch(folder)
-    # An attempt that goes on from where it shall be killed needs its start first.
+    # An attempt that resumes before it is killed needs its start first.
     seconds = moment.seconds + (starting if START < moment.checkpoint <= watch.position else 0.0)
     process.start()
     while process.is_alive():

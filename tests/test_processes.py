@@ -80,7 +80,7 @@ class Training:
     """A training in processes of its own; each writes down which files it writes.
 
     Args:
-        command: What comes before the verb.
+        command: What comes before `train`.
         arguments: What comes after it.
         home: Where it works and keeps its records; the run folder is `run` therein.
         code: Run by each process at its start.

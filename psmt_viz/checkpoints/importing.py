@@ -29,10 +29,10 @@ def import_checkpoint(
 
     Args:
         path: The checkpoint.
-        out: The run folder; left out, a new one under runs/import.
-        classes: Class names in the order of their ids; left out, those of `data`, else Pascal VOC's 21 or Cityscapes'
+        out: The run folder. Default: a new one under runs/import.
+        classes: Class names in the order of their ids. Default: those of `data`, else Pascal VOC's 21 or Cityscapes'
             19 if their number fits, else class_0, class_1, ...
-        data: The data set that the run is looked at with; left out, probes want `--data`.
+        data: The data set to analyse the run with. Default: none, and the commands need `--data`.
 
     Raises:
         UserError: if the checkpoint is none, names or data set have another number of classes, or the folder has a run.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import sys
 from collections.abc import Sequence
 from dataclasses import field, make_dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
-import docstring_parser
 from cyclopts import Parameter
 
 from psmt_viz.cli.flags import numbers, whole_number
@@ -23,9 +26,10 @@ AnyGroup = TypeVar("AnyGroup", bound=Group)
 def _settings() -> Any:
     """Makes the class whose fields are the flags of `train`: every setting of every method, None unless given."""
     flags: list[tuple[str, Any, Any]] = []
+    hints = {kind: get_type_hints(kind) for of in GROUPS.values() for kind in of}
     for name, group in FIELDS.items():
         kinds = [kind for kind in GROUPS[group] if name in names_of(kind)]
-        hint, help = get_type_hints(kinds[0])[name], _help(kinds[0], name)
+        hint, help = hints[kinds[0]][name], _help(kinds[0], name)
         if name == "method":
             hint, help = Literal[tuple(METHODS)], f"{help} {_methods()}"
         elif len(kinds) < len(GROUPS[group]):
@@ -69,12 +73,25 @@ def _help(kind: type, name: str) -> str:
     return next(told[name] for each in kind.__mro__ if name in (told := _told(each)))
 
 
-@cache
 def _told(kind: type) -> dict[str, str]:
-    if kind.__module__ == object.__module__:
+    """Returns field -> its docstring of one class."""
+    return _docstrings(kind.__module__).get(kind.__name__, {})
+
+
+@cache
+def _docstrings(module: str) -> dict[str, dict[str, str]]:
+    """Returns class -> field -> docstring of a module, which Python itself forgets; read once for all its classes."""
+    if not module.startswith("psmt_viz."):
         return {}
-    found = docstring_parser.parse_from_object(kind).params
-    return {field.arg_name: field.description for field in found if field.description}
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    found = {}
+    for kind in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        told = {}
+        for setting, text in pairwise(kind.body):
+            if isinstance(setting, ast.AnnAssign) and isinstance(text, ast.Expr):
+                told[ast.unparse(setting.target)] = " ".join(ast.literal_eval(text.value).split())
+        found[kind.name] = told
+    return found
 
 
 def _methods() -> str:

@@ -26,7 +26,7 @@ def train(
     *,
     preset: Annotated[str, Parameter(help=f"Where the settings start from: {', '.join(PRESETS)}.")] = "scenes",
     recipe: Annotated[
-        str | None, Parameter(help=f"Switches of the method: {' or '.join(RECIPES)}; default: the first.")
+        str | None, Parameter(help=f"Variant of the method: {' or '.join(RECIPES)}; default: the first.")
     ] = None,
     config: Annotated[Path | None, Parameter(help="A run's config.json to start from, in place of a preset.")] = None,
     out: Annotated[Path | None, Parameter(help="The run folder; default: a new one under runs/train.")] = None,
@@ -34,10 +34,10 @@ def train(
     dry_run: Annotated[bool, Parameter(help="Print the resolved plan and write nothing.", negative="")] = False,
     device: Device = "auto",
     devices: Annotated[
-        str | None, Parameter(help="How many devices of that kind (`2`), or which GPUs (`0,1`); default: one.")
+        str | None, Parameter(help="Number of devices of that kind (`2`), or which GPUs (`0,1`); default: one.")
     ] = None,
     nodes: Annotated[
-        int | None, Parameter(help="Machines; default: what torchrun or SLURM say.", converter=whole_number)
+        int | None, Parameter(help="Number of machines; default: from torchrun or SLURM.", converter=whole_number)
     ] = None,
     tracker: Annotated[
         tuple[str, ...],
@@ -45,7 +45,7 @@ def train(
     ] = (),
     settings: Annotated[Settings | None, Parameter(name="*")] = None,
 ) -> None:
-    """Train PS-MT, another method or the supervised control, and leave a run folder. The preset gives the defaults."""
+    """Train PS-MT, another method or the supervised baseline, and write a run folder. The preset gives the defaults."""
     if resume and out is None:
         raise UserError("--out with --resume", "no --out", "name the run folder to resume")
     resolved = _resolved(preset, recipe, config, settings)
@@ -95,7 +95,7 @@ def import_(
         Path,
         Parameter(
             name=["--checkpoint", "--official"],
-            help="A checkpoint of PS-MT's own code or of another codebase that the manual names, a .pth file.",
+            help="A checkpoint of the authors' PS-MT code, or of another codebase that the manual lists; a .pth file.",
         ),
     ],
     *,
@@ -108,7 +108,7 @@ def import_(
         str | None, Parameter(help="The data set to analyse it with; default: other commands need --data.")
     ] = None,
 ) -> None:
-    """Turn a checkpoint of another codebase into a run folder, for every command that looks at networks."""
+    """Turn a checkpoint of another codebase into a run folder, for every command that analyses networks."""
     from psmt_viz.checkpoints import import_checkpoint
 
     if data is not None and data != "scenes":

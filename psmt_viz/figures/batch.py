@@ -16,7 +16,7 @@ MOST = 8
 
 
 def draw_batch(batch: TrainingBatch) -> Figure:
-    """Draws one row an image and one column a view, with the classes in their colours and pixels of none hatched.
+    """Draws one row per image and one column per view, with the classes in their colours and pixels of none hatched.
 
     Args:
         batch: The step; at most its first 8 images are drawn.

@@ -222,7 +222,7 @@ def _label_images(ax: Axes, runs: Sequence[Curves]) -> None:
 
 
 def _bent(values: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Interpolates linearly between points, and goes on beyond the first and the last as beside them."""
+    """Interpolates linearly between points, and extrapolates beyond the first and the last."""
     slopes = np.diff(y) / np.diff(x)
     place = np.clip(np.searchsorted(x, values, side="right") - 1, 0, len(slopes) - 1)
     return y[place] + (np.asarray(values) - x[place]) * slopes[place]

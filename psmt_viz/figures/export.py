@@ -50,7 +50,7 @@ def export_png(figure: Figure, path: Path, provenance: dict[str, Any], *, dpi: i
         figure: What to save.
         path: The file, ending in .png.
         provenance: What made the figure, kept as JSON in the PNG text `Description`.
-        dpi: Pixels to an inch; left out, 300.
+        dpi: Pixels per inch. Default: 300.
 
     Returns:
         The path.

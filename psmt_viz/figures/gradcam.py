@@ -35,8 +35,8 @@ _SHOWN = 0.995
 """Quantile of the changes at which their colours end; with the very largest, the others would be too pale to see."""
 _BAR = 0.07
 """Width of a scale beside its pictures, in widths of a picture."""
-_PICTURES = 134.232
-"""Width in mm that the pictures and scales of a row share; names, numbers and room between them take the others."""
+_SIDES = {1: 26.1, 2: 18.8}
+"""Perturbations in a row -> width of a picture in mm, as it comes out beside the bars and their numbers."""
 _TITLE = 5.0
 """Height in mm of titles above every row, where an image has several."""
 _LONGEST = 16
@@ -73,7 +73,7 @@ def draw_gradcam(cams: Cams) -> Figure:
     groups = [kinds[start : start + _MOST] for start in range(0, len(kinds), _MOST)]
     wide = len(groups[0])
     widths = (1, 1, 1, *[1] * wide, _BAR, *[1] * wide, _BAR)
-    side = _PICTURES / sum(widths)
+    side = _SIDES[wide]
     several = len(groups) > 1
     ratios = [cam.image.shape[0] / cam.image.shape[1] for cam in cams.cams for _ in groups]
     with style():

@@ -113,7 +113,7 @@ def style(*, dark: bool | None = None) -> Iterator[None]:
     the block; `export` sees to the second itself.
 
     Args:
-        dark: Whether to draw on dark paper, for a page; left out, as the block around this one, else on white.
+        dark: Whether to draw on dark paper, for a page. Default: as the block around this one, else on white.
     """
     # From matplotlib's own defaults, so that a user's matplotlibrc cannot change a figure half.
     settings: Any = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEPT} | _SETTINGS

@@ -1,4 +1,4 @@
-"""PS-MT: a student perturbed by its two teachers, which take turns in following it."""
+"""PS-MT: a student perturbed by its two teachers, which are updated alternately."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class PSMTConfig(RampUp, PseudoLabels, Averaging, Method):
     unsup_weight: float = 1.5
     """Final weight of the unsupervised loss."""
     assist_top: int = 7
-    """Logits a pixel keeps from the teacher that is not being updated (the assist mask); the number of classes or more
-    turns the mask off."""
+    """Number of largest logits per pixel that are kept of the teacher that is not being updated (the assist mask); the
+    number of classes or more disables the mask."""
     perturbation: Perturbation = "tvat"
     """Adversarial noise on the student's features, made by the teachers (`tvat`) or by itself (`vat`)."""
     eps: float = PAPER_EPS
@@ -52,7 +52,7 @@ class PSMTConfig(RampUp, PseudoLabels, Averaging, Method):
     noise: Noise = "gaussian"
     """Where its search starts: a `gaussian` or `uniform` direction of norm xi, or, `literal`, N(0, I)."""
     xi: float | None = None
-    """Norm of the search's small step; default: sqrt(machine epsilon) of the features' norm."""
+    """Norm of the search's small step. Default: sqrt(machine epsilon) of the features' norm."""
     norm_floor: float = 0.0
     """Added to each norm that the search divides by, in the published code's units (see the manual on its noise)."""
     best_by: Literal["ensemble", "teacher1"] = "ensemble"

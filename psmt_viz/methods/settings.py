@@ -45,20 +45,20 @@ class Method(Group):
     method: str
     """How the networks learn."""
     warmup_epochs: int = 5
-    """Passes over the labelled images in which student and teachers each learn from these alone."""
+    """Epochs over the labelled images in which each network that learns by gradients is trained on them alone."""
     warmup_steps: int | None = None
-    """Steps of that warm-up, where it shall not be `warmup_epochs` passes."""
+    """Steps of that warm-up, in place of `warmup_epochs`."""
     epochs: int = 80
     """Epochs after the warm-up; an epoch is one pass over the unlabelled images."""
     steps_per_epoch: int | None = None
-    """Steps of an epoch, where it shall not be one pass over the unlabelled images."""
+    """Steps of an epoch. Default: one pass over the unlabelled images."""
     batch_labeled: int = 8
     """Labelled images in a step, over all devices."""
     batch_unlabeled: int = 8
     """Unlabelled images in a step, over all devices."""
     images_per_gpu: int | None = None
-    """Labelled images that a step has on one GPU of the published training, whatever the devices here: such a group of
-    images shares the size of CutMix's boxes and is mixed among itself. Default: a step's batch is one group."""
+    """Labelled images per GPU in the published training, on any number of devices here: such a group of images shares
+    the size of CutMix's boxes and is mixed only within itself. Default: a step's batch is one group."""
     drop_last: bool | None = None
     """Drop the last, incomplete batch of a pass over the images. Default: it is dropped where a batch is cut into
     micro-batches or groups and kept where it is not, as the published code does on several GPUs and on one."""
@@ -72,7 +72,7 @@ class Method(Group):
     ohem_threshold: float = 0.7
     """Pixels whose true class has a probability below this are hard."""
     ohem_kept: int = 50_000
-    """Hard pixels that are kept at least, for each image."""
+    """Least number of pixels that `ohem` keeps, per image."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -139,10 +139,10 @@ class RampUp(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoLabels(Group):
-    """Which pixels of unlabelled images teach, and how the images are mixed."""
+    """Which pixels of unlabelled images count in the loss, and how the images are mixed."""
 
     confidence: float = 0.6
-    """Pixels whose pseudo-label has a probability below this have no unsupervised loss."""
+    """Pixels whose pseudo-label has a lower probability than this are ignored in the unsupervised loss."""
     cutmix: CutMix = "one"
     """Boxes of other unlabelled images, with their pseudo-labels, pasted into each, at places of its own: `one` square,
     `three` of any shape, or `none`."""
@@ -154,10 +154,10 @@ class PseudoLabels(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class Averaging(Group):
-    """How a teacher follows the student."""
+    """How a teacher averages the student's weights (EMA)."""
 
     ema: float = 0.996
-    """Share of itself that a teacher keeps at each update."""
+    """Decay of a teacher's exponential moving average: the share of its weights that it keeps at each update."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""The supervised control: the network, steps, labelled images and schedule of the others, and nothing else."""
+"""The supervised baseline: network, steps, labelled images and schedule of the others, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psmt_viz.methods.settings import Method
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedConfig(Method):
-    """The same network, steps, batch of labelled images and schedule as the other methods, without the rest."""
+    """The other methods' network, steps, labelled batches and schedule, without unlabelled images."""
 
     title: ClassVar = "supervised"
     columns: ClassVar = PSMTConfig.columns

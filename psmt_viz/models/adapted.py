@@ -26,9 +26,9 @@ class Adapted(Network):
 
     Args:
         network: The network; it becomes a part of this one.
-        encode: Called with the network and images; left out, `network.encode(images)` is used. It must take everything
+        encode: Called with the network and images; default: `network.encode(images)`. It must take everything
             from the network that it is called with, so that copies and casts of this module work.
-        decode: Called with the network, z and a size; left out, `network.decode(z, size)` is used.
+        decode: Called with the network, z and a size; default: `network.decode(z, size)`.
         multiple: The network takes images whose sides are multiples of it.
         mean: Of each colour, subtracted from images in [0, 1] before `encode`.
         std: Of each colour, by which they are divided then.

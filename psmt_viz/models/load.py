@@ -27,7 +27,7 @@ def load_run(path: Path | str | None = None, *, weights: str = "last", device: s
     """Loads the networks of a run, in eval mode.
 
     Args:
-        path: A run folder; left out, the run that is shipped with the project.
+        path: A run folder. Default: the run that is shipped with the project.
         weights: `last`, `best` on the validation images, or `epoch-NNNN` where they were kept.
         device: Where the networks go.
 

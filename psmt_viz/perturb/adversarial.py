@@ -114,7 +114,7 @@ def adversarial_perturbation(
         predict: Maps z to logits (B, K, H', W'); differentiable in z.
         z: (B, C, H, W) features; not changed.
         eps: Norm of the perturbation, for each image or pixel (see `norm`).
-        xi: Norm of the small step of the finite difference, over the image. Left out, it is
+        xi: Norm of the small step of the finite difference, over the image. Default:
             sqrt(machine epsilon) * ||z||, which balances the rounding of z + step against the curvature; the epsilon is
             that of z, or of autocast.
         iterations: Power iterations.
@@ -125,7 +125,7 @@ def adversarial_perturbation(
             times the gradient of an image's KL with respect to the offset; the floor is in these units. In units of
             the latter it is floor * batch / xi: 0.08 for the published xi of 1e-6 and 8 images, far above most
             gradients, so that next to nothing is left of eps.
-        batch: Images over which the published code divides KL, for the floor alone; left out, those of z.
+        batch: Images over which the published code divides KL, for the floor alone. Default: those of z.
         norm: What eps bounds: the norm over all of C * H * W of an `image` (the paper), or that of each `pixel`'s
             feature vector; a pixel whose gradient is zero then stays as it is.
         search: `finite-difference`: the objective's gradient a small step away from z (that at z is 0, for KL);

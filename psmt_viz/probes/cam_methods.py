@@ -98,7 +98,7 @@ METHODS: Mapping[str, Any] = MappingProxyType(
 """Name -> class. `shapleycam` equals `gradcam` where all between layer and logits is piecewise linear, as ReLUs are.
 `eigencam`, `kpcacam` and `fem` ask neither for gradients nor for a class.
 
-Left out of pytorch-grad-cam: FullGrad (sums normalised maps of all layers that have a bias), RefineCAM and SESS
+Not taken from pytorch-grad-cam: FullGrad (sums normalised maps of all layers that have a bias), RefineCAM and SESS
 (combine normalised maps of several layers or patches), FinerCAM (compares the classes of one class vector), guided
 back-propagation, Sobel and feature factorisation (not maps of a class at a layer).
 """

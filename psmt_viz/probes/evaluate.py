@@ -38,8 +38,8 @@ def evaluate(
         networks: Networks; each is put in eval mode.
         data: The data set.
         part: `train` or `val`; any name for the images of `ids`.
-        ids: The images; left out, all of the part.
-        window: Side of a window that slides over the images, in pixels; left out, they are seen whole.
+        ids: The images. Default: all of the part.
+        window: Side of a window that slides over the images, in pixels. Default: they are seen whole.
         window_stride: Its step, as a share of the side.
         device: A torch device, where the networks are.
         subject: What to say of the networks and the data (see `results.Result`).

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from psmt_viz.data.dataset import SegmentationData
-from psmt_viz.errors import UserError
+from psmt_viz.errors import TooLittleCorrect, UserError
 from psmt_viz.kinds import CLEAN, KINDS
 from psmt_viz.metrics import IGNORE
 from psmt_viz.models.inference import decode_whole, encode_whole
@@ -90,8 +90,10 @@ def gradcam(
             if len(found) == how.images:
                 break
     if len(found) < how.images:
-        fix = f"ask for at most {len(found)} images" if found else "train the run for longer or choose another class"
-        raise UserError(f"{how.images} images with a correctly predicted object", f"{len(found)} such images", fix)
+        expected, got = f"{how.images} images with a correctly predicted object", f"{len(found)} such images"
+        if found:
+            raise UserError(expected, got, f"ask for at most {len(found)} images")
+        raise TooLittleCorrect(expected, got, "train the run for longer or choose another class")
     return Cams(
         cams=tuple(one.cam for one in found),
         classes=networks.classes,

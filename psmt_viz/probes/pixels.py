@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from psmt_viz.data.dataset import SegmentationData
-from psmt_viz.errors import UserError
+from psmt_viz.errors import TooLittleCorrect, UserError
 from psmt_viz.kinds import CLEAN, KINDS
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
@@ -207,7 +207,7 @@ def _choose(counts: dict[str, int], wanted: int, quota: int, names: Sequence[str
     found = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     if sum(count > 0 for count in counts.values()) < wanted:
         fix = "train the run for longer, or name fewer --classes"
-        raise UserError(f"{wanted} classes with correctly predicted pixels", found, fix)
+        raise TooLittleCorrect(f"{wanted} classes with correctly predicted pixels", found, fix)
     ranked = sorted(counts, key=lambda name: counts[name], reverse=True)[:wanted]
     least = counts[ranked[-1]]
     if least < quota:

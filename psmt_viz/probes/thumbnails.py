@@ -17,7 +17,7 @@ _QUALITY = 82
 
 
 def thumbnails(data: SegmentationData, ids: Sequence[str]) -> pd.DataFrame:
-    """Returns one row an image: image, height, width (of the original, in pixels), jpeg (bytes).
+    """Returns one row per image: image, height, width (of the original, in pixels), jpeg (bytes).
 
     Pictures are as large as their originals, or all smaller by one factor where they would have more than 6 million
     pixels together.

@@ -37,7 +37,7 @@ def section(evaluation: Evaluation) -> Section | None:
 
 
 def _class_table(evaluation: Evaluation) -> Table:
-    """Returns a row a measure and class, a column a role, in percent."""
+    """Returns one row per measure and class, one column per role, in percent."""
     table = evaluation.table().set_index("role")
     names = ("mIoU", "pixel accuracy", *evaluation.classes)
     rows = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from psmt_viz import figures
 from psmt_viz.figures.shares import percents
-from psmt_viz.figures.words import FEATURES, eps_words, kind_words, listed
+from psmt_viz.figures.words import FEATURES, eps_words, kind_phrase, listed
 from psmt_viz.report.pictures import picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import frame_table
@@ -27,7 +27,7 @@ def section(cams: Cams) -> Section | None:
     if not cams.cams:
         return None
     shown = listed([f"{cam.class_name} in image {cam.image_id}" for cam in cams.cams])
-    after = listed([f"after {kind_words(kind)}" for kind in cams.perturbations])
+    after = listed([f"after {kind_phrase(kind)}" for kind in cams.perturbations])
     drawn = picture(
         "fig1_gradcam",
         partial(figures.draw_gradcam, cams),
@@ -52,7 +52,7 @@ def _words(cams: Cams) -> tuple[str, ...]:
         means = {name: _mean(cams, f"{column}_{name}") for name in cams.perturbations}
         if all(map(math.isfinite, means.values())):
             texts = [share.replace("-", "−") for share in percents(list(means.values()))]
-            parts = [f"{share} after {kind_words(name)}" for name, share in zip(means, texts, strict=True)]
+            parts = [f"{share} after {kind_phrase(name)}" for name, share in zip(means, texts, strict=True)]
             sentences.append(words.format(listed(parts)))
     if size := eps_words(cams.facts, z=FEATURES):
         sentences.append(f"Perturbations have {size}.")

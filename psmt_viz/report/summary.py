@@ -106,7 +106,7 @@ def _pixels(embedding: PixelEmbedding | None) -> tuple[str, Table] | None:
         for panel, (count, bounds) in found.items()
     ]
     wrong = {panel: int(embedding.flipped(panel).sum()) for panel in embedding.perturbations}
-    parts = [f"{count:,} after {kind_words(panel)}" for panel, count in wrong.items()]
+    parts = [f"{count:,} after {kind_phrase(panel)}" for panel, count in wrong.items()]
     words = f"Of {len(embedding.pixels):,} correct pixels on the t-SNE map, {listed(parts)} are flipped"
     if len(wrong) > 1:
         by = flips_by(embedding)

@@ -17,7 +17,7 @@ def test_commands_are_shown_and_nothing_is_run(tmp_path, monkeypatch, capfd):
     assert evidence.main() == 0
     shown = capfd.readouterr().out
     assert shown.count("psmt-viz train --preset scenes --split 1_8") == 2
-    assert shown.count("batch: 8 labelled + 8 unlabelled images a step, in 2 parts of 4 + 4") == 1
+    assert shown.count("batch: 8 labelled + 8 unlabelled images per step, in 2 micro-batches of 4 + 4") == 1
     assert shown.count("psmt-viz evaluate") == 2
     assert shown.count("psmt-viz perturb") == 2 * 5
     assert not (tmp_path / "runs").exists()

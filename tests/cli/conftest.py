@@ -1,4 +1,4 @@
-"""Verbs are tested for what they write, not for how it looks."""
+"""Commands are tested for what they write, not for how it looks."""
 
 from __future__ import annotations
 

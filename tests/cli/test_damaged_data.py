@@ -65,20 +65,20 @@ def broken(blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("verb", ["train", "evaluate", "tsne"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "tsne"])
 def test_damaged_data(
     run: Run,
     broken: Callable[[str], Path],
     psmt_run: Path,
-    verb: str,
+    command: str,
     damage: str,
 ) -> None:
     folder = broken(damage)
     before = files(folder)
-    subject = flags() if verb == "train" else [psmt_run]
-    refused(run(verb, *subject, "--data", folder, "--out", "out"), DAMAGES[damage][1])
+    subject = flags() if command == "train" else [psmt_run]
+    refused(run(command, *subject, "--data", folder, "--out", "out"), DAMAGES[damage][1])
     # A training may leave the settings that it was started with, so that it can be resumed.
-    assert files(Path()) <= ({"out/config.json"} if verb == "train" else set())
+    assert files(Path()) <= ({"out/config.json"} if command == "train" else set())
     assert not list(Path().rglob(".*"))
     assert files(folder) == before
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands import Run, files, halve, refused
 
-RUN_VERBS = ("evaluate", "reliability", "perturb", "tsne", "gradcam", "table", "figures")
+RUN_COMMANDS = ("evaluate", "reliability", "perturb", "tsne", "gradcam", "table", "figures")
 
 
 @pytest.fixture
@@ -20,12 +20,12 @@ def copied(psmt_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(psmt_run, tmp_path / "copied"))
 
 
-@pytest.mark.parametrize("verb", RUN_VERBS)
-def test_a_run_without_weights(run: Run, copied: Path, verb: str) -> None:
+@pytest.mark.parametrize("command", RUN_COMMANDS)
+def test_a_run_without_weights(run: Run, copied: Path, command: str) -> None:
     for path in copied.glob("*.safetensors"):
         path.unlink()
     (copied / "evaluation.json").unlink()  # or the table would need nothing else
-    refused(run(verb, copied, "--out", "out"), "weights .*last.safetensors", "no weights")
+    refused(run(command, copied, "--out", "out"), "weights .*last.safetensors", "no weights")
     assert not Path("out").exists()
 
 
@@ -89,11 +89,11 @@ CONFIGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("damage", CONFIGS)
-@pytest.mark.parametrize("verb", ["evaluate", "curves", "train"])
-def test_a_damaged_config(run: Run, copied: Path, tmp_path: Path, verb: str, damage: str) -> None:
+@pytest.mark.parametrize("command", ["evaluate", "curves", "train"])
+def test_a_damaged_config(run: Run, copied: Path, tmp_path: Path, command: str, damage: str) -> None:
     path = copied / "config.json"
     path.write_text(CONFIGS[damage](path.read_text()))
-    refused(run(verb, *(["--config", path] if verb == "train" else [copied]), "--out", tmp_path / "out"))
+    refused(run(command, *(["--config", path] if command == "train" else [copied]), "--out", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 

@@ -120,9 +120,9 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing(
     assert list(elsewhere.iterdir()) == []
 
 
-@pytest.mark.parametrize("verb", ["import", "export"])
-def test_help_answers(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([verb, "--help"]) == 0
+@pytest.mark.parametrize("command", ["import", "export"])
+def test_help_answers(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
     told = capsys.readouterr()
     assert told.err == ""
-    assert f"Usage: psmt-viz {verb}" in told.out
+    assert f"Usage: psmt-viz {command}" in told.out

@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 from jinja2 import TemplateNotFound
 
-from tests.commands import VERBS, Run, files, flags, refused
+from tests.commands import COMMANDS, Run, files, flags, refused
 
 
-@pytest.mark.parametrize("verb", [None, *VERBS])
-def test_help_answers(run: Run, verb: str | None) -> None:
-    found = run(*([verb] if verb else []), "--help")
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_answers(run: Run, command: str | None) -> None:
+    found = run(*([command] if command else []), "--help")
     assert found.status == 0
     assert found.err == ""
     assert "Usage: psmt-viz" in found.out
-    words = {None: VERBS, "train": ("--epochs", "--unsup-weight", "--preset", "--resume")}.get(verb, (str(verb),))
+    words = {None: COMMANDS, "train": ("--epochs", "--unsup-weight", "--preset", "--resume")}.get(
+        command, (str(command),)
+    )
     assert all(word in found.out for word in words)
     assert "--empty-" not in found.out  # cyclopts' twin of flags that take several values, of no use here
 
@@ -169,9 +171,9 @@ def test_psmt_without_unlabelled_images(run: Run, blocks_folder: Path, tmp_path:
 def test_bad_requests_to_a_run(
     run: Run, psmt_run: Path, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
-    verb, *more = arguments
-    refused(run(verb, psmt_run, *more, "--out", "out"), *words)
-    if verb != "figures":  # which keeps the exhibits that it had finished
+    command, *more = arguments
+    refused(run(command, psmt_run, *more, "--out", "out"), *words)
+    if command != "figures":  # which keeps the results that it had finished
         assert list(tmp_path.iterdir()) == []
     assert not list(tmp_path.rglob(".*"))
 
@@ -184,9 +186,9 @@ def test_fewer_than_five_classes(run: Run, blocks_folder: Path, tmp_path: Path) 
     assert files(tmp_path / "out") == set()
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_folder_that_cannot_be_written(
-    run: Run, blocks_folder: Path, psmt_run: Path, tmp_path: Path, verb: str
+    run: Run, blocks_folder: Path, psmt_run: Path, tmp_path: Path, command: str
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     subject = {
@@ -194,5 +196,7 @@ def test_a_folder_that_cannot_be_written(
         "data": [blocks_folder],
         "train": ["--data", blocks_folder, *flags()],
     }
-    refused(run(verb, *subject.get(verb, [psmt_run]), "--out", "file/below"), "writable folder file/below", "--out")
+    refused(
+        run(command, *subject.get(command, [psmt_run]), "--out", "file/below"), "writable folder file/below", "--out"
+    )
     assert files(tmp_path) == {"file"}

@@ -12,7 +12,7 @@ import pytest
 from psmt_viz.cli.run_pictures import draw_run
 from psmt_viz.results import Evaluation, TrainingBatch
 from psmt_viz.runs import Run
-from psmt_viz.train.session import EpochReport
+from psmt_viz.train.loop import EpochReport
 
 
 @pytest.mark.parametrize(

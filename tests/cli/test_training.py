@@ -28,7 +28,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(run: Run, blocks_folder: Pa
     told = dict(line.split(": ", 1) for line in found.out.splitlines())
     assert told["data"] == "blocks, split 1_2: 8 labelled and 8 unlabelled images, 6 to validate"
     assert told["devices"] == "1 x cpu, fp32"
-    assert told["batch"] == "2 labelled + 2 unlabelled images a step, in 1 parts of 2 + 2"
+    assert told["batch"] == "2 labelled + 2 unlabelled images per step, in 1 micro-batches of 2 + 2"
     assert told["steps"].startswith("2 of warm-up, then 2 epochs of 2: 6 in all; ")
     assert {*re.split(", |: ", told["files"])} >= {"train", "config.json", "state.pt", "results.png"}
     # Two devices are planned for without being started.

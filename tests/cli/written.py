@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from psmt_viz.kinds import KINDS
+
 DRAWN = (".png", ".pdf", ".svg", ".provenance.json")
 
 
@@ -14,7 +16,7 @@ PERTURBATION = {
     *("flips_confusion.csv", "health.json"),
 }
 EVALUATION = {"evaluation.csv", "evaluation.json", "confusion.csv"}
-STUDENTS = ["vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout"]
+STUDENTS = [name for name, kind in KINDS.items() if kind.maker in (None, "student")]
 """The kinds that need no teachers."""
 WRITES = {
     "checks": {"checks.csv"},
@@ -25,12 +27,12 @@ WRITES = {
     "curves": {"curves.csv", "curves.json"} | drawn("fig3a_rampup", "fig3b_miou", "teachers"),
     "table": {"table1.csv", "table1.md", "table1.tex"},
 }
-"""Verb -> its files: those of the contract, and beside them what is needed to draw them again."""
-SUPPLEMENT = [verb for verb in WRITES if verb != "checks"]
+"""Command -> its files: those of the contract, and beside them what is needed to draw them again."""
+SUPPLEMENT = [command for command in WRITES if command != "checks"]
 """What `figures` makes."""
 WRITES["reliability"] = {"reliability.csv", "reliability_bins.csv", "reliability.json"} | drawn("reliability")
 WRITES["report"] = {"index.html"}
-WRITES["figures"] = {"manifest.json"}.union(*(WRITES[verb] for verb in (*SUPPLEMENT, "report")))
+WRITES["figures"] = {"manifest.json"}.union(*(WRITES[command] for command in (*SUPPLEMENT, "report")))
 WRITES["train"] = EVALUATION | {
     *("config.json", "metrics.csv", "timing.csv", "state.pt", "last.safetensors", "best.safetensors"),
     *("results.png", "batch.png", "confusion.png"),

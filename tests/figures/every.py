@@ -13,6 +13,12 @@ from psmt_viz.results import ROLES
 
 from . import synthetic
 
+GOLDEN_KINDS = (
+    *("vat", "tvat", "teacher1", "teacher2", "pgd", "tvat-official"),
+    *("random", "dropout", "feature-drop", "feature-noise", "cutout"),
+)
+"""Kinds of the golden pictures, which one that is added later leaves as they are."""
+
 # The names are `draw_...` without its prefix, and after a dash what is special about the results.
 EVERY: dict[str, Callable[[], Figure]] = {
     "batch": lambda: figures.draw_batch(synthetic.batch()),
@@ -38,10 +44,12 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "ramp_up": lambda: figures.draw_ramp_up(synthetic.curves()).figure,
     "reliability": lambda: draw_reliability(synthetic.reliability()),
     "reliability-student": lambda: draw_reliability(synthetic.reliability(("student",))),
-    "sweep": lambda: figures.draw_sweep(synthetic.flips(warnings=synthetic.WARNINGS)),
+    "sweep": lambda: figures.draw_sweep(synthetic.flips(GOLDEN_KINDS, warnings=synthetic.WARNINGS)),
+    "sweep-all": lambda: figures.draw_sweep(synthetic.flips()),
     "teachers": lambda: figures.draw_teachers([synthetic.curves()]),
     "training": lambda: figures.draw_training(synthetic.curves()),
-    "transfer": lambda: figures.draw_transfer(synthetic.flips(judges=ROLES, warnings=synthetic.WARNINGS)),
+    "transfer": lambda: figures.draw_transfer(synthetic.flips(GOLDEN_KINDS, judges=ROLES, warnings=synthetic.WARNINGS)),
+    "transfer-all": lambda: figures.draw_transfer(synthetic.flips(judges=ROLES)),
     "transfer-judges": lambda: figures.draw_transfer(synthetic.flips(("tvat-official", "random"), judges=ROLES)),
     "transfer-alone": lambda: figures.draw_transfer(synthetic.flips(("vat", "random"))),
     "tsne": lambda: figures.draw_tsne(synthetic.embedding()),

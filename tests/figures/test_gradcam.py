@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from psmt_viz.errors import UserError
-from psmt_viz.figures import class_colors, draw_gradcam
+from psmt_viz.figures import class_colors, draw_cam_change, draw_cam_panel, draw_gradcam
 from psmt_viz.figures.gradcam import CHANGE_COLORMAP, COLORMAP
 from psmt_viz.figures.style import DOUBLE, style
 from psmt_viz.results import Cams
@@ -198,3 +199,38 @@ def test_blank_maps_different_sizes_and_unlabelled_images_draw():
 def test_no_maps_is_an_error():
     with pytest.raises(UserError, match="run psmt-viz gradcam again"):
         draw_gradcam(replace(synthetic.cams(1), cams=()))
+
+
+@pytest.mark.parametrize(("kinds", "shown"), [(("random",), [2, 1]), (("pgd", "vat", "random"), [4, 3])])
+def test_other_perturbations_stand_in_their_order_two_in_a_row(kinds, shown):
+    result = synthetic.cams(2, kinds=kinds)
+    figure = draw_gradcam(result)
+    for what, count in zip(("map", "change"), shown, strict=True):
+        gids = [item.get_gid() for ax in figure.axes for item in ax.images if (item.get_gid() or "").startswith(what)]
+        panels = ["clean", *kinds] if what == "map" else [*kinds]
+        assert len(panels) == count and gids == [f"{what}-{panel}" for _ in result.cams for panel in panels]
+    scales = {
+        (index, item.get_clim())
+        for index, cam in enumerate(result.cams)
+        for ax in figure.axes
+        for item in ax.images
+        if (item.get_gid() or "").startswith("map") and any(item.get_array() is values for values in cam.maps.values())
+    }
+    assert len(scales) <= len(result.cams)  # one scale per image, over all of its rows
+
+
+def test_one_map_and_one_change_are_drawn_on_the_callers_axes():
+    result = synthetic.cams(2)
+    whole = row_of(draw_gradcam(result), 1)
+    ax, other = Figure().subplots(1, 2)
+    assert draw_cam_panel(result, 1, "tvat", ax=ax) is ax
+    assert draw_cam_change(result, 1, "tvat", ax=other) is other
+    for own, same in ((ax, whole[4]), (other, whole[7])):
+        assert own.get_xlabel() == same.get_xlabel()
+        assert own.images[-1].get_clim() == same.images[-1].get_clim()
+        np.testing.assert_array_equal(own.images[-1].get_array(), same.images[-1].get_array())
+    assert ax.get_title() == "+ T-VAT" and other.get_title() == "T-VAT − original"
+    with pytest.raises(UserError, match="one of 2 images, got number 2"):
+        draw_cam_panel(result, 2, "vat")
+    with pytest.raises(UserError, match="a panel among vat, tvat, got 'clean'"):
+        draw_cam_change(result, 0, "clean")

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from psmt_viz.errors import UserError
-from psmt_viz.figures import class_colors, draw_tsne
+from psmt_viz.figures import class_colors, draw_tsne, draw_tsne_panel
 from psmt_viz.figures.style import FLIP_COLOR
 
 from . import synthetic
@@ -213,3 +214,59 @@ def test_arrows_may_be_a_parameter_of_the_result():
     assert len(moves) == 1
     with pytest.raises(UserError, match="--layout frozen or joint with --arrows, got separate maps"):
         draw_tsne(panels_of(synthetic.embedding(50), layout="separate"), arrows=True)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rows"),
+    [(("random",), [2]), (("pgd", "vat", "random"), [2, 2]), (("pgd", "vat", "random", "dropout", "cutout"), [3, 3])],
+)
+def test_other_panels_stand_in_their_order_in_rows_of_two_or_three(kinds, rows):
+    figure = draw_tsne(synthetic.embedding(30, dict.fromkeys(kinds, 2)))
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    titles = [ax.get_title().splitlines()[0] for ax in shown]
+    names = {"random": "random direction", "pgd": "PGD", "vat": "VAT"}
+    expected = ["original", *(f"+ {names.get(kind, kind)}" for kind in kinds)]
+    assert titles == [f"({letter}) {title}" for letter, title in zip("abcdef", expected, strict=False)]
+    tops = [round(ax.get_position().y1, 3) for ax in shown]
+    assert [tops.count(top) for top in dict.fromkeys(tops)] == rows
+
+
+def test_one_perturbation_has_full_stars_alone():
+    figure = draw_tsne(synthetic.embedding(30, {"random": 4}))
+    (full,), (hollow,) = (collections(figure.axes[1], f"flipped-{name}") for name in ("both", "alone"))
+    assert (len(full.get_offsets()), len(hollow.get_offsets())) == (4, 0)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[-1] == "now wrong with random direction: 4"
+
+
+def test_of_three_perturbations_a_star_is_full_where_all_flip():
+    """By a loop over the pixels."""
+    embedding = synthetic.embedding(60, {"pgd": 40, "vat": 30, "random": 20})
+    common = np.arange(3)
+    for kind in embedding.perturbations:
+        column = embedding.pixels.columns.get_loc(f"pred_{kind}")
+        embedding.pixels.iloc[common, column] = (embedding.pixels["label"].iloc[common] + 1).to_numpy()
+    rows = embedding.pixels.to_dict("records")
+    times = [sum(row[f"pred_{kind}"] != row["label"] for kind in embedding.perturbations) for row in rows]
+    figure = draw_tsne(embedding)
+    for ax, panel in zip(figure.axes[1:], embedding.perturbations, strict=True):
+        (full,), (hollow,) = (collections(ax, f"flipped-{name}") for name in ("both", "alone"))
+        wrong = [row[f"pred_{panel}"] != row["label"] for row in rows]
+        assert len(full.get_offsets()) == times.count(3) >= 3
+        assert len(hollow.get_offsets()) == sum(wrong) - times.count(3)
+    names = " ".join(text.get_text() for text in figure.legends[0].get_texts()).replace("\n", " ")
+    assert f"now wrong with all 3: {times.count(3)}" in names
+    assert f"with several of them: {times.count(2)}" in names
+
+
+def test_one_panel_is_drawn_on_the_callers_axes():
+    embedding = synthetic.embedding(50)
+    whole = draw_tsne(embedding).axes[2]
+    ax = Figure().subplots(1, 2)[1]
+    assert draw_tsne_panel(embedding, "tvat", ax=ax) is ax
+    assert ax.get_title() == whole.get_title().removeprefix("(c) ")
+    assert (ax.get_xlim(), ax.get_ylim()) == (whole.get_xlim(), whole.get_ylim())
+    assert [len(item.get_offsets()) for item in ax.collections] == [len(i.get_offsets()) for i in whole.collections]
+    assert ax.get_legend_handles_labels()[1] == ["background", "car", "dog", "person", "train"]
+    with pytest.raises(UserError, match="a panel among clean, vat, tvat, got 'pgd'"):
+        draw_tsne_panel(embedding, "pgd")

@@ -38,6 +38,7 @@ WRONG = {
     "xi": [0, -1, math.nan, math.inf],
     "norm_floor": [-1e-8, math.nan],
     "ema": [-0.1, 1, math.nan],
+    "consistency_weight": [-0.1, math.nan, math.inf],
 }
 
 

@@ -10,6 +10,7 @@ import torch
 
 from psmt_viz import load_run
 from psmt_viz.errors import UserError
+from psmt_viz.kinds import KINDS
 from psmt_viz.models.networks import Networks
 from psmt_viz.probes.perturb import perturb
 from tests.probes.flips_reference import foreign
@@ -33,10 +34,10 @@ def test_unknown_kinds_and_judges_are_refused(networks: Networks, blocks: Any) -
 def test_a_student_alone_has_no_teachers_kinds_nor_judges(supervised_run: Path, blocks: Any) -> None:
     alone = load_run(supervised_run)
     found = perturb(alone, blocks, eps=(2.0,), ids=blocks.ids("val")[:2])
-    there = ["vat", "pgd", "random", "dropout", "feature-drop", "feature-noise", "cutout"]
+    there = [name for name, kind in KINDS.items() if kind.maker in (None, "student")]
     assert list(dict.fromkeys(found.flips["kind"])) == list(found.health) == found.used["kinds"] == there
     assert set(found.flips["judge"]) == {"student"} == set(found.used["judges"])
-    assert found.used["left_out"] == ["tvat", "teacher1", "teacher2", "tvat-official"]
+    assert found.used["left_out"] == [name for name in KINDS if name not in there]
     with pytest.raises(UserError, match=r"kinds among vat, pgd, random, .*, got tvat"):
         perturb(alone, blocks, kinds=("tvat",))
     with pytest.raises(UserError, match=r"judges among student, got ensemble"):

@@ -16,7 +16,19 @@ SIZE = (96, 128)
 LABELS = (0, 1, 2, 4, 5)
 
 
-def embedding(per_class: int = 5000, images: int = 128, *, layout: str = "frozen", classes=synthetic.SCENES, ids=None):
+VAT_AND_TVAT = {"vat": 40, "tvat": 55}
+"""Panel -> flipped pixels."""
+
+
+def embedding(
+    per_class: int = 5000,
+    images: int = 128,
+    *,
+    layout: str = "frozen",
+    classes=synthetic.SCENES,
+    ids=None,
+    panels=VAT_AND_TVAT,
+):
     random = np.random.default_rng(11)
     names = list(ids or [f"val_{index:04d}" for index in range(images)])
     label = np.repeat(LABELS, per_class)
@@ -30,7 +42,7 @@ def embedding(per_class: int = 5000, images: int = 128, *, layout: str = "frozen
     }
     clean = random.normal(0, 25, (len(classes), 2))[label] + random.normal(0, 9, (count, 2))
     wrong = np.empty(0, int)
-    for panel, flips in (("clean", 0), ("vat", 40), ("tvat", 55)):
+    for panel, flips in (("clean", 0), *panels.items()):
         moved = clean + random.normal(0, 0.4, clean.shape) * (panel != "clean")
         frame |= {f"x_{panel}": moved[:, 0], f"y_{panel}": moved[:, 1]}
         prediction = label.copy()

@@ -74,7 +74,7 @@ def test_equal_results_give_an_equal_file(everything: Saved, tmp_path: Path) -> 
 
 
 def test_a_page_of_everything_is_small(everything: Saved, tmp_path: Path) -> None:
-    """At full resolution: 25,000 points, 128 images and every exhibit below 8 MB."""
+    """At full resolution: 25,000 points, 128 images and every figure below 8 MB."""
     large = Saved.of(*everything.results.values(), synthetic.flips(judges=ROLES), synthetic.closeup())
     path = write_report(large, tmp_path / "index.html")
     assert path == tmp_path / "index.html"

@@ -1,4 +1,4 @@
-"""A training that was stopped anywhere and goes on ends as one that was not."""
+"""A training that was stopped anywhere and resumed ends as one that was not."""
 
 import re
 import shutil
