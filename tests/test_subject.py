@@ -15,6 +15,7 @@ from psmt_viz.config import DataConfig
 from psmt_viz.data import Scenes, VocFolder
 from psmt_viz.errors import UserError
 from psmt_viz.make import compute
+from psmt_viz.models.weights import save_weights
 from psmt_viz.probes.evaluate import evaluate
 from psmt_viz.results import Evaluation
 from psmt_viz.subject import RunSubject, open_config_data, resolve_device
@@ -69,7 +70,7 @@ def test_best_and_last_weights(psmt_run: Path, tmp_path: Path) -> None:
     changed = opened(folder).networks
     with torch.no_grad():
         changed.student.classifier.bias += 1
-    changed.save(folder / "best.safetensors")
+    save_weights(changed, folder / "best.safetensors")
     best = opened(folder, weights="best").networks
     assert torch.equal(best.student.classifier.bias, last.student.classifier.bias + 1)
     assert not any(module.training for module in best.modules())

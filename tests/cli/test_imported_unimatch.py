@@ -111,3 +111,19 @@ def test_what_it_cannot_be_asked_for(
 ) -> None:
     assert main([str(imported[0]) if word == "RUN" else word for word in arguments]) == 2
     assert re.fullmatch(rf"error: expected .*{words}.*\n", capsys.readouterr().err)
+
+
+def test_its_pixels_are_mapped_without_teachers(imported: tuple[Path, str], tmp_path: Path) -> None:
+    command = ["tsne", str(imported[0]), "--n-pixels", "20", "--perplexity", "3", "--layer", "decoder"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    pixels = pd.read_parquet(tmp_path / "pixels.parquet")
+    assert len(pixels) == 20
+    assert {"pred_clean", "pred_vat"} <= set(pixels.columns)
+    assert "pred_tvat" not in pixels.columns
+    assert (tmp_path / "fig2_tsne.png").exists()
+
+
+def test_its_evidence_is_mapped_without_teachers(imported: tuple[Path, str], tmp_path: Path) -> None:
+    assert main(["gradcam", str(imported[0]), "--images", "1", "--layer", "fuse.3", "--out", str(tmp_path)]) == 0
+    assert len(pd.read_csv(tmp_path / "gradcam.csv")) == 1
+    assert (tmp_path / "fig1_gradcam.png").exists()
