@@ -129,15 +129,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 line=(0, (4, 1, 1, 1)),
             ),
             Kind(
-                name="feature-dropout",
-                label="feature dropout",
-                own_size=True,
-                color="#2D87FF",
-                dark="#96A5B4",
-                marker="H",
-                line=(0, (3, 1, 1, 1, 1, 1)),
-            ),
-            Kind(
                 name="feature-drop",
                 label="feature drop",
                 own_size=True,

@@ -65,9 +65,8 @@ def feature_perturbation(
     """Changes features at random as Cross-Consistency Training does, scaled to norm eps.
 
     Args:
-        kind: `dropout` of channels, `feature-dropout` of single features; `feature-drop`, which clears the most active
-            places; `feature-noise`, uniform and relative; `cutout`, which clears a box in each predicted region. Each
-            is a function of this file.
+        kind: `dropout` of channels; `feature-drop`, which clears the most active places; `feature-noise`, uniform and
+            relative; `cutout`, which clears a box in each predicted region. Each is a function of this file.
         z: (B, C, H, W) features; not changed.
         predict: Maps z to logits; `cutout` asks it for the regions.
         eps: Norm of the perturbation.
@@ -95,12 +94,6 @@ def feature_perturbation(
 def dropout(z: Tensor, draw: Draw) -> Tensor:
     """Returns the change of z (C, H, W) when each channel is dropped with chance 1/2, the others made up for it."""
     kept = (draw((len(z), 1, 1)) >= DROP_SHARE).to(z)
-    return z * (kept / (1 - DROP_SHARE) - 1)
-
-
-def feature_dropout(z: Tensor, draw: Draw) -> Tensor:
-    """Returns the change of z (C, H, W) when each feature is dropped with chance 1/2, the others made up for it."""
-    kept = (draw(tuple(z.shape)) >= DROP_SHARE).to(z)
     return z * (kept / (1 - DROP_SHARE) - 1)
 
 
@@ -162,11 +155,6 @@ def _draw(z: Tensor, generator: torch.Generator) -> Draw:
 
 
 _CHANGES: Mapping[str, Callable[[Tensor, Draw], Tensor]] = MappingProxyType(
-    {
-        "dropout": dropout,
-        "feature-dropout": feature_dropout,
-        "feature-drop": feature_drop,
-        "feature-noise": feature_noise,
-    }
+    {"dropout": dropout, "feature-drop": feature_drop, "feature-noise": feature_noise}
 )
 """Kind -> the change of z (C, H, W) by a source of uniform numbers; `cutout` needs the prediction besides."""

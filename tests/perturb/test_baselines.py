@@ -7,7 +7,7 @@ import torch
 from psmt_viz.errors import UserError
 from psmt_viz.kinds import KINDS
 from psmt_viz.perturb import feature_perturbation, random_perturbation
-from psmt_viz.perturb.baselines import cutout, dropout, feature_drop, feature_dropout, feature_noise
+from psmt_viz.perturb.baselines import cutout, dropout, feature_drop, feature_noise
 from tests.perturb.small import features, small_decoder
 
 
@@ -132,11 +132,3 @@ def test_random_directions_have_the_norm_of_each_pixel_or_of_the_image() -> None
 def test_features_that_are_all_zero_are_refused() -> None:
     with pytest.raises(UserError, match="a zero one"):
         feature_perturbation("dropout", torch.zeros(1, 3, 4, 4), generator=[torch.Generator().manual_seed(0)])
-
-
-def test_feature_dropout_drops_single_features_half_of_the_time_and_keeps_the_mean() -> None:
-    z = one()
-    ratio = many(lambda draw: feature_dropout(z, draw)) / z
-    assert set(ratio.flatten().round(decimals=9).tolist()) == {-1.0, 1.0}
-    assert (ratio.mean(0).abs() < 5 / 4000**0.5).all()  # 5 standard errors of a fair coin, for each feature
-    assert (ratio.flatten(2).std(dim=2) > 0).any()  # not a channel at a time
