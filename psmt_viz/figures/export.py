@@ -69,7 +69,8 @@ def _save(figure: Figure, path: Path, provenance: dict[str, Any], dpi: int | Non
     with style():
         if figure.get_layout_engine() is not None:
             figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            # Not "none": beside what that puts in the engine's place, every file would be drawn three times.
+            figure.set_layout_engine(None)
         with atomic_write(path) as temporary:
             figure.savefig(temporary, format=kind, dpi=dpi or DPI, metadata=metadata[kind])
     return path
