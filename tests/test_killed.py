@@ -214,7 +214,8 @@ def check_readable(folder: Path) -> None:
                     image.load()
             case ".pt":
                 state = torch.load(path, weights_only=True)
-                assert all(values.isfinite().all() for values in state["networks"].values()), path
+                networks = state["networks"].values()
+                assert all(values.isfinite().all() for each in networks for values in each.values()), path
             case _:
                 raise AssertionError(path)
 

@@ -1,9 +1,11 @@
-"""A command starts with the libraries that it uses and with no other: each is run in a process of its own."""
+"""A command starts with the libraries that it uses and with no other: told in new processes, not in the tests' own."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,64 +18,103 @@ HEAVY = (
 )
 COMPUTING = set(HEAVY[:7])
 RUN = """
-import sys
+import json, sys
 from psmt_viz.cli import main
-status = main(sys.argv[1:])
-print("loaded:", *[name for name in {names!r} if name in sys.modules])
-sys.exit(status)
+for command in json.loads(sys.argv[1]):
+    status = main(command)
+    print("loaded:", *[name for name in {names!r} if name in sys.modules])
+    if status:
+        sys.exit(status)
 """
+Loaded = dict[str, set[str]]
+"""Words of a command -> the heavy libraries that are imported once it has run."""
 
 
-def loaded(*arguments: object, folder: Path) -> set[str]:
-    """What a command that succeeds has imported, of the heavy libraries."""
-    command = [sys.executable, "-c", RUN.format(names=HEAVY), *map(str, arguments)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+def loaded(commands: Sequence[Sequence[object]], *, folder: Path) -> Loaded:
+    """Runs commands that succeed one after the other in a process of their own.
+
+    What one has imported stays, so those that may import least go first; nothing is then laid to a later one's charge
+    that it may not import itself.
+    """
+    words = [[str(word) for word in command] for command in commands]
+    program = [sys.executable, "-c", RUN.format(names=HEAVY), json.dumps(words)]
+    found = subprocess.run(program, capture_output=True, text=True, check=False, cwd=folder)
     assert found.returncode == 0, found.stderr
-    return set(found.stdout.splitlines()[-1].removeprefix("loaded:").split())
+    told = [line.removeprefix("loaded:").split() for line in found.stdout.splitlines() if line.startswith("loaded:")]
+    return {" ".join(each): set(names) for each, names in zip(map(_kind, words), told, strict=True)}
+
+
+def _kind(words: Sequence[str]) -> list[str]:
+    """A command without the paths that it is given."""
+    return [word for word in words if not word.startswith("/")]
+
+
+HELP = ("--help", "--version", "tsne --help", "train --help")
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("saved")
+def drawing(psmt_run: Path, blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """What commands that need no network have imported."""
+    saved, folder = tmp_path_factory.mktemp("saved"), tmp_path_factory.mktemp("drawing")
     for result in (synthetic.evaluation(), synthetic.flips(("vat", "random"))):
-        result.save(folder)
-    return folder
+        result.save(saved)
+    commands: list[list[object]] = [line.split() for line in HELP]
+    commands += [
+        ["checks", "--data", blocks_folder, "--out", "checks"],
+        ["curves", psmt_run, "--out", "curves"],
+        ["table", psmt_run, "--out", "table"],
+        ["report", saved, "--out", "report"],
+        ["figures", "--from", saved, "--out", "figures"],
+    ]
+    return loaded(commands, folder=folder)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["tsne", "--help"], ["train", "--help"]])
-def test_help_loads_nothing(arguments: list[str], tmp_path: Path) -> None:
-    assert loaded(*arguments, folder=tmp_path) == set()
+@pytest.fixture(scope="module")
+def computing(psmt_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """What commands that look at networks have imported."""
+    device, small = ["--device", "cpu"], ["--kinds", "random", "--images", "1", "--eps", "2"]
+    commands = [
+        ["evaluate", psmt_run, *device, "--out", "evaluate"],
+        ["perturb", psmt_run, *small, *device, "--out", "perturb"],
+        ["tsne", psmt_run, "--n-pixels", "10", "--perplexity", "3", *device, "--out", "tsne"],
+    ]
+    return loaded(commands, folder=tmp_path_factory.mktemp("computing"))
+
+
+def of(found: Loaded, command: str) -> set[str]:
+    (names,) = (names for words, names in found.items() if words.startswith(f"{command} --"))
+    return names
+
+
+@pytest.mark.parametrize("command", HELP)
+def test_help_loads_nothing(drawing: Loaded, command: str) -> None:
+    assert drawing[command] == set()
+
+
+def test_checking_data_needs_neither_torch_nor_figures(drawing: Loaded) -> None:
+    assert not of(drawing, "checks") & {*COMPUTING, "bokeh", "matplotlib"}
 
 
 @pytest.mark.parametrize("command", ["curves", "table"])
-def test_what_only_draws_a_run_computes_nothing(command: str, psmt_run: Path, tmp_path: Path) -> None:
-    assert not loaded(command, psmt_run, "--out", "out", folder=tmp_path) & {*COMPUTING, "bokeh"}
+def test_what_only_draws_a_run_computes_nothing(drawing: Loaded, command: str) -> None:
+    assert not of(drawing, command) & {*COMPUTING, "bokeh"}
 
 
-def test_drawing_saved_results_again_computes_nothing(saved: Path, tmp_path: Path) -> None:
-    assert not loaded("report", saved, "--out", "out", folder=tmp_path) & COMPUTING
-    assert not loaded("figures", "--from", saved, "--out", "out", folder=tmp_path) & COMPUTING
+@pytest.mark.parametrize("command", ["report", "figures"])
+def test_drawing_saved_results_again_computes_nothing(drawing: Loaded, command: str) -> None:
+    assert not of(drawing, command) & COMPUTING
 
 
-def test_checking_data_needs_neither_torch_nor_figures(blocks_folder: Path, tmp_path: Path) -> None:
-    found = loaded("checks", "--data", blocks_folder, "--out", "out", folder=tmp_path)
-    assert not found & {*COMPUTING, "bokeh", "matplotlib"}
-
-
-def test_scoring_loads_neither_the_map_nor_the_page_nor_the_training(psmt_run: Path, tmp_path: Path) -> None:
-    found = loaded("evaluate", psmt_run, "--device", "cpu", "--out", "out", folder=tmp_path)
+@pytest.mark.parametrize("command", ["evaluate", "perturb"])
+def test_scores_and_perturbations_load_neither_the_map_nor_the_page_nor_the_training(
+    computing: Loaded, command: str
+) -> None:
+    found = of(computing, command)
     assert "torch" in found
     assert not found & {"openTSNE", "sklearn", "pytorch_grad_cam", "bokeh", "lightning_fabric"}
 
 
-def test_perturbing_loads_neither_the_map_nor_the_page_nor_the_training(psmt_run: Path, tmp_path: Path) -> None:
-    more = ["--kinds", "random", "--images", "1", "--eps", "2", "--device", "cpu"]
-    found = loaded("perturb", psmt_run, *more, "--out", "out", folder=tmp_path)
-    assert not found & {"openTSNE", "sklearn", "pytorch_grad_cam", "bokeh", "lightning_fabric"}
-
-
-def test_a_map_of_pixels_loads_neither_grad_cam_nor_the_training(psmt_run: Path, tmp_path: Path) -> None:
-    more = ["--n-pixels", "10", "--perplexity", "3", "--device", "cpu"]
-    found = loaded("tsne", psmt_run, *more, "--out", "out", folder=tmp_path)
+def test_a_map_of_pixels_loads_neither_grad_cam_nor_the_training(computing: Loaded) -> None:
+    found = of(computing, "tsne")
     assert "openTSNE" in found
     assert not found & {"pytorch_grad_cam", "bokeh", "lightning_fabric"}
