@@ -43,8 +43,12 @@ def compute(kind: type[Kind], subject: Subject, **settings: Any) -> Kind:
 
 
 def save_and_draw(result: Result, out: Path) -> list[Path]:
-    """Writes a result's files and its figures into an existing folder; returns their paths."""
-    return list(dict.fromkeys([*result.save(out), *figures.write(result, out)]))
+    """Writes a result's files and its figures into an existing folder; returns their paths.
+
+    A result that cannot be drawn leaves no file.
+    """
+    drawn = figures.write(result, out)
+    return list(dict.fromkeys([*result.save(out), *drawn]))
 
 
 def make(kind: type[Kind], subject: Subject, out: Path, **settings: Any) -> Kind:

@@ -7,6 +7,7 @@ from psmt_viz.figures.evaluate import draw_class_iou, draw_confusion
 from psmt_viz.figures.export import export, export_png, figure_of
 from psmt_viz.figures.flips import draw_flips, draw_judges, draw_sweep
 from psmt_viz.figures.gradcam import draw_cam_change, draw_cam_panel, draw_gradcam
+from psmt_viz.figures.reliability import draw_reliability, draw_reliability_panel
 from psmt_viz.figures.style import class_colors, class_markers, style
 from psmt_viz.figures.teachers import draw_teachers
 from psmt_viz.figures.transfer import draw_transfer
@@ -29,6 +30,8 @@ __all__ = [
     "draw_judges",
     "draw_miou",
     "draw_ramp_up",
+    "draw_reliability",
+    "draw_reliability_panel",
     "draw_sweep",
     "draw_teachers",
     "draw_training",

@@ -152,7 +152,16 @@ def test_stopped_at_random_no_run_is_lost_and_none_trained_twice(tmp_path):
         {name: value for name, value in QUICK.items() if name != "split"} | {"warmup-steps": 12, "steps-per-epoch": 12}
     )
     runs, tables = tmp_path / "runs", tmp_path / "tables"
-    command = [sys.executable, str(ROOT / "analysis" / "evidence.py"), "scenes", "--splits", "1_16", "--seeds", "1", "2"]
+    command = [
+        sys.executable,
+        str(ROOT / "analysis" / "evidence.py"),
+        "scenes",
+        "--splits",
+        "1_16",
+        "--seeds",
+        "1",
+        "2",
+    ]
     command += ["--variant", "tiny", "--runs", str(runs), "--tables", str(tables), "--device", "cpu"]
     command += ["--jobs", "2", "--threads", "1", "--", *longer]
     rng = random.Random(0)

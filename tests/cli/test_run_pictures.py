@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ def test_pictures_of_a_run(psmt_run: Path, tmp_path: Path, when: tuple[int, bool
         return TrainingBatch(classes=("a", "b"), columns=columns)
 
     report = EpochReport(
-        run=SimpleNamespace(folder=tmp_path, name="run"),  # type: ignore[arg-type]
+        run=replace(Run.open(psmt_run), folder=tmp_path),
         curves=type(curves)(name="run", metrics=rows, ramp=curves.ramp),
         evaluation=Evaluation.load(psmt_run) if scored else None,
         batch=batch,

@@ -8,7 +8,6 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from psmt_viz import figures
-from psmt_viz.figures.reliability import draw_reliability
 from psmt_viz.results import ROLES
 
 from . import synthetic
@@ -42,8 +41,9 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "miou": lambda: figures.draw_miou([synthetic.curves()]).figure,
     "miou-two": lambda: figures.draw_miou([synthetic.curves(), synthetic.curves(name="other", seed=1)]).figure,
     "ramp_up": lambda: figures.draw_ramp_up(synthetic.curves()).figure,
-    "reliability": lambda: draw_reliability(synthetic.reliability()),
-    "reliability-student": lambda: draw_reliability(synthetic.reliability(("student",))),
+    "reliability": lambda: figures.draw_reliability(synthetic.reliability()),
+    "reliability_panel": lambda: figures.draw_reliability_panel(synthetic.reliability(), "student").figure,
+    "reliability-student": lambda: figures.draw_reliability(synthetic.reliability(("student",))),
     "sweep": lambda: figures.draw_sweep(synthetic.flips(GOLDEN_KINDS, warnings=synthetic.WARNINGS)),
     "sweep-all": lambda: figures.draw_sweep(synthetic.flips()),
     "teachers": lambda: figures.draw_teachers([synthetic.curves()]),

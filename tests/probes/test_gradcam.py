@@ -197,6 +197,7 @@ def test_facts_say_what_was_asked_and_used(networks: Networks, result: Cams) -> 
     norms = [EPS / float(z_of(networks, cam.image).double().norm()) for cam in result.cams]
     assert result.measured == {"relative_norm": pytest.approx(np.mean(norms), rel=1e-4)}
     wanted = {"images": 3, "target_class": None, "eps": EPS, "seed": SEED, "layer": "z", "cam_method": "gradcam"}
+    wanted["panels"] = []
     assert (result.asked, result.subject) == (wanted, {"run": "x"})
     assert result.used["faithfulness_shares"] == [0.2, 0.5, 0.8]
     assert "1 %" in result.used["rule"]
