@@ -86,7 +86,9 @@ def configured(words: Sequence[str]) -> Config:
     if command is not train:  # --help and --version are commands of their own
         raise UserError("flags of psmt-viz train", got, "see psmt-viz train --help")
     given = bound.arguments
-    return _resolved(given.get("preset", "scenes"), *(given.get(name) for name in ("recipe", "config", "settings")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the command itself says which flags its method does not have
+        return _resolved(given.get("preset", "scenes"), *(given.get(name) for name in ("recipe", "config", "settings")))
 
 
 @app.command(name="import")
