@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,13 +15,15 @@ from psmt_viz.train.trainer import Trainer
 from tests.train import two_processes
 from tests.train.two_processes import WAYS, taken
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
     """What each of two processes saw that trained together."""
     folder = tmp_path_factory.mktemp("together")
-    command = [sys.executable, two_processes.__file__, folder, "2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
+    command = [sys.executable, "-m", two_processes.__name__, folder, "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return [torch.load(folder / f"rank{rank}.pt", weights_only=False) for rank in (0, 1)]
 
