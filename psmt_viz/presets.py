@@ -54,6 +54,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "ramp_epochs": 7,
             "ema": 0.97,
             "lr": 0.06,
+            # Of Mean Teacher, whose default of 10 ended 4.5 points of mIoU lower here (seed 100).
+            "consistency_weight": 1.0,
         },
         # A real part of Pascal VOC 2012: the seven classes that are frequent enough to score.
         "voc_mini": {

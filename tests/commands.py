@@ -87,13 +87,43 @@ def runner(monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.Capture
 
 
 @contextmanager
+def blank_figures() -> Iterator[None]:
+    """Figures that are arranged as ever and saved as empty pictures: others look at what is drawn, and how."""
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    def saved(_: Figure, target: Any, *, format: str | None = None, **given: Any) -> None:
+        if format in ("pdf", "svg"):
+            Path(target).write_text(format, encoding="utf-8")
+        else:
+            Image.new("RGB", (8, 8), "white").save(target, "PNG")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", saved)
+        patch.setattr(Figure, "draw_without_rendering", lambda _: None)
+        yield
+
+
+@contextmanager
 def coarse_figures() -> Iterator[None]:
-    """Figures of few pixels, which the tests of the figures look at; here they only cost time."""
+    """Figures of few pixels, drawn once, as PNG alone: for what shall be the same whoever draws it."""
+    from matplotlib.figure import Figure
+
     from psmt_viz.figures import export
+
+    save = Figure.savefig
+
+    def savefig(figure: Figure, target: Any, *, format: str | None = None, **given: Any) -> None:
+        if format in ("pdf", "svg"):
+            Path(target).write_text(format, encoding="utf-8")
+        else:
+            save(figure, target, format=format, **given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules[export.__module__], "DPI", 40)
         patch.setattr("psmt_viz.report.pictures.SCALE", 0.3)
+        patch.setattr(Figure, "draw_without_rendering", lambda _: None)
+        patch.setattr(Figure, "savefig", savefig)
         yield
 
 

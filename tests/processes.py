@@ -19,10 +19,12 @@ from psmt_viz.cli import main
 
 MODULE = [sys.executable, "-m", "psmt_viz.cli"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-STEPS, CHECKPOINT = 60, 4
+EPOCH, CHECKPOINT = 12, 4
+STEPS = 3 * EPOCH
 SETTINGS = [
     *("--device", "cpu", "--split", "1_2", "--crop", "48", "--long-side", "48", "64", "--confidence", "0"),
-    *("--steps-per-epoch", "20", "--warmup-steps", "20", "--epochs", "2", "--ramp-epochs", "1", "--val-every", "3"),
+    *("--steps-per-epoch", str(EPOCH), "--warmup-steps", str(EPOCH), "--epochs", "2", "--ramp-epochs", "1"),
+    *("--val-every", "3"),
     *("--batch-labeled", "2", "--batch-unlabeled", "2", "--lr", "0.02", "--checkpoint-steps", str(CHECKPOINT)),
     *("--aspp-channels", "8", "--low-channels", "8", "--decoder-channels", "8"),
 ]

@@ -123,7 +123,7 @@ def test_a_figures_file_says_where_it_comes_from(everything: tuple[Path, list[st
         run = {"run": "psmt", "dataset": "blocks", "split": "1_2", "method": "psmt", "backbone": "test_resnet"}
         assert run.items() <= facts["subject"].items()
         assert expected.items() <= facts["asked"].items()
-        assert facts["exhibit"] == stem
+        assert facts["figure"] == stem
         assert {"used", "measured", "psmt-viz"} <= facts.keys()
 
 

@@ -16,10 +16,11 @@ from psmt_viz.figures.table import figures
 from psmt_viz.files import sha256
 from psmt_viz.redraw import gather, redraw
 from psmt_viz.results import RESULTS, Evaluation, PixelEmbedding, Saved, ScoreTable, Training
-from tests.commands import coarse_figures, files
+from tests.commands import blank_figures, coarse_figures, files
 from tests.figures import synthetic
 
 WITHOUT = ("torch", "torchvision", "timm", "sklearn", "openTSNE", "pytorch_grad_cam", "lightning_fabric")
+ROOT = Path(__file__).parents[1]
 FIGURES = {
     *("confusion", "class_iou", "fig3a_rampup", "fig3b_miou", "fig1_gradcam", "fig2_tsne"),
     *("flips", "judges", "transfer", "where", "closeup", "reliability"),
@@ -70,14 +71,12 @@ except ImportError:
     pass
 else:
     raise SystemExit("torch could be imported")
-from psmt_viz.figures import export
-sys.modules[export.__module__].DPI = 40
-import psmt_viz.report.pictures
-psmt_viz.report.pictures.SCALE = 0.3
 from psmt_viz.cli import main
-sys.exit(main({list(arguments)!r}))
+from tests.commands import coarse_figures
+with coarse_figures():
+    sys.exit(main({list(arguments)!r}))
 """
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 def test_a_python_without_torch_redraws_everything(redrawn: Path) -> None:
@@ -111,7 +110,7 @@ def test_in_place_numbers_stay_and_the_manifest_keeps_what_it_knew(results: Path
     outputs = {"tsne": {"pixels.parquet": "1", "fig2_tsne.png": "stale"}, "report": {"index.html": "stale"}}
     known = {"run": {"run": "x"}, "inputs": {"config.json": "0"}, "outputs": outputs}
     (folder / "manifest.json").write_text(json.dumps(known))
-    with coarse_figures():
+    with blank_figures():
         redraw(folder, folder)
     assert {name: sha256(folder / name) for name in before} == before
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -124,7 +123,7 @@ def test_in_place_numbers_stay_and_the_manifest_keeps_what_it_knew(results: Path
     assert "index.html" in manifest["outputs"]["report"]
     # Once more, nothing changes.
     whole = {name: sha256(folder / name) for name in files(folder)}
-    with coarse_figures():
+    with blank_figures():
         redraw(folder, folder)
     assert {name: sha256(folder / name) for name in files(folder)} == whole
 
@@ -136,7 +135,7 @@ def test_one_sort_of_results_is_enough(results: Path, tmp_path: Path, kept: str)
     for name in facts - {kept}:
         (folder / name).unlink()
     (out := tmp_path / "out").mkdir()
-    with coarse_figures():
+    with blank_figures():
         redraw(folder, out)
     pictures = {name for name in files(out) if name.endswith(".png")}
     assert pictures

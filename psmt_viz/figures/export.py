@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -69,7 +70,9 @@ def _save(figure: Figure, path: Path, provenance: dict[str, Any], dpi: int | Non
     with style():
         if figure.get_layout_engine() is not None:
             figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            # With an engine that does nothing, matplotlib still draws twice for each file.
+            with mpl.rc_context({"figure.constrained_layout.use": False}):
+                figure.set_layout_engine(None)
         with atomic_write(path) as temporary:
             figure.savefig(temporary, format=kind, dpi=dpi or DPI, metadata=metadata[kind])
     return path

@@ -40,7 +40,7 @@ def write(result: Result, out: Path) -> list[Path]:
             write_text(out / name, artist)
             paths.append(out / name)
         else:
-            provenance = {"exhibit": name, **result.provenance(), "psmt-viz": __version__}
+            provenance = {"figure": name, **result.provenance(), "psmt-viz": __version__}
             paths += export(figure_of(artist), out / name, provenance=provenance)
     return paths
 

@@ -18,8 +18,8 @@ from psmt_viz.perturb.objectives import Predict
 from psmt_viz.search import SearchSettings
 
 OFFICIAL: Mapping[str, Any] = MappingProxyType({"xi": 1e-6, "floor": 1e-8, "noise": "uniform"})
-"""The search as the authors' code calls it: the floor swallows nearly all of eps, and in float32 the step is below the
-spacing of z (see `Health.unchanged`)."""
+"""The search as the authors' code calls it: the denominator's floor takes away nearly all of eps, and in float32
+the step is below the spacing of z (see `Health.unchanged`)."""
 
 
 def make(

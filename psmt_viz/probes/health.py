@@ -80,7 +80,11 @@ def warnings_of(health: Summary, settings: SearchSettings) -> list[str]:
     found = []
     norm = health["norm_over_eps"]["mean"]
     if norm < LEAST_NORM:
-        reason = "some pixels hardly change" if settings.norm == "pixel" else "the floor swallows the gradient"
+        reason = (
+            "some pixels hardly change"
+            if settings.norm == "pixel"
+            else "the denominator's floor outweighs the gradient"
+        )
         found.append(f"norm {norm * PAPER_EPS:.3g} of {PAPER_EPS:g}: {reason}")
     unchanged = health.get("unchanged", {}).get("mean", 0.0)
     if unchanged > MOST_UNCHANGED:

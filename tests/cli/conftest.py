@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.commands import coarse_figures
+from tests.commands import blank_figures
 
 
 @pytest.fixture(scope="module", autouse=True)
-def coarse() -> Iterator[None]:
-    with coarse_figures():
+def pictures() -> Iterator[None]:
+    with blank_figures():
         yield

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,20 @@ import pytest
 
 from psmt_viz.cli import main
 from tests.cli.written import EVALUATION, NOT_REPEATED, PERTURBATION, STUDENTS, WRITES, drawn
-from tests.commands import COMMANDS, Outcome, Run, files, flags, refused
+from tests.commands import COMMANDS, Outcome, Run, coarse_figures, files, flags, refused
 
 
 @dataclass
 class Ran:
     folder: Path
     outcomes: dict[str, Outcome]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pictures() -> Iterator[None]:
+    """Drawn, for they shall be the same each time."""
+    with coarse_figures():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from psmt_viz.cli import main
-from tests.commands import Outcome
+from tests.commands import Outcome, blank_figures
 from tests.pages import documented
 
 
@@ -157,16 +156,7 @@ def _own_files(data: Path, folder: Path) -> dict[str, Path]:
 def quick_work() -> Iterator[None]:
     """Empty pictures in place of figures, and maps of a few iterations; both are looked at elsewhere."""
     import openTSNE
-    from matplotlib.figure import Figure
 
-    def saved(_: Figure, target: Any, **how: Any) -> None:
-        if how.get("format") in ("pdf", "svg"):
-            Path(target).write_bytes(b"%")
-        else:
-            Image.new("RGB", (8, 8), "white").save(target, "PNG")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", saved)
-        patch.setattr(Figure, "draw_without_rendering", lambda _: None)
+    with blank_figures(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(openTSNE, "TSNE", partial(openTSNE.TSNE, early_exaggeration_iter=10, n_iter=20))
         yield

@@ -30,7 +30,7 @@ def test_a_sound_search_has_no_warning() -> None:
 @pytest.mark.parametrize(
     ("measure", "values", "norm", "expected"),
     [
-        ("norm_over_eps", spread(0.2, 0.4), "image", "norm 0.6 of 2: the floor swallows the gradient"),
+        ("norm_over_eps", spread(0.2, 0.4), "image", "norm 0.6 of 2: the denominator's floor outweighs the gradient"),
         ("norm_over_eps", spread(0.7, 0.9), "pixel", "norm 1.6 of 2: some pixels hardly change"),
         (
             "unchanged",
@@ -102,7 +102,7 @@ def test_the_published_search_is_told_to_be_next_to_nothing(networks: Networks, 
     assert health["tvat"]["norm_over_eps"]["min"] == pytest.approx(1, rel=1e-5)
     assert health["tvat"]["warnings"] == []
     official = health["tvat-official"]
-    (told,) = [text for text in official["warnings"] if "the floor swallows the gradient" in text]
+    (told,) = [text for text in official["warnings"] if "the denominator's floor outweighs the gradient" in text]
     norm = float(told.removeprefix("norm ").partition(" of 2: ")[0])
     assert norm == pytest.approx(2 * official["norm_over_eps"]["mean"], rel=5e-3)
     assert norm < 0.01

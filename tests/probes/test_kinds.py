@@ -102,7 +102,7 @@ def test_the_published_search_is_ill_and_ours_is_not(networks: Networks, blocks:
             assert unchanged < 0.1
             assert cosine > 0.999
         size_of, unchanged, cosine = numbers["tvat-official"]
-        assert size_of < 2 * (1 - 1e-3)  # the floor swallows a part
+        assert size_of < 2 * (1 - 1e-3)  # the floor takes away a part
         assert unchanged > 0.2
         assert abs(cosine) < 0.5
 

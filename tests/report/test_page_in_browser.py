@@ -17,7 +17,7 @@ from tests.report.reading import coarse_report
 
 PAPER = "() => getComputedStyle(document.body).backgroundColor"
 AXIS = "async () => { const { views } = await report.curves; return views[0].model.below[0].major_label_text_color; }"
-SHOWN = """() => [...document.querySelectorAll(".exhibit img")]
+SHOWN = """() => [...document.querySelectorAll(".figure img")]
   .filter((image) => image.checkVisibility()).map((image) => image.className)"""
 READY = "() => report.curves.then(() => true)"
 # Mean brightness of what is drawn below the first chart: labels of its axis.
@@ -154,7 +154,7 @@ def test_nothing_is_wider_than_the_window(opened: Opened, tab: Any, width: int) 
         lefts, tops = ({round(box[side]) for box in boxes} for side in ("left", "top"))
         assert (len(lefts), len(tops)) == {360: (1, 3), 800: (2, 2), 1600: (3, 1)}[width]
         if width > 700:
-            figures = tab.locator(".exhibit .scroll").evaluate_all(
+            figures = tab.locator(".figure .scroll").evaluate_all(
                 "(all) => all.map((e) => e.scrollWidth - e.clientWidth)"
             )
             assert max(figures) <= 0

@@ -1,7 +1,4 @@
-import contextlib
 import math
-import shutil
-from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -17,8 +14,7 @@ from psmt_viz.train import method as training_method
 from psmt_viz.train.methods import psmt
 from psmt_viz.train.session import train
 from psmt_viz.train.trainer import Trainer
-from tests.train.by_hand import spied
-from tests.train.run_folders import COLUMNS, LASTING, OF_TEACHERS, contents, during_step, failing, lasting, state
+from tests.train.run_folders import COLUMNS, LASTING, OF_TEACHERS, contents, lasting, state
 
 
 def test_the_folder_holds_what_the_contract_says(finished):
@@ -120,23 +116,6 @@ def test_best_is_the_last_of_the_best_epoch(tiny, scenes, folder):
     assert len(set(lasts)) == 4
 
 
-def test_folders_that_hold_another_run(tiny, scenes, finished, folder):
-    shutil.copytree(finished[0], folder, dirs_exist_ok=True)
-    before = contents(folder)
-    with pytest.raises(UserError, match=r"no run in .*run, got one that was started before; give --resume .*--out"):
-        train(tiny(), scenes, folder)
-    for config, data in (
-        (tiny(eps=3.0), scenes),
-        (tiny(epochs=4), scenes),
-        (tiny(accumulate=2), scenes),  # other parts, so other statistics
-        (tiny("official-code"), scenes),
-        (tiny(), Scenes(train=16, val=4, size=64, seed=1)),
-    ):
-        with pytest.raises(UserError, match=r"the settings and data that .*run was started with, got others; repeat"):
-            train(config, data, folder, resume=True)
-    assert contents(folder) == before
-
-
 def test_a_loss_that_stops_being_finite_keeps_the_last_checkpoint(tiny, scenes, folder, monkeypatch):
     honest, calls, kept = training_method.labeled_cross_entropy, [], []
 
@@ -189,16 +168,6 @@ def test_the_control_leaves_the_teachers_columns_empty(control):
     assert list(pd.read_csv(folder / "evaluation.csv")["role"]) == ["student"]
 
 
-@pytest.mark.parametrize(("every", "validated"), [(2, [2, 4]), (3, [3, 4]), (9, [4])])
-def test_validation_comes_as_often_as_asked_and_at_the_end(tiny, scenes, folder, every, validated):
-    reports = []
-    train(tiny(method="supervised", val_every=every), scenes, folder, on_epoch=reports.append)
-    metrics = pd.read_csv(folder / "metrics.csv")
-    assert metrics["epoch"][metrics["miou_student"].notna()].tolist() == validated
-    assert [i for i, report in enumerate(reports, start=1) if report.evaluation is not None] == validated
-    assert (folder / "best.safetensors").is_file()
-
-
 def test_an_unsupervised_loss_that_is_not_finite_is_named_at_the_next_entry(tiny, scenes, folder, monkeypatch):
     honest = psmt.confident_cross_entropy
     monkeypatch.setattr(psmt, "confident_cross_entropy", lambda *given: honest(*given) * math.inf)
@@ -219,54 +188,3 @@ def test_one_image_a_step_is_enough(tiny, scenes, folder, method, pseudo_labels)
     metrics = pd.read_csv(folder / "metrics.csv")
     assert len(metrics) == 3 and metrics["loss_sup"].notna().all()
     assert metrics["loss_unsup"][1:].notna().all() == (method == "psmt")
-
-
-def test_the_window_of_validation_is_the_settings(tiny, scenes, folder, monkeypatch):
-    given = spied(monkeypatch, loop, "evaluate")
-    train(tiny(method="supervised", epochs=1, warmup_epochs=0, window=48, window_stride=0.5), scenes, folder)
-    ((asked, _),) = given
-    assert (asked["window"], asked["window_stride"], asked["ids"]) == (48, 0.5, scenes.ids("val"))
-
-
-class Recorder:
-    """A tracker that keeps what it is told."""
-
-    made: ClassVar[list["Recorder"]] = []
-
-    def __init__(self, folder):
-        self.folder, self.told, self.closed = folder, [], 0
-        self.made.append(self)
-
-    def scalars(self, step, values):
-        self.told.append((step, dict(values)))
-
-    def images(self, step, batch):
-        self.told.append((step, batch))
-
-    def close(self):
-        self.closed += 1
-
-
-@pytest.mark.parametrize("stopped", [False, True])
-def test_a_tracker_hears_of_steps_and_epochs_and_is_closed(tiny, scenes, folder, monkeypatch, stopped):
-    monkeypatch.setattr(Recorder, "made", [])
-    if stopped:
-        during_step(monkeypatch, 6, failing(KeyboardInterrupt()))
-    config = tiny(warmup_steps=3, steps_per_epoch=3, epochs=2, log_every=2)
-    with pytest.raises(KeyboardInterrupt) if stopped else contextlib.nullcontext():
-        train(config, scenes, folder, trackers=[f"{__name__}:Recorder"])
-    (tracker,) = Recorder.made
-    assert (tracker.folder, tracker.closed) == (folder, 1)
-    steps = [(step, type(values).__name__) for step, values in tracker.told]
-    scalars, images = "dict", "TrainingBatch"
-    every = [*((2, scalars), (3, scalars), (3, images), (4, scalars), (6, scalars))]
-    every += [(6, scalars), (6, images), (8, scalars), (9, scalars), (9, images)]
-    assert steps == (every[:4] if stopped else every)
-    metrics = pd.read_csv(folder / "metrics.csv").set_index("step")
-    first = {"loss_sup", "unsup_weight", "learning_rate"}
-    assert tracker.told[0][1].keys() == first  # what a warm-up does not measure is left out
-    assert tracker.told[3][1].keys() == first | {"loss_unsup", "confident_fraction", "teacher_disagreement"}
-    rows = [(step, told) for step, told in tracker.told if isinstance(told, dict) and "epoch" in told]
-    assert [step for step, _ in rows] == ([3] if stopped else [3, 6, 9])
-    for step, row in rows:
-        assert row == pytest.approx(metrics.loc[step].dropna().to_dict() | {"step": step}, rel=1e-12)
