@@ -16,7 +16,9 @@ import torch
 from safetensors.torch import load_file
 
 from psmt_viz.cli import main
+from tests.commands import blank_figures
 
+ROOT = Path(__file__).parents[1]
 MODULE = [sys.executable, "-m", "psmt_viz.cli"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 EPOCH, CHECKPOINT = 12, 4
@@ -46,6 +48,12 @@ def record(event, values):
         log.write(f"{os.path.abspath(os.fsdecode(values[0])) if not isinstance(values[0], int) else values[0]}\\n")
 sys.addaudithook(record)
 '''
+BLANK_FIGURES = """
+from tests.commands import blank_figures
+blank = blank_figures()
+blank.__enter__()
+"""
+"""What saves a process the time of drawing, where nobody looks."""
 STANDING_CLOCK = """
 import time
 if os.environ.get("LOCAL_RANK", "0") != "0":
@@ -70,6 +78,13 @@ def settings(*changed: str) -> list[str]:
     return [word for flag, values in flags.items() for word in (flag, *values)]
 
 
+def starting_with(code: str, folder: Path) -> dict[str, str]:
+    """The environment of a Python that runs some code at its start, which lies in a folder."""
+    (folder / "sitecustomize.py").write_text(code)
+    path = [str(folder), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(path)}
+
+
 class Training:
     """A training in processes of its own; each writes down which files it writes.
 
@@ -83,14 +98,12 @@ class Training:
     def __init__(self, command: list[str], arguments: list[str], home: Path, code: str = "") -> None:
         self.folder, self._records = home / "run", home / "records"
         self._records.mkdir(parents=True, exist_ok=True)
-        (home / "sitecustomize.py").write_text(RECORDER + code)
-        path = os.pathsep.join([str(home), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._output = (home / "output").open("w+")
         self._errors = (home / "errors").open("w+")
         self.process = subprocess.Popen(
             [*command, "train", *arguments, "--out", str(self.folder)],
             cwd=home,
-            env=os.environ | {"PYTHONPATH": path, "RECORDS": str(self._records)},
+            env=starting_with(RECORDER + BLANK_FIGURES + code, home) | {"RECORDS": str(self._records)},
             stdout=self._output,
             stderr=self._errors,
             start_new_session=True,
@@ -152,7 +165,8 @@ def alive(pid: int) -> bool:
 
 def here(data: Path, *arguments: str, out: Path) -> int:
     """Runs a training of `SETTINGS` inside the test's own process, which costs no start."""
-    return main(["train", "--data", str(data), *settings(*arguments), "--out", str(out)])
+    with blank_figures():
+        return main(["train", "--data", str(data), *settings(*arguments), "--out", str(out)])
 
 
 def taken(folder: Path) -> int:

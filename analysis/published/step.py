@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import sqrt
+from math import hypot, sqrt
 
 import torch
 from torch import Tensor
@@ -141,7 +141,7 @@ def _compare_networks(report: Report, name: str, allowed: Tolerances, networks: 
         key: torch.zeros_like(values) if values.grad is None else values.grad
         for key, values in networks.student.named_parameters()
     }
-    total = sqrt(sum(float(values.double().square().sum()) for values in gradients.values()))
+    total = hypot(*(float(values.double().norm()) for values in gradients.values()))
     differences = [("of all", relative(total, stated["student_grad_l2_total"].number()))]
     for key, numbers in stated["student_grad"].items():
         ours = _place(layout, key, numbers)[1]
@@ -156,7 +156,7 @@ def _compare_networks(report: Report, name: str, allowed: Tolerances, networks: 
             ("weights", "weights", parameters, allowed.weights),
             ("running statistics", "bn", statistics, allowed.statistics),
         ):
-            whole = sqrt(sum(float(values[key].double().square().sum()) for key in members))
+            whole = hypot(*(float(values[key].double().norm()) for key in members))
             kind = "weights" if suffix == "weights" else "running_stats"
             off = [("L2 of all", relative(whole, after[f"{role}_l2_all_{kind}"].number()))]
             for key, numbers in after[f"{role}_{suffix}"].items():

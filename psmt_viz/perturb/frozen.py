@@ -18,13 +18,18 @@ def frozen(*networks: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for network in networks for module in network.modules()]
     wanted = [(parameter, parameter.requires_grad) for network in networks for parameter in network.parameters()]
     try:
-        for network in networks:
-            network.eval()
-        for parameter, _ in wanted:
-            parameter.requires_grad_(False)
+        # What stands right already is left alone: to set it takes as long as the search in a small network.
+        if any(training for _, training in modes):
+            for network in networks:
+                network.eval()
+        for parameter, flag in wanted:
+            if flag:
+                parameter.requires_grad_(False)
         yield
     finally:
         for module, training in modes:
-            module.training = training
+            if module.training != training:
+                module.training = training
         for parameter, flag in wanted:
-            parameter.requires_grad_(flag)
+            if parameter.requires_grad != flag:
+                parameter.requires_grad_(flag)

@@ -27,6 +27,7 @@ from psmt_viz.results import ROLES
 from tests.analysis.made_up import driver
 from tests.commands import QUICK, words
 from tests.figures import synthetic
+from tests.processes import BLANK_FIGURES, starting_with
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,9 +100,9 @@ def children(process: subprocess.Popen) -> list[int]:
 
 
 @contextmanager
-def at_work(command: list[str], runs: Path, rng: random.Random) -> Iterator[subprocess.Popen]:
+def at_work(command: list[str], runs: Path, rng: random.Random, env: dict[str, str]) -> Iterator[subprocess.Popen]:
     """A driver in the middle of a training that it started itself."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
     try:
         until, since = time.monotonic() + 180, None
         while not since or not any(
@@ -132,9 +133,9 @@ def paused(processes: list[int]) -> Iterator[None]:
                 os.kill(number, signal.SIGCONT)
 
 
-def first_line(command: list[str], path: Path) -> str:
+def first_line(command: list[str], path: Path, env: dict[str, str]) -> str:
     """What a command says first; it is killed then."""
-    with path.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+    with path.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output, env=env) as process:
         try:
             until = time.monotonic() + 120
             while "\n" not in path.read_text():
@@ -164,17 +165,19 @@ def test_stopped_at_random_no_run_is_lost_and_none_trained_twice(tmp_path):
     ]
     command += ["--variant", "tiny", "--runs", str(runs), "--tables", str(tables), "--device", "cpu"]
     command += ["--jobs", "2", "--threads", "1", "--", *longer]
-    rng = random.Random(0)
-    with at_work(command, runs, rng) as first:
+    rng, quick = random.Random(0), starting_with(BLANK_FIGURES, tmp_path)
+    with at_work(command, runs, rng, quick) as first:
         first.terminate()
         assert first.wait(60) == 130
     assert any("stopped; finished work is kept" in log.read_text() for log in runs.glob("*.log"))
     for _ in range(2):
-        with at_work(command, runs, rng) as killed, paused(children(killed)):
+        with at_work(command, runs, rng, quick) as killed, paused(children(killed)):
             killed.kill()
             killed.wait()
-            assert first_line(command, tmp_path / "said.txt").startswith("waiting for another process that works on")
-    last = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+            assert first_line(command, tmp_path / "said.txt", quick).startswith(
+                "waiting for another process that works on"
+            )
+    last = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, env=quick)
     assert last.returncode == 0, last.stdout + last.stderr
     wanted = [cell.name for cell in cells("scenes", splits=["1_16"], seeds=[1, 2], variant="tiny")]
     found = Tables.load(tables)
@@ -182,7 +185,7 @@ def test_stopped_at_random_no_run_is_lost_and_none_trained_twice(tmp_path):
     assert set(found.runs["steps"]) == {36}
     assert Counter(found.epochs["run"]) == dict.fromkeys(wanted, 3)
     before = {name: (runs / name / "last.safetensors").stat().st_mtime_ns for name in wanted}
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    subprocess.run(command, check=True, capture_output=True, timeout=300, env=quick)
     assert before == {name: (runs / name / "last.safetensors").stat().st_mtime_ns for name in wanted}
     for name in wanted:
         ends = Counter(re.findall("^results: (.*)$", (runs / f"{name}.log").read_text(), re.MULTILINE))
