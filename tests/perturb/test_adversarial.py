@@ -53,6 +53,22 @@ def test_the_published_step_is_rounding_noise_and_its_health_says_so() -> None:
     assert (adversarial_perturbation(scaled, z, generator=generator()).health.unchanged < 0.01).all()
 
 
+@pytest.mark.parametrize(("batch", "images"), [(None, 3), (1, 1), (8, 8)])
+def test_the_published_floor_grows_with_the_images_of_a_call(batch: int | None, images: int) -> None:
+    """The published code takes the gradient of KL over `images` with respect to the unit direction, and adds 1e-8."""
+    predict, z, xi = small_decoder(torch.float64), features().double(), 1e-6
+    given = {"xi": xi, "noise": "uniform"}
+    start = torch.rand(z.shape, dtype=z.dtype, generator=generator()) - 0.5
+    found = adversarial_perturbation(predict, z, eps=2.0, floor=1e-8, batch=batch, start=start, **given)
+    direction = start / (start.flatten(1).norm(dim=1)[:, None, None, None] + 1e-8)
+    unit = direction.requires_grad_()
+    before, after = predict(z).detach().log_softmax(dim=1), predict(z + xi * unit).log_softmax(dim=1)
+    ((before.exp() * (before - after)).sum() / images).backward()
+    norm = unit.grad.flatten(1).norm(dim=1)
+    torch.testing.assert_close(found.health.norm, 2.0 * norm / (norm + 1e-8), rtol=1e-6, atol=0)
+    assert (found.health.norm < 1.0).all()  # the floor matters
+
+
 def test_adversarial_beats_a_random_direction_of_equal_norm() -> None:
     predict, z = small_decoder(), features(batch=8)
     found = adversarial_perturbation(predict, z, eps=0.5, generator=generator())

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.spatial.distance import cdist
 from torch.nn import functional as F
 
 from psmt_viz.models.networks import Networks
@@ -254,3 +255,20 @@ def test_a_margin_leaves_boundaries_out(networks: Networks, blocks: Any) -> None
         assert all(found.correct_pixels.values())
     assert least[0.0] < 4.0 <= least[4.0]
     assert found.correct_pixels["background"] < counted(networks, blocks)["background"]
+
+
+def test_a_pixel_at_the_margin_counts(networks: Networks, blocks: Any) -> None:
+    """Distances are often whole numbers, and so are margins."""
+    expected = dict.fromkeys(networks.classes, 0)
+    at_the_margin = 0
+    for id, guess in students(networks, blocks).items():
+        label = blocks.label(id)
+        places = np.argwhere(label != 255)
+        classes = label[tuple(places.T)]
+        for index, name in enumerate(networks.classes):
+            own = places[(classes == index) & (guess[tuple(places.T)] == index)]
+            distance = cdist(own, places[classes != index]).min(axis=1)
+            expected[name] += int((distance >= 4).sum())
+            at_the_margin += int((distance == 4).sum())
+    assert at_the_margin > 0
+    assert sampled(networks, blocks, pixels=100, margin=4.0).correct_pixels == expected

@@ -105,6 +105,20 @@ def test_equal_seeds_give_equal_files_and_others_do_not(tiny, scenes, finished, 
         assert contents(other)[name] != contents(folder)[name]
 
 
+def test_of_equal_scores_the_first_is_best(tiny, scenes, folder, monkeypatch):
+    honest, first = loop.evaluate, []
+
+    def evaluate(*arguments, **settings):
+        first.append(honest(*arguments, **settings))
+        return first[0]
+
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+    lasts = []
+    train(tiny(), scenes, folder, on_epoch=lambda _: lasts.append((folder / "last.safetensors").read_bytes()))
+    assert pd.read_csv(folder / "metrics.csv")["miou_ensemble"].nunique() == 1
+    assert (folder / "best.safetensors").read_bytes() == lasts[0] != lasts[-1]
+
+
 def test_best_is_the_last_of_the_best_epoch(tiny, scenes, folder):
     lasts = []
     config = tiny(lr=0.1, steps_per_epoch=8, warmup_steps=8)
