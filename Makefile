@@ -12,7 +12,7 @@ figures: env  ## Train on the built-in synthetic data set and make every figure 
 	$(BIN)/psmt-viz figures $(RUN) --out $(OUT)
 
 test: env lint  ## All tests, lint, types and import rules.
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: env
 	$(BIN)/ruff check .

@@ -107,6 +107,7 @@ def blank_figures() -> Iterator[None]:
 @contextmanager
 def coarse_figures() -> Iterator[None]:
     """Figures of few pixels, drawn once, as PNG alone: for what shall be the same whoever draws it."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     from psmt_viz.figures import export
@@ -117,6 +118,8 @@ def coarse_figures() -> Iterator[None]:
         if format in ("pdf", "svg"):
             Path(target).write_text(format, encoding="utf-8")
         else:
+            with mpl.rc_context({"figure.constrained_layout.use": False}):
+                figure.set_layout_engine(None)  # or each would be drawn twice
             save(figure, target, format=format, **given)
 
     with pytest.MonkeyPatch.context() as patch:

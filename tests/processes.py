@@ -21,7 +21,7 @@ from tests.commands import blank_figures
 ROOT = Path(__file__).parents[1]
 MODULE = [sys.executable, "-m", "psmt_viz.cli"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-EPOCH, CHECKPOINT = 12, 4
+EPOCH, CHECKPOINT = 8, 4
 STEPS = 3 * EPOCH
 SETTINGS = [
     *("--device", "cpu", "--split", "1_2", "--crop", "48", "--long-side", "48", "64", "--confidence", "0"),

@@ -27,6 +27,8 @@ from safetensors.torch import load_file
 
 from psmt_viz.cli import main
 from psmt_viz.files import read_json
+from tests.commands import blank_figures
+from tests.processes import BLANK_FIGURES, starting_with
 
 KILLS, WRITES = 20, 8
 """Kills in all; those of them that wait for a checkpoint being written."""
@@ -65,7 +67,8 @@ def attempt(folder: Path, log: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     torch.set_num_threads(1)
-    sys.exit(main([*COMMAND, "--out", str(folder), "--resume"]))
+    with blank_figures():
+        sys.exit(main([*COMMAND, "--out", str(folder), "--resume"]))
 
 
 def unfinished(folder: Path) -> set[str]:
@@ -234,7 +237,8 @@ def killed(
         check_readable(run.folder)
         run.hits.append((position(run.folder), written))
     command = [sys.executable, "-m", "psmt_viz.cli", *COMMAND, "--out", str(run.folder), "--resume"]
-    last = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    blank = starting_with(BLANK_FIGURES, made)
+    last = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=blank)
     assert last.returncode == 0, last.stderr
     yield run
     names = Counter(name.split("-")[0] for _, written in run.hits for name in written)

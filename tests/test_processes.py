@@ -1,6 +1,6 @@
 """The program as processes: alone, relaunched for several devices, under torchrun, asked to stop, and killed.
 
-Every run here takes the same 36 steps in batches of two micro-batches, whoever computes these, so they all end alike.
+Every run here takes the same 24 steps in batches of two micro-batches, whoever computes these, so they all end alike.
 """
 
 from __future__ import annotations
