@@ -1,7 +1,7 @@
 """A run that is killed twenty times, anywhere, and ends with the bytes of one that never was.
 
 Each attempt is a process of its own that SIGKILL really ends. A server that has imported everything forks them, so that
-an attempt costs its work and not torch's import; the last one is the command itself. Costs about a minute and a half.
+an attempt costs its work and not torch's import; the last one is the command itself. Costs about a minute.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pandas as pd
@@ -34,7 +36,7 @@ KILLS, WRITES = 20, 8
 """Kills in all; those of them that wait for a checkpoint being written."""
 STEPS, EPOCH, EVERY = 40, 10, 3
 COMMAND = [
-    *("train", "--preset", "scenes", "--device", "cpu", "--split", "1_16", "--crop", "48", "--long-side", "48", "64"),
+    *("train", "--preset", "scenes", "--device", "cpu", "--split", "1_4", "--crop", "48", "--long-side", "48", "64"),
     *("--steps-per-epoch", str(EPOCH), "--warmup-steps", str(EPOCH), "--epochs", "3", "--ramp-epochs", "2"),
     *("--batch-labeled", "2", "--batch-unlabeled", "2", "--confidence", "0", "--val-every", "2", "--lr", "0.02"),
     *("--aspp-channels", "8", "--aspp-rates", "1", "2", "--low-channels", "4", "--decoder-channels", "8"),
@@ -61,14 +63,18 @@ def checkpoints() -> list[Position]:
     return found
 
 
-def attempt(folder: Path, log: Path) -> None:
+def command(data: Path, folder: Path) -> list[str]:
+    return [*COMMAND, "--data", str(data), "--out", str(folder), "--resume"]
+
+
+def attempt(data: Path, folder: Path, log: Path) -> None:
     """What a forked process does: the command, with its words in a file."""
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     torch.set_num_threads(1)
     with blank_figures():
-        sys.exit(main([*COMMAND, "--out", str(folder), "--resume"]))
+        sys.exit(main(command(data, folder)))
 
 
 def unfinished(folder: Path) -> set[str]:
@@ -142,14 +148,14 @@ class Straight:
 
 
 @pytest.fixture(scope="module")
-def straight(processes: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) -> Straight:
+def straight(processes: ForkServerContext, blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Straight:
     """An uninterrupted run."""
     made = tmp_path_factory.mktemp("straight")
     folder = made / "run"
     folder.mkdir()
     timeline = [(START, 0.0)]
     started = time.monotonic()
-    process = processes.Process(target=attempt, args=(folder, made / "log"))
+    process = processes.Process(target=attempt, args=(blocks_folder, folder, made / "log"))
     watch = Watch(folder)
     process.start()
     while process.is_alive():
@@ -174,14 +180,14 @@ def moments(timeline: list[tuple[Position, float]], rng: random.Random) -> list[
     return drawn
 
 
-def kill_at(moment: Moment, folder: Path, log: Path, processes: ForkServerContext, starting: float) -> set[str]:
+def kill_at(moment: Moment, start: Callable[[], BaseProcess], folder: Path, log: Path, *, starting: float) -> set[str]:
     """Runs until a moment and kills; returns what was being written.
 
     A checkpoint that is being written although its moment has not come ends the wait too, so that a machine that is
     faster now does not run to the end.
     """
     before = unfinished(folder)
-    process = processes.Process(target=attempt, args=(folder, log))
+    process = start()
     watch = Watch(folder)
     # An attempt that resumes before it is killed needs its start first.
     seconds = moment.seconds + (starting if START < moment.checkpoint <= watch.position else 0.0)
@@ -225,20 +231,22 @@ def check_readable(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def killed(
-    straight: Straight, processes: ForkServerContext, tmp_path_factory: pytest.TempPathFactory
+    straight: Straight, processes: ForkServerContext, blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Killed]:
     """The same run, killed and resumed over and over, and brought to its end by the command itself."""
     made = tmp_path_factory.mktemp("killed")
     run = Killed(made / "run")
     run.folder.mkdir()
+    start = partial(processes.Process, target=attempt, args=(blocks_folder, run.folder, made / "log"))
     first, second = straight.timeline[1][1], straight.timeline[2][1]
     for moment in moments(straight.timeline, random.Random(0)):
-        written = kill_at(moment, run.folder, made / "log", processes, starting=max(0.0, first - (second - first)))
+        starting = max(0.0, first - (second - first))
+        written = kill_at(moment, start, run.folder, made / "log", starting=starting)
         check_readable(run.folder)
         run.hits.append((position(run.folder), written))
-    command = [sys.executable, "-m", "psmt_viz.cli", *COMMAND, "--out", str(run.folder), "--resume"]
+    whole = [sys.executable, "-m", "psmt_viz.cli", *command(blocks_folder, run.folder)]
     blank = starting_with(BLANK_FIGURES, made)
-    last = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=blank)
+    last = subprocess.run(whole, capture_output=True, text=True, check=False, timeout=300, env=blank)
     assert last.returncode == 0, last.stderr
     yield run
     names = Counter(name.split("-")[0] for _, written in run.hits for name in written)
