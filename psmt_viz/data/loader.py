@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -140,11 +141,21 @@ class _Images(Dataset[_Item | UserError]):
         self, data: SegmentationData, ids: tuple[str, ...], labeled: bool, views: ViewConfig, seed: int
     ) -> None:
         self._data, self._ids, self._labeled, self._views, self._seed = data, ids, labeled, views, seed
+        self._orders: dict[int, NDArray[np.int64]] = {}
 
     def id(self, place: Place) -> str:
         epoch, number = place
-        order = np.random.default_rng(derived_seed(self._seed, "order", epoch)).permutation(len(self._ids))
-        return self._ids[order[number % len(self._ids)]]
+        return self._ids[self._order(epoch)[number % len(self._ids)]]
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if epoch not in self._orders:
+            # A batch may reach into the next epoch, so two are kept.
+            for known in list(self._orders)[:-1]:
+                del self._orders[known]
+            self._orders[epoch] = np.random.default_rng(derived_seed(self._seed, "order", epoch)).permutation(
+                len(self._ids)
+            )
+        return self._orders[epoch]
 
     def __getitem__(self, place: Place) -> _Item | UserError:
         # A fault of the data travels as a value: torch rebuilds a worker's exceptions from their message alone.

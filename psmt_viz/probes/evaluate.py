@@ -52,7 +52,8 @@ def evaluate(
         for batch in labeled_images(data, ids, device=device):
             logits = whole_logits(networks, batch.images, window=window, window_stride=window_stride)
             for role, values in logits.items():
-                matrices[role] += confusion(batch.labels, values.argmax(dim=1), classes)
+                # On a CPU several times as fast as argmax.
+                matrices[role] += confusion(batch.labels, values.max(dim=1).indices, classes)
             for _ in batch.ids:
                 advance("")
     return Evaluation(

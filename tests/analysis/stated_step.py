@@ -174,21 +174,25 @@ class StatedStep:
             "r_first5": r.flatten()[:5].tolist(),
         }
 
-    def document(self) -> dict[str, Any]:
-        """Takes the step and returns the file's contents."""
-        student, size = self.networks["student"], (self.crop, self.crop)
-        core, other = ("teacher1", "teacher2") if self.epoch % 2 else ("teacher2", "teacher1")
+    def _mixed(self, core: str, other: str) -> tuple[Tensor, Tensor]:
+        """The strong views and the teachers' mean after the box was pasted."""
         with torch.no_grad():
             logits = {role: self.networks[role].train()(self.weak.double() / 255) for role in (core, other)}
         least = logits[other].sort(dim=1, descending=True).values[:, min(7, self.classes) - 1, None]
         mean = 0.5 * logits[core] + 0.5 * torch.where(logits[other] >= least, logits[other], logits[core])
         top, left, bottom, right = self.boxes[0]
-        mixed = self.strong.clone()
-        target = mean.clone()
+        mixed, target = self.strong.clone(), mean.clone()
         for image in range(2):
             inside = (image, slice(None), slice(top, bottom), slice(left, right))
             mixed[inside] = self.strong[(1 - image, *inside[1:])]
             target[inside] = mean[(1 - image, *inside[1:])]
+        return mixed, target
+
+    def document(self) -> dict[str, Any]:
+        """Takes the step and returns the file's contents."""
+        student, size = self.networks["student"], (self.crop, self.crop)
+        core, other = ("teacher1", "teacher2") if self.epoch % 2 else ("teacher2", "teacher1")
+        mixed, target = self._mixed(core, other)
         confidence, pseudo = target.softmax(1).max(1)
         passing = confidence >= 0.6
         noises, losses = [], []

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from psmt_viz.config import ViewConfig
+from psmt_viz.data import loader as module
 from psmt_viz.data.loader import InfiniteLoader
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
@@ -47,6 +48,24 @@ def equal(first, second):
 def shown(batch):
     """The ids that a batch's labels tell."""
     return [f"n{int(label[label != 255].unique())}" for label in batch.label]
+
+
+def test_an_order_is_drawn_once_an_epoch(monkeypatch):
+    """Of 100,000 images it takes a millisecond."""
+    drawn, derive = [], module.derived_seed
+
+    def spy(seed, *words):
+        if words[0] == "order":
+            drawn.append(words[1])
+        return derive(seed, *words)
+
+    monkeypatch.setattr(module, "derived_seed", spy)
+    infinite = loader(Numbers(7), batch=3)
+    ids = [id for step in range(14) for id in infinite.ids(step)]
+    assert drawn == list(range(6))
+    fresh = [id for step in range(14) for id in loader(Numbers(7), batch=3).ids(step)]
+    assert ids == fresh
+    assert infinite.ids(0) == tuple(ids[:3])  # an earlier one is drawn again
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7, 10])
