@@ -87,8 +87,12 @@ def runner(monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.Capture
 
 
 @contextmanager
-def blank_figures() -> Iterator[None]:
-    """Figures that are arranged as ever and saved as empty pictures: others look at what is drawn, and how."""
+def blank_figures(*, page: bool = True) -> Iterator[None]:
+    """Figures that are saved as empty pictures, where nobody looks at them.
+
+    Args:
+        page: Those on the page too, whose libraries that loads.
+    """
     from matplotlib.figure import Figure
     from PIL import Image
 
@@ -101,6 +105,8 @@ def blank_figures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", saved)
         patch.setattr(Figure, "draw_without_rendering", lambda _: None)
+        if page:
+            patch.setattr("psmt_viz.report.pictures.render", lambda _: Image.new("RGB", (8, 8), "white"))
         yield
 
 

@@ -50,7 +50,7 @@ sys.addaudithook(record)
 '''
 BLANK_FIGURES = """
 from tests.commands import blank_figures
-blank = blank_figures()
+blank = blank_figures(page=False)
 blank.__enter__()
 """
 """What saves a process the time of drawing, where nobody looks."""

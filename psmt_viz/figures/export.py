@@ -21,6 +21,29 @@ def figure_of(drawn: Axes | Figure) -> Figure:
     return drawn if isinstance(drawn, Figure) else cast(Figure, drawn.get_figure(root=True))
 
 
+def arrange(figure: Figure, like: Figure | None = None) -> None:
+    """Gives the parts of a figure their places for good; a figure that was arranged stays as it is.
+
+    Args:
+        figure: A figure with a layout engine.
+        like: One that differs in its colours alone and was arranged; its places are taken over, which saves a drawing.
+    """
+    if figure.get_layout_engine() is None:
+        return
+    # Places within a part of a figure are not to be had from outside.
+    if like is None or figure.subfigs:
+        figure.draw_without_rendering()
+    else:
+        for ax, other in zip(figure.axes, like.axes, strict=True):
+            for which, original in (("original", True), ("active", False)):
+                ax.set_position(other.get_position(original=original), which=which)
+        for text, other_text in zip(figure.texts, like.texts, strict=True):
+            text.set_position(other_text.get_position())
+    # With an engine that does nothing, matplotlib still draws twice for each file.
+    with mpl.rc_context({"figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
+
+
 def export(figure: Figure, stem: Path, *, provenance: dict[str, Any]) -> list[Path]:
     """Saves a figure as PNG (300 dpi), PDF and SVG with a text on its origin beside them, each whole or not at all.
 
@@ -68,11 +91,7 @@ def _save(figure: Figure, path: Path, provenance: dict[str, Any], dpi: int | Non
         "svg": {"Description": facts, "Date": None},
     }
     with style():
-        if figure.get_layout_engine() is not None:
-            figure.draw_without_rendering()
-            # With an engine that does nothing, matplotlib still draws twice for each file.
-            with mpl.rc_context({"figure.constrained_layout.use": False}):
-                figure.set_layout_engine(None)
+        arrange(figure)
         with atomic_write(path) as temporary:
             figure.savefig(temporary, format=kind, dpi=dpi or DPI, metadata=metadata[kind])
     return path

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from psmt_viz.figures.export import figure_of
+from psmt_viz.figures.export import arrange, figure_of
 from psmt_viz.figures.style import DOUBLE
 from psmt_viz.report.inline import data_uri
 from psmt_viz.report.themes import both
@@ -57,23 +60,44 @@ def picture(name: str, draw: Callable[[], Figure | Axes], *, alt: str, caption: 
     Raises:
         UserError: if there is nothing to draw.
     """
-    light, dark = both(lambda: render(draw()))
+    light, dark = rendered(draw)
     width, height = (round(side / SCALE) for side in light.size)
     stored = [data_uri("image/webp", _webp(each)) for each in (light, dark)]
     return Picture(name=name, alt=alt, caption=caption, width=width, height=height, light=stored[0], dark=stored[1])
 
 
-def render(drawn: Figure | Axes) -> Image.Image:
+def rendered(draw: Callable[[], Figure | Axes]) -> tuple[Image.Image, Image.Image]:
+    """Returns a figure on white and on dark paper, with all parts at the same places."""
+    first: Figure | None = None
+
+    def make() -> Image.Image:
+        nonlocal first
+        figure = figure_of(draw())
+        figure.set_dpi(SCALE * WIDE / (DOUBLE / 25.4))
+        arrange(figure, first)
+        first = first or figure
+        return render(figure)
+
+    return both(make)
+
+
+def render(figure: Figure) -> Image.Image:
     """Returns a figure as the page stores it, in RGB."""
-    buffer = BytesIO()
-    figure_of(drawn).savefig(buffer, format="png", dpi=SCALE * WIDE / (DOUBLE / 25.4))
-    return Image.open(buffer).convert("RGB")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def _webp(image: Image.Image) -> bytes:
-    exact, lossy = BytesIO(), BytesIO()
-    image.save(exact, "WEBP", lossless=True, quality=80)
-    if len(exact.getvalue()) < _LARGE:
-        return exact.getvalue()
-    image.save(lossy, "WEBP", quality=90)
-    return lossy.getvalue()
+    # A hasty encoding is at most three times as large as a thorough one, which takes ten times as long.
+    if len(_encoded(image, lossless=True, quality=0, method=0)) < 3 * _LARGE:
+        exact = _encoded(image, lossless=True, quality=80)
+        if len(exact) < _LARGE:
+            return exact
+    return _encoded(image, quality=90)
+
+
+def _encoded(image: Image.Image, **how: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "WEBP", **how)
+    return buffer.getvalue()

@@ -25,6 +25,7 @@ from psmt_viz.results import Saved
 def coarse_report(saved: Saved, path: Path) -> Path:
     """Writes a page for tests of what is around the figures, which are drawn and then left blank."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "arrange", lambda *_: None)
         patch.setattr(pictures, "render", _blank)
         return write_report(saved, path)
 
