@@ -35,8 +35,8 @@ def arrange(figure: Figure, like: Figure | None = None) -> None:
         figure.draw_without_rendering()
     else:
         for ax, other in zip(figure.axes, like.axes, strict=True):
-            for which, original in (("original", True), ("active", False)):
-                ax.set_position(other.get_position(original=original), which=which)
+            ax.set_position(other.get_position(original=True), which="original")
+            ax.set_position(other.get_position(original=False), which="active")
         for text, other_text in zip(figure.texts, like.texts, strict=True):
             text.set_position(other_text.get_position())
     # With an engine that does nothing, matplotlib still draws twice for each file.
