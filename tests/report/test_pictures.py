@@ -6,12 +6,35 @@ from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from psmt_viz.report import write_report
+from psmt_viz.figures import (
+    draw_closeup,
+    draw_flips,
+    draw_gradcam,
+    draw_judges,
+    draw_reliability,
+    draw_transfer,
+    draw_where,
+    style,
+)
+from psmt_viz.figures.export import arrange, figure_of
+from psmt_viz.report import pictures, write_report
 from psmt_viz.results import Saved
+from tests.figures import synthetic
 from tests.report.reading import Page
+
+FIGURES = {
+    "closeup": lambda: draw_closeup(synthetic.closeup(("vat",))),
+    "flips": lambda: draw_flips(synthetic.flips(("vat", "tvat"))),
+    "gradcam": lambda: draw_gradcam(synthetic.cams(1, (24, 32))),
+    "judges": lambda: draw_judges(synthetic.flips(("vat", "tvat"))),
+    "reliability": lambda: draw_reliability(synthetic.reliability()),
+    "transfer": lambda: draw_transfer(synthetic.flips(("vat", "tvat"))),
+    "where": lambda: draw_where(synthetic.flips(("vat", "tvat"))),
+}
 
 
 def test_figures_are_stored_at_twice_the_size_at_which_they_are_read(everything: Saved, tmp_path: Path) -> None:
@@ -26,3 +49,28 @@ def test_figures_are_stored_at_twice_the_size_at_which_they_are_read(everything:
             assert picture.height == pytest.approx(2 * int(str(attrs["height"])), abs=1)
             papers.add((attrs["class"], picture.convert("RGB").getpixel((1, 1))))
     assert papers == {("on-light", (255, 255, 255)), ("on-dark", (0x14, 0x17, 0x1B))}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_dark_picture_is_arranged_as_it_would_be_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "SCALE", 0.5)
+    _, dark = pictures.rendered(FIGURES[name])
+    with style(dark=True):
+        figure = figure_of(FIGURES[name]())
+        figure.set_dpi(dark.width / figure.get_figwidth())
+        arrange(figure)
+        alone = pictures.render(figure)
+    assert dark.size == alone.size
+    assert np.array_equal(np.asarray(dark), np.asarray(alone))
+
+
+def test_lines_are_stored_exactly_and_photographs_nearly() -> None:
+    lines = np.full((300, 400, 3), 255, np.uint8)
+    lines[::20] = 40
+    photograph = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    for pixels, exact in ((lines, True), (photograph, False)):
+        stored = pictures._webp(Image.fromarray(pixels))
+        with Image.open(BytesIO(stored)) as found:
+            again = np.asarray(found.convert("RGB"))
+        assert np.array_equal(again, pixels) == exact
+        assert len(stored) < pixels.nbytes / 2
