@@ -93,47 +93,45 @@ def blank_figures(*, page: bool = True) -> Iterator[None]:
     Args:
         page: Those on the page too, whose libraries that loads.
     """
-    from matplotlib.figure import Figure
     from PIL import Image
 
-    def saved(_: Figure, target: Any, *, format: str | None = None, **given: Any) -> None:
-        if format in ("pdf", "svg"):
-            Path(target).write_text(format, encoding="utf-8")
-        else:
-            Image.new("RGB", (8, 8), "white").save(target, "PNG")
+    def blank(*_: Any) -> Image.Image:
+        return Image.new("RGB", (8, 8), "white")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", saved)
-        patch.setattr(Figure, "draw_without_rendering", lambda _: None)
+    with _saved_as_png(lambda _, target, **__: blank().save(target, "PNG")) as patch:
         if page:
-            patch.setattr("psmt_viz.report.pictures.render", lambda _: Image.new("RGB", (8, 8), "white"))
+            patch.setattr("psmt_viz.report.pictures.render", blank)
         yield
 
 
 @contextmanager
 def coarse_figures() -> Iterator[None]:
     """Figures of few pixels, drawn once, as PNG alone: for what shall be the same whoever draws it."""
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     from psmt_viz.figures import export
 
-    save = Figure.savefig
+    with _saved_as_png(Figure.savefig) as patch:
+        patch.setattr(sys.modules[export.__module__], "DPI", 40)
+        patch.setattr("psmt_viz.report.pictures.SCALE", 0.3)
+        yield
+
+
+@contextmanager
+def _saved_as_png(save: Callable[..., None]) -> Iterator[pytest.MonkeyPatch]:
+    """Figures that are not laid out, with stand-ins for PDF and SVG; `save` writes the PNG, as `Figure.savefig` does."""
+    from matplotlib.figure import Figure
 
     def savefig(figure: Figure, target: Any, *, format: str | None = None, **given: Any) -> None:
         if format in ("pdf", "svg"):
             Path(target).write_text(format, encoding="utf-8")
         else:
-            with mpl.rc_context({"figure.constrained_layout.use": False}):
-                figure.set_layout_engine(None)  # or each would be drawn twice
             save(figure, target, format=format, **given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules[export.__module__], "DPI", 40)
-        patch.setattr("psmt_viz.report.pictures.SCALE", 0.3)
-        patch.setattr(Figure, "draw_without_rendering", lambda _: None)
         patch.setattr(Figure, "savefig", savefig)
-        yield
+        patch.setattr(Figure, "draw_without_rendering", lambda _: None)
+        yield patch
 
 
 def files(folder: Path) -> set[str]:

@@ -30,7 +30,7 @@ def arrange(figure: Figure, like: Figure | None = None) -> None:
     """
     if figure.get_layout_engine() is None:
         return
-    # Places within a part of a figure are not to be had from outside.
+    # matplotlib gives no access to the places of subfigures.
     if like is None or figure.subfigs:
         figure.draw_without_rendering()
     else:

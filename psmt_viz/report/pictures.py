@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -89,15 +88,9 @@ def render(figure: Figure) -> Image.Image:
 
 
 def _webp(image: Image.Image) -> bytes:
-    # A hasty encoding is at most three times as large as a thorough one, which takes ten times as long.
-    if len(_encoded(image, lossless=True, quality=0, method=0)) < 3 * _LARGE:
-        exact = _encoded(image, lossless=True, quality=80)
-        if len(exact) < _LARGE:
-            return exact
-    return _encoded(image, quality=90)
-
-
-def _encoded(image: Image.Image, **how: Any) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, "WEBP", **how)
-    return buffer.getvalue()
+    exact, lossy = BytesIO(), BytesIO()
+    image.save(exact, "WEBP", lossless=True, quality=80)
+    if len(exact.getvalue()) < _LARGE:
+        return exact.getvalue()
+    image.save(lossy, "WEBP", quality=90)
+    return lossy.getvalue()

@@ -16,7 +16,7 @@ def test_folders_that_hold_another_run(tiny, scenes, finished, folder):
     for config, data in (
         (tiny(eps=3.0), scenes),
         (tiny(epochs=4), scenes),
-        (tiny(accumulate=2), scenes),  # other parts, so other statistics
+        (tiny(accumulate=2), scenes),  # other micro-batches, so other statistics
         (tiny("official-code"), scenes),
         (tiny(), Scenes(train=16, val=4, size=64, seed=1)),
     ):

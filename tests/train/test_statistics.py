@@ -6,19 +6,17 @@ from torch import nn
 
 from psmt_viz.train.statistics import SharedStatistics
 
-MOMENTUM = 0.1
-
 
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, momentum=MOMENTUM)).train()
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, momentum=0.1)).train()
 
 
 @pytest.fixture
 def views():
+    """Three micro-batches of two images."""
     return torch.rand(3, 2, 3, 5, 5, generator=torch.Generator().manual_seed(1))
-    # three micro-batches of two images
 
 
 def shared(network, count, total=lambda values: values):
