@@ -119,7 +119,7 @@ def coarse_figures() -> Iterator[None]:
 
 @contextmanager
 def _saved_as_png(save: Callable[..., None]) -> Iterator[pytest.MonkeyPatch]:
-    """Figures that are not laid out, with stand-ins for PDF and SVG; `save` writes the PNG, as `Figure.savefig` does."""
+    """Figures that are not laid out, with stand-ins for PDF and SVG; `save` writes the PNG as `Figure.savefig` does."""
     from matplotlib.figure import Figure
 
     def savefig(figure: Figure, target: Any, *, format: str | None = None, **given: Any) -> None:
