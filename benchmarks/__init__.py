@@ -1,0 +1,1 @@
+"""What is fast, and by how much; none of it runs in the tests."""
