@@ -63,10 +63,10 @@ def moves(facts: Mapping[str, Any]) -> str:
 
     Args:
         facts: Those of the map: `median_move` by panel, and `placement_error` of a frozen map, as shares of its
-            longer side.
+            longer side; and `unsettled` by panel, the pixels that had not come to rest.
 
     Returns:
-        One sentence; nothing where no move is known.
+        One sentence, and another one if there are such pixels; nothing where no move is known.
     """
     found = facts.get("median_move") or {}
     known = {kind_words(panel): float(move) for panel, move in found.items() if _is_known(move)}
@@ -83,7 +83,9 @@ def moves(facts: Mapping[str, Any]) -> str:
             parts.append(f"{name} {percent(move, digits)}, {where} {against}")
     else:
         parts = [f"{name} {move}" for name, move in zip(known, percents(list(known.values())), strict=True)]
-    return f"Median move, of the map's longer side: {'; '.join(parts)}."
+    restless = [f"{kind_words(panel)} {count:,}" for panel, count in (facts.get("unsettled") or {}).items() if count]
+    still = f" Pixels that had not come to rest: {'; '.join(restless)}." if restless else ""
+    return f"Median move, of the map's longer side: {'; '.join(parts)}.{still}"
 
 
 def _is_known(value: Any) -> TypeGuard[float]:

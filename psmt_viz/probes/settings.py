@@ -12,7 +12,7 @@ from psmt_viz.settings import Group, names_of
 
 Layer = Literal["z", "decoder", "logits"]
 Layout = Literal["frozen", "joint", "separate"]
-Neighbors = Literal["exact", "approx"]
+Neighbors = Literal["auto", "exact", "approx"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,9 @@ class TsneSettings(Group):
     """Exclude pixels closer than this to another class, in pixels."""
     perplexity: float = 30.0
     """Effective number of neighbours of t-SNE; lowered where there are too few pixels."""
-    neighbors: Neighbors = "exact"
-    """How nearest neighbours are found; approx is openTSNE's default."""
+    neighbors: Neighbors = "auto"
+    """How nearest neighbours are found: exact compares all pairs of pixels, approx searches a graph of them; auto is
+    exact up to 50,000 pixels."""
     seed: int = 0
     """Determines everything random."""
     batch: int = 1

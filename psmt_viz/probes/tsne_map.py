@@ -12,8 +12,10 @@ from sklearn.decomposition import PCA
 
 from psmt_viz.kinds import CLEAN
 from psmt_viz.probes.settings import TsneSettings
+from psmt_viz.probes.tsne_gradient import GridGradient
+from psmt_viz.probes.tsne_neighbors import EXACT_UP_TO, HierarchicalGraph
+from psmt_viz.probes.tsne_placing import Coordinates, place
 
-Coordinates = NDArray[np.float64]
 Facts = dict[str, Any]
 _PCA_DIMENSIONS = 50
 
@@ -30,14 +32,15 @@ def lay_out(
         settings: The layout: `frozen` fits a map to the clean pixels and places the perturbed ones on it, so that a
             moved point means a moved feature; `joint` fits one map to all; `separate` fits one map per panel, whose
             axes have nothing to do with each other. And perplexity, lowered where there are too few pixels, neighbors
-            (`exact`, or `approx` by openTSNE's default, Annoy) and jobs.
+            (`exact`; `approx`, see `HierarchicalGraph`; or `auto`, exact up to 50,000 pixels) and jobs.
         seed: Of the layout.
 
     Returns:
-        Panel -> (N, 2); what was used: perplexity, pca_dimensions, iterations; and what was measured: pca_variance,
-        kl_divergence, and for `frozen` placement_error.
+        Panel -> (N, 2); what was used: perplexity, pca_dimensions, neighbors, iterations; and what was measured:
+        pca_variance, kl_divergence, and for `frozen` placement_error and, by panel, unsettled: the pixels that had not
+        come to rest (see `place`).
 
-    openTSNE (Policar et al., 2024); its `transform` is Embedding to Reference t-SNE Space (Policar et al., 2021).
+    openTSNE (Policar et al., 2024), with the gradient of `GridGradient`.
     """
     make = _Maker(settings, seed)
     if settings.layout == "frozen":
@@ -62,18 +65,28 @@ class _Maker:
 
     def tsne(self, reduced: NDArray[np.float32], pca: PCA) -> tuple[openTSNE.TSNEEmbedding, Facts, Facts]:
         """Returns openTSNE's embedding, what was used and what was measured."""
-        perplexity = min(self._settings.perplexity, (len(reduced) - 1) / 3)
+        count, jobs = len(reduced), self._settings.jobs
+        perplexity = min(self._settings.perplexity, (count - 1) / 3)
+        neighbors = self._settings.neighbors
+        if neighbors == "auto":
+            neighbors = "exact" if count <= EXACT_UP_TO else "approx"
+        nearest: str | HierarchicalGraph = neighbors
+        if neighbors == "approx":
+            each = min(count - 1, int(3 * perplexity))
+            nearest = HierarchicalGraph(reduced, each, n_jobs=jobs, random_state=self.seed)
         tsne = openTSNE.TSNE(
             perplexity=perplexity,
-            neighbors=self._settings.neighbors,
+            neighbors=nearest,
+            negative_gradient_method=GridGradient(workers=jobs),
             random_state=self.seed,
-            n_jobs=self._settings.jobs,
+            n_jobs=jobs,
             metric="euclidean",
         )
         fitted = tsne.fit(reduced)
         used = {
             "perplexity": perplexity,
             "pca_dimensions": int(pca.n_components_),
+            "neighbors": neighbors,
             "iterations": tsne.early_exaggeration_iter + tsne.n_iter,
         }
         measured = {
@@ -93,14 +106,17 @@ def _frozen(features: Mapping[str, NDArray[np.float32]], make: _Maker) -> tuple[
     pca = make.reduce(features[CLEAN])
     reduced = {panel: pca.transform(values) for panel, values in features.items()}
     fitted, used, measured = make.tsne(reduced[CLEAN], pca)
-    moved = {panel: np.asarray(fitted.transform(reduced[panel])) for panel in features if panel != CLEAN}
-    # After `transform`, which centres the map that it is given; before it, the panels would not share an origin.
-    coordinates = {CLEAN: np.array(fitted), **moved}
+    coordinates = {CLEAN: np.array(fitted)}
+    unsettled: dict[str, int] = {}
+    side = extent(coordinates[CLEAN])
+    for panel in features:
+        if panel != CLEAN:
+            coordinates[panel], unsettled[panel] = place(fitted, reduced[panel], side=side)
     # How far an unmoved pixel lands from itself: no move below this is news.
     checked = np.random.default_rng(make.seed).permutation(len(reduced[CLEAN]))[:2000]
-    again = np.asarray(fitted.transform(reduced[CLEAN][checked]))
+    again, _ = place(fitted, reduced[CLEAN][checked], side=side)
     away = np.linalg.norm(again - coordinates[CLEAN][checked], axis=1)
-    measured["placement_error"] = float(np.median(away) / extent(coordinates[CLEAN]))
+    measured |= {"placement_error": float(np.median(away) / side), "unsettled": unsettled}
     return coordinates, used, measured
 
 

@@ -20,9 +20,9 @@ from psmt_viz.results.result import Result
 class PixelEmbedding(Result):
     """Correctly predicted pixels on a t-SNE map, before and after the perturbations.
 
-    `asked` holds the settings; `used` the classes shown, perplexity, pca_dimensions and iterations; `measured`
-    relative_norm, flips per panel and by both, correct_pixels of each class, trustworthiness, knn_recall, median_move
-    and placement_error.
+    `asked` holds the settings; `used` the classes shown, perplexity, pca_dimensions, neighbors and iterations;
+    `measured` relative_norm, flips per panel and by both, correct_pixels of each class, trustworthiness, knn_recall,
+    median_move, placement_error and unsettled.
     """
 
     pixels: pd.DataFrame

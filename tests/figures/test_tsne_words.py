@@ -34,6 +34,12 @@ def test_nothing_is_said_of_moves_that_are_not_known(facts):
     assert moves(facts) == ""
 
 
+def test_pixels_that_did_not_come_to_rest_are_counted():
+    facts = {"median_move": {"vat": 1e-4}, "unsettled": {"vat": 1200, "tvat": 3}}
+    assert moves(facts).endswith("VAT 0.0100 %. Pixels that had not come to rest: VAT 1,200; T-VAT 3.")
+    assert moves(facts | {"unsettled": {"vat": 0, "tvat": 0}}).endswith("VAT 0.0100 %.")
+
+
 def test_a_joint_map_has_no_placement_error():
     assert said(None, vat=1.8e-4, tvat=np.nan) == "Median move, of the map's longer side: VAT 0.0180 %."
 
