@@ -3,8 +3,7 @@
 Claim: at least 93 % in every cell of the grid, even where a bootstrap over images covers the truth in one data set of
 ten, and for shares at most 98 % from 10 expected events on.
 
-    python benchmarks/coverage.py                   # the tables of benchmarks/README.md
-    python benchmarks/coverage.py --sets 20000 --without-bootstrap
+    python -m benchmarks.coverage --sets 20000 --without-bootstrap
 
 Cost: 1 minute of one thread of a CPU, 1 GB.
 Expected: shares 0.935 to 0.987, at most 0.979 from 10 events on; differences 0.941 to 1.000. A studentised bootstrap of
@@ -22,9 +21,11 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
+from benchmarks.pairs import Section
 from psmt_viz.probes.shares import paired_difference, share
 
 Floats = NDArray[np.float64]
@@ -127,28 +128,39 @@ def simulated(where: Cell, sets: int, resampled: int) -> tuple[list[str], float]
     return [*cells, cell(exact, truth, total)], float(np.mean((found.low <= truth) & (truth <= found.high)))
 
 
+def grid(firsts: tuple[float | None, ...], sets: int, resampled: int) -> Section:
+    """Simulates all cells of one kind of interval; returns their table, the extremes of the coverage in words."""
+    share_of = firsts[0] is None
+    columns = ["images", "variance / mean", "expected events", *([] if share_of else ["of one kind"])]
+    columns += ["now", *(["studentised", "percentile"] if resampled else []), "Clopper-Pearson"]
+    rows, ours = [], []
+    for first, images, dispersion, expected in itertools.product(firsts, IMAGES, DISPERSIONS, EVENTS):
+        cells, covered = simulated(Cell(images, dispersion, expected, first), sets, resampled)
+        ours.append((covered, expected))
+        rows.append([str(images), str(dispersion), f"{expected:g}", *([] if first is None else [f"{first:g}"]), *cells])
+    often = [covered for covered, expected in ours if expected >= 10]
+    about = (
+        f"Coverage, and the median width in events. *now*: lowest {min(ours)[0]:.3f}, highest from 10 events "
+        f"on {max(often):.3f}, where {sum(covered > 0.98 for covered in often)} of {len(often)} cells are above 0.98."
+    )
+    title = "Coverage of the intervals of " + ("shares" if share_of else "paired differences")
+    return Section(title=title, about=about, table=pd.DataFrame(rows, columns=columns))
+
+
+def measure(sets: int = 10000, resampled: int = 1000) -> list[Section]:
+    """Returns the coverage of shares and of differences."""
+    return [grid(firsts, sets, resampled) for firsts in ((None,), FIRST)]
+
+
 def main() -> None:
-    """Prints both tables in Markdown, and their lowest and highest coverage."""
+    """Prints both tables, and their lowest and highest coverage."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, default=10000, help="simulated data sets of each cell")
     parser.add_argument("--resampled", type=int, default=1000, help="how many of them the bootstraps take")
     parser.add_argument("--without-bootstrap", action="store_true", help="leave the bootstraps out")
     args = parser.parse_args()
-    resampled = 0 if args.without_bootstrap else args.resampled
-    before = ["studentised", "percentile"] if resampled else []
-    for title, firsts in (("share", (None,)), ("difference", FIRST)):
-        head = ["images", "variance / mean", "expected events", *(["of one kind"] if firsts[0] else [])]
-        print("|", " | ".join([*head, "now", *before, "Clopper-Pearson"]), "|")
-        print("|", " | ".join(["---"] * (len(head) + 2 + len(before))), "|")
-        ours = []
-        for first, images, dispersion, expected in itertools.product(firsts, IMAGES, DISPERSIONS, EVENTS):
-            cells, covered = simulated(Cell(images, dispersion, expected, first), args.sets, resampled)
-            ours.append((covered, images, dispersion, expected, first))
-            lead = [str(images), str(dispersion), f"{expected:g}", *([f"{first:g}"] if first else [])]
-            print("|", " | ".join([*lead, *cells]), "|", flush=True)
-        often = [each for each in ours if each[3] >= 10]
-        print(f"\n{title}: lowest {min(ours)}, highest from 10 events on {max(often)}; above .98 from 10 events on:")
-        print(*(each for each in often if each[0] > 0.98), "", sep="\n")
+    for section in measure(args.sets, 0 if args.without_bootstrap else args.resampled):
+        print(section.title, section.about, section.table.to_string(index=False), "", sep="\n")
 
 
 if __name__ == "__main__":

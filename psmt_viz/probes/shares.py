@@ -34,7 +34,7 @@ def share(events: NDArray[Any], pixels: NDArray[Any], *, level: float = 0.95) ->
 
     Korn and Graubard (Survey Methodology 24, 1998): Clopper and Pearson's interval with an effective sample size.
     Fay and Feuer (Statistics in Medicine 16, 1997): the same for weighted counts, with one more event of unknown
-    weight in the upper limit. Measured coverage is in benchmarks/README.md.
+    weight in the upper limit. Measured coverage is in benchmarks/RESULTS.md.
     """
     counted, size, shape = _columns(events, pixels)
     found, total = counted.sum(axis=0), size.sum(axis=0)
@@ -65,7 +65,7 @@ def paired_difference(
     Returns:
         (D,) or scalar value, low and high in [-1, 1]; NaN without pixels, and no interval from a single image.
 
-    Zou and Donner (Statistics in Medicine 27, 2008). Measured coverage is in benchmarks/README.md.
+    Zou and Donner (Statistics in Medicine 27, 2008). Measured coverage is in benchmarks/RESULTS.md.
     """
     net, size, shape = _columns(np.subtract(events, others, dtype=np.float64), pixels)
     total, found = size.sum(axis=0), net.sum(axis=0)
