@@ -141,7 +141,7 @@ class _Collector:
             student = networks.student
             maps = {panel: decoded_layer(student, how.layer, values, size) for panel, values in z.items()}
             predicted = {
-                panel: decode_whole(student.decode, values, size, multiple=networks.multiple).argmax(dim=1)
+                panel: decode_whole(student.decode, values, size, multiple=networks.multiple).max(dim=1).indices
                 for panel, values in z.items()
             }
         predictions = {panel: values.cpu().numpy() for panel, values in predicted.items()}

@@ -13,6 +13,8 @@ _LOOK_EVERY = 25
 _RESTS = 1e-4
 """Of the map's longer side: who moved less than this since the last look has settled; the next 25 iterations move such
 a pixel a tenth as far."""
+_STEP = 1.0
+"""Longest step: who has far to go accelerates, and would fly past its place and out of the map."""
 _LIMIT = 1000
 """Iterations after which whoever has not settled is left where it is."""
 
@@ -43,7 +45,7 @@ def place(fitted: openTSNE.TSNEEmbedding, features: NDArray[np.float32], *, side
             exaggeration=1.5,
             momentum=0.8,
             max_grad_norm=0.25,
-            max_step_norm=None,
+            max_step_norm=_STEP,
             inplace=True,
         )
         found = np.asarray(moving)
