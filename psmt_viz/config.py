@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from psmt_viz.errors import UserError
-from psmt_viz.groups import Arch, DataConfig, ModelConfig, OptimConfig, Precision, SystemConfig, ViewConfig
+from psmt_viz.groups import Arch, Cache, DataConfig, ModelConfig, OptimConfig, Precision, SystemConfig, ViewConfig
 from psmt_viz.methods import METHODS
 from psmt_viz.methods.psmt import Noise, PSMTConfig
 from psmt_viz.methods.settings import Method
@@ -23,6 +23,7 @@ __all__ = [
     "FIELDS",
     "GROUPS",
     "Arch",
+    "Cache",
     "Config",
     "DataConfig",
     "Method",
@@ -160,6 +161,7 @@ def _set_in(group: Group, kind: type[Group]) -> dict[str, Any]:
 
 _NEUTRAL = (
     "workers",
+    "cache",
     "accumulate",
     "compile",
     "checkpoint_steps",

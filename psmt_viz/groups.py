@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 else:
     Arch = Literal[tuple(ARCHITECTURES)]
 Precision = Literal["fp32", "bf16", "fp16"]
+Cache = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +131,12 @@ class SystemConfig(Group):
 
     seed: int = 0
     """Determines everything random."""
-    workers: int = 0
-    """Processes that load images; 0 loads them in the training process. Results do not depend on it."""
+    workers: int | None = None
+    """Processes that load images, for each device; 0 loads them in the training process. Results do not depend on it.
+    Default: on a GPU one for each core but one, up to 8, unless crops and batch are small; else 0."""
+    cache: Cache = "auto"
+    """Keep the decoded training images in memory: `on`, as many as fit; `off`, none; `auto`, all of a folder's if they
+    fit into half of the free memory. Results do not depend on it."""
     channels_last: bool = False
     """Lay tensors out with channels last: a third faster for networks of depthwise convolutions on a CPU."""
     precision: Precision = "fp32"
@@ -158,6 +163,7 @@ class SystemConfig(Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._not_negative("seed", "workers", "keep_last")
+        self._not_negative("seed", "keep_last")
+        self._require(self.workers is None or self.workers >= 0, "workers", "0 or more")
         self._positive("val_every", "accumulate", "checkpoint_minutes", "log_every")
         self._require(self.checkpoint_steps is None or self.checkpoint_steps > 0, "checkpoint_steps", "above 0")

@@ -108,7 +108,14 @@ OTHERS = {
 }
 """A value for each setting that decides a run's numbers or its tables, other than the default."""
 NEUTRAL = {
-    **{"workers": 3, "accumulate": 3, "compile": True, "checkpoint_steps": 3, "checkpoint_minutes": 3.0},
+    **{
+        "workers": 3,
+        "cache": "off",
+        "accumulate": 3,
+        "compile": True,
+        "checkpoint_steps": 3,
+        "checkpoint_minutes": 3.0,
+    },
     **{"keep_last": 3, "tensorboard": True, "log_every": 3},
 }
 

@@ -27,6 +27,7 @@ WRONG = {
     "power": [0],
     "seed": [-1],
     "workers": [-1],
+    "cache": ["of", "ON"],
     "precision": ["fp64"],
     "accumulate": [0],
     "val_every": [0],

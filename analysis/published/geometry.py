@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from psmt_viz.config import ViewConfig
-from psmt_viz.data.views import Geometry, apply_geometry, draw_geometry, resized_pair
+from psmt_viz.data.views import Geometry, apply_geometry, draw_geometry
 from psmt_viz.metrics import IGNORE
 from psmt_viz.presets import configure
 from published.distributions import compare_shares, compare_values
@@ -122,7 +122,9 @@ def check_resizing(document: Node, report: Report) -> None:
         report.judge(f"{name}: size", float(sum(abs(a - b) for a, b in zip(size, wanted, strict=True))), 0, f"{size}")
         if list(size) != wanted:
             continue
-        pixels, mask = resized_pair(image.permute(2, 0, 1).contiguous(), label, size)
+        whole = Geometry(size=size, top=0, left=0, mirrored=False)
+        seen = apply_geometry(image.permute(2, 0, 1).contiguous(), label, whole, max(size))
+        pixels, mask = (each[..., : size[0], : size[1]] for each in seen)
         _compare_image(report, name, pixels.permute(1, 2, 0), image, stated)
         _compare_label(report, name, mask, label, stated)
 

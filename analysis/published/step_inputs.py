@@ -82,7 +82,7 @@ class StepInputs:
         label = spread(torch.randint(0, file.classes, blocks, generator=generator(seed + 3)), 16)
         label[:, -file.lasting("rows") :] = IGNORE
         weak, strong = (picture(seed + number, file.images, file.crop) for number in (1, 2))
-        return Batch(weak=weak, strong=strong, label=label.to(torch.uint8))
+        return Batch(images={"weak": weak, "strong": strong}, label=label.to(torch.uint8))
 
     @cached_property
     def unlabeled(self) -> Batch:
@@ -94,7 +94,7 @@ class StepInputs:
         for view in (weak, strong):
             view[..., -columns:] = torch.tensor(_PADDING, dtype=torch.uint8)[:, None, None]
         label[..., -columns:] = IGNORE
-        return Batch(weak=weak, strong=strong, label=label)
+        return Batch(images={"weak": weak, "strong": strong}, label=label)
 
     @cached_property
     def uniform(self) -> dict[str, Tensor]:

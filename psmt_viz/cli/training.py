@@ -31,7 +31,9 @@ def train(
     config: Annotated[Path | None, Parameter(help="A run's config.json to start from, in place of a preset.")] = None,
     out: Annotated[Path | None, Parameter(help="The run folder; default: a new one under runs/train.")] = None,
     resume: Annotated[bool, Parameter(help="Resume from the last checkpoint in --out.", negative="")] = False,
-    dry_run: Annotated[bool, Parameter(help="Print the resolved plan and write nothing.", negative="")] = False,
+    dry_run: Annotated[
+        bool, Parameter(help="Print the resolved plan, with the speed of loading, and write nothing.", negative="")
+    ] = False,
     device: Device = "auto",
     devices: Annotated[
         str | None, Parameter(help="Number of devices of that kind (`2`), or which GPUs (`0,1`); default: one.")

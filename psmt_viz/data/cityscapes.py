@@ -14,6 +14,7 @@ from psmt_viz.data.folder import DataFolder
 from psmt_viz.data.layout import Layout
 from psmt_viz.data.lists import Entry, Listing
 from psmt_viz.data.rasters import unknown_ids
+from psmt_viz.data.tree import Tree
 from psmt_viz.metrics import IGNORE
 
 IMAGES, MASKS = "leftImg8bit", "gtFine"
@@ -97,16 +98,16 @@ class CityscapesLayout(Layout):
         ids = [f"{part}/{city}/{name}" for part in ("train", "val")]
         return Entry(id=next((id for id in ids if (root / IMAGES / f"{id}{_IMAGE}").is_file()), ids[0]))
 
-    def image_path(self, root: Path, entry: Entry) -> Path:
+    def image_name(self, tree: Tree, entry: Entry) -> str:
         """Returns the image of an id, or the path that a list gives."""
-        return root / (entry.image or f"{IMAGES}/{entry.id}{_IMAGE}")
+        return entry.image or f"{IMAGES}/{entry.id}{_IMAGE}"
 
-    def mask_path(self, root: Path, entry: Entry) -> Path:
+    def mask_name(self, tree: Tree, entry: Entry) -> str:
         """Returns the mask of an id, label ids before training ids, or the path that a list gives."""
         if entry.mask:
-            return root / entry.mask
-        paths = [root / MASKS / f"{entry.id}{ending}" for ending in (_LABEL_IDS, _TRAIN_IDS)]
-        return next((path for path in paths if path.is_file()), paths[0])
+            return entry.mask
+        names = [f"{MASKS}/{entry.id}{ending}" for ending in (_LABEL_IDS, _TRAIN_IDS)]
+        return next((name for name in names if tree.is_file(name)), names[0])
 
     def class_ids(self, mask: NDArray[Any], path: Path) -> NDArray[Any]:
         """Maps label ids to training ids; numbers that stand for no label stay, so that they are found."""

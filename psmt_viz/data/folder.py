@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from psmt_viz.data.classes import class_lut
 from psmt_viz.data.dataset import Split
-from psmt_viz.data.faults import Fault, first_error, relative
+from psmt_viz.data.faults import Fault, first_error
 from psmt_viz.data.layout import Layout
 from psmt_viz.data.lists import Entry, Listing, merge_entries
 from psmt_viz.data.rasters import read_image, read_mask
 from psmt_viz.data.splits import nested_split, split_names, split_path
+from psmt_viz.data.tree import ListedTree
 from psmt_viz.errors import UserError
 
 T = TypeVar("T")
@@ -121,17 +122,17 @@ class DataFolder:
         mask = self._unless_faulty(read_mask(path, self.root))
         if (fault := self.layout.unknown_ids(mask, path, self.root, self._names)) is not None:
             raise fault.error(self.root)
-        return self._lut[self.layout.class_ids(mask, path)]
+        return np.take(self._lut, self.layout.class_ids(mask, path))
 
     def fingerprint(self) -> dict[str, Any]:
         """Returns counts, class names and a hash over the sorted paths and sizes of all listed images and masks."""
-        paths: set[Path] = set()
+        tree, names = ListedTree(self.root), set()
         for ids in self._ids.values():
             for id in ids:
                 entry = self._entries[id]
-                paths |= {self.layout.image_path(self.root, entry), self.layout.mask_path(self.root, entry)}
-        lines = sorted((relative(path, self.root), path.stat().st_size if path.is_file() else -1) for path in paths)
-        text = "\n".join(f"{path}\t{size}" for path, size in lines)
+                names.add(self.layout.image_name(tree, entry))
+                names.add(self.layout.mask_name(tree, entry))
+        text = "\n".join(f"{name}\t{tree.size(name)}" for name in sorted(names))
         return {
             "train": len(self._ids["train"]),
             "val": len(self._ids["val"]),

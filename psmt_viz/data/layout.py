@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from psmt_viz.data.faults import Fault
 from psmt_viz.data.lists import Entry, Listing, read_list
+from psmt_viz.data.tree import Tree
 
 
 class Layout(ABC):
@@ -42,16 +43,24 @@ class Layout(ABC):
         """Returns the images of `train` or `val`."""
 
     @abstractmethod
-    def image_path(self, root: Path, entry: Entry) -> Path:
-        """Returns where an image is, or where it should be."""
+    def image_name(self, tree: Tree, entry: Entry) -> str:
+        """Returns where an image is, or where it should be, relative to the data set's folder, with forward slashes."""
 
     @abstractmethod
-    def mask_path(self, root: Path, entry: Entry) -> Path:
-        """Returns where a mask is, or where it should be."""
+    def mask_name(self, tree: Tree, entry: Entry) -> str:
+        """Returns where a mask is, or where it should be, in the same way."""
 
     @abstractmethod
     def unknown_ids(self, mask: NDArray[Any], path: Path, root: Path, names: Sequence[str]) -> Fault | None:
         """Finds numbers in a mask's file that stand for no class."""
+
+    def image_path(self, root: Path, entry: Entry) -> Path:
+        """Returns where an image is, or where it should be."""
+        return root / self.image_name(Tree(root), entry)
+
+    def mask_path(self, root: Path, entry: Entry) -> Path:
+        """Returns where a mask is, or where it should be."""
+        return root / self.mask_name(Tree(root), entry)
 
     def read_list(self, path: Path, root: Path, *, may_be_empty: bool = False) -> Listing:
         """Reads a list file, whose lines hold ids or paths."""

@@ -145,11 +145,11 @@ def _read_line(line: str, where: str) -> Entry | Fault:
     paths = [PurePosixPath(token.lstrip("/")) for token in tokens]
     first = paths[0]
     if len(paths) == 2:
-        return Entry(id=first.stem, image=tokens[0].lstrip("/"), mask=tokens[1].lstrip("/"))
+        return Entry(id=first.stem, image=str(first), mask=str(paths[1]))
     if first.suffix not in IMAGE_SUFFIXES:
         return Entry(id=str(first))
     # A file's name alone (x.jpg) is an id; with a folder (JPEGImages/x.jpg), it is a path.
-    return Entry(id=first.stem, image=tokens[0].lstrip("/") if "/" in tokens[0] else "")
+    return Entry(id=first.stem, image=str(first) if "/" in tokens[0] else "")
 
 
 def _leaves_the_folder(token: str) -> bool:

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from psmt_viz.config import ViewConfig
 from psmt_viz.data.dataset import SegmentationData, read_pair
-from psmt_viz.data.views import draw_views
-from psmt_viz.errors import UserError
+from psmt_viz.data.views import Views, draw_views, use_one_thread
+from psmt_viz.methods.settings import VIEWS, View
 from psmt_viz.seeds import derived_seed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Views of several images."""
-
-    weak: Tensor
-    """(B, 3, crop, crop) uint8."""
-    strong: Tensor
-    """(B, 3, crop, crop) uint8."""
-    label: Tensor
-    """(B, crop, crop) uint8 class ids; 255 where there is none, which marks the padding of unlabelled images."""
+class Batch(Views):
+    """Views of several images; 255 in a label marks the padding of unlabelled images too."""
 
     def to(self, device: str | torch.device) -> Batch:
-        """Returns the batch on a device."""
-        return Batch(weak=self.weak.to(device), strong=self.strong.to(device), label=self.label.to(device))
+        """Returns the batch on a device; a GPU's copy of pinned memory goes on while other work is queued."""
+        # From memory that is not pinned, others than CUDA may read what is overwritten by then.
+        ahead = torch.device(device).type == "cuda"
+        images = {name: view.to(device, non_blocking=ahead) for name, view in self.images.items()}
+        return Batch(images=images, label=self.label.to(device, non_blocking=ahead))
+
+    def pin_memory(self) -> Batch:
+        """Returns the batch in memory from which a GPU copies by itself."""
+        return Batch(
+            images={name: view.pin_memory() for name, view in self.images.items()}, label=self.label.pin_memory()
+        )
 
     def chunks(self, count: int) -> list[Batch]:
         """Returns the batch in equal chunks, in order."""
-        views = zip(self.weak.chunk(count), self.strong.chunk(count), self.label.chunk(count), strict=True)
-        return [Batch(weak=weak, strong=strong, label=label) for weak, strong, label in views]
+        images = {name: view.chunk(count) for name, view in self.images.items()}
+        return [
+            Batch(images={name: views[number] for name, views in images.items()}, label=label)
+            for number, label in enumerate(self.label.chunk(count))
+        ]
 
 
 class InfiniteLoader:
     """Loads random images one after the other, every image once before any comes again, each time in fresh views.
 
     Image i of epoch e is element i of a permutation that belongs to e, in views that belong to both. So a batch depends
-    on its step alone: not on what was read before, the number of workers, or where a run was resumed. Processes that
+    on its step alone: not on what was read before, which process makes it, or where a run was resumed. Processes that
     train together each read their own stretch of a step's batch, so none reads what another does. An epoch here is one
     pass over this loader's images, which need not be the run's epoch.
 
@@ -55,7 +58,6 @@ class InfiniteLoader:
         batch: Images in a step's batch, over all processes.
         seed: The run's seed.
         name: Tells the run's loaders apart.
-        workers: Processes that prepare images.
         stages: First step and steps of an epoch of each stage of the training in which epochs begin and end with a
             batch: (0, 20), (100, 310) for epochs of 20 steps up to step 100 and of 310 from there on. An epoch that is
             longer than its images repeats its batches, views too. By default an epoch ends with its last image,
@@ -77,7 +79,6 @@ class InfiniteLoader:
         batch: int,
         seed: int,
         name: str,
-        workers: int = 0,
         stages: Sequence[tuple[int, int]] = (),
         epoch_batches: int = 1,
         keep_last: bool = False,
@@ -85,7 +86,7 @@ class InfiniteLoader:
         world_size: int = 1,
     ) -> None:
         self._images = _Images(data, tuple(ids), labeled, views, derived_seed(seed, name))
-        self._count, self._batch, self._workers = len(ids), batch, workers
+        self._count, self._batch = len(ids), batch
         self._stages, self._epoch_batches, self._keep_last = tuple(stages), max(1, epoch_batches), keep_last
         share = batch // world_size
         self._own = range(rank * share, (rank + 1) * share)
@@ -94,21 +95,15 @@ class InfiniteLoader:
         """Returns the images of this process's share of one step's batch."""
         return tuple(self._images.id(place) for place in self._places(step))
 
-    def batches(self, first: int, last: int) -> Iterator[Batch]:
-        """Yields the batches of the steps first, ..., last - 1."""
-        steps = [self._places(step) for step in range(first, last)]
-        # A DataLoader draws a base seed for its workers each time; its own generator keeps the global one untouched.
-        loader = DataLoader(
-            self._images,
-            batch_sampler=steps,
-            num_workers=self._workers,
-            collate_fn=_collate,
-            generator=torch.Generator(),
-        )
-        for batch in loader:
-            if isinstance(batch, UserError):
-                raise batch
-            yield batch
+    def batch(self, step: int, views: Collection[View] = VIEWS) -> Batch:
+        """Returns this process's share of one step's batch.
+
+        Raises:
+            UserError: if an image or a label cannot be read.
+        """
+        seen = [self._images.seen(place, views) for place in self._places(step)]
+        images = {name: torch.stack([each.images[name] for each in seen]) for name in VIEWS if name in views}
+        return Batch(images=images, label=torch.stack([each.label for each in seen]))
 
     def _places(self, step: int) -> list[Place]:
         """Returns the places of the images of this process's share of a step's batch."""
@@ -133,15 +128,15 @@ class InfiniteLoader:
 
 Place = tuple[int, int]
 """Number of an epoch, and of the image in it."""
-_Item = tuple[Tensor, Tensor, Tensor]
 
 
-class _Images(Dataset[_Item | UserError]):
+class _Images:
     def __init__(
         self, data: SegmentationData, ids: tuple[str, ...], labeled: bool, views: ViewConfig, seed: int
     ) -> None:
-        self._data, self._ids, self._labeled, self._views, self._seed = data, ids, labeled, views, seed
+        self._data, self._ids, self._labeled, self._config, self._seed = data, ids, labeled, views, seed
         self._orders: dict[int, NDArray[np.int64]] = {}
+        use_one_thread()
 
     def id(self, place: Place) -> str:
         epoch, number = place
@@ -157,14 +152,7 @@ class _Images(Dataset[_Item | UserError]):
             )
         return self._orders[epoch]
 
-    def __getitem__(self, place: Place) -> _Item | UserError:
-        # A fault of the data travels as a value: torch rebuilds a worker's exceptions from their message alone.
-        try:
-            return self._views_of(place)
-        except UserError as error:
-            return error
-
-    def _views_of(self, place: Place) -> _Item:
+    def seen(self, place: Place, views: Collection[View]) -> Views:
         id = self.id(place)
         if self._labeled:
             image, label = read_pair(self._data, id)
@@ -173,15 +161,4 @@ class _Images(Dataset[_Item | UserError]):
             label = np.zeros(image.shape[:2], dtype=np.uint8)
         pixels = torch.from_numpy(image).permute(2, 0, 1)
         seed = derived_seed(self._seed, "views", *place)
-        views = draw_views(pixels, torch.from_numpy(label), self._views, seed=seed)
-        return views.weak, views.strong, views.label
-
-
-def _collate(items: list[_Item | UserError]) -> Batch | UserError:
-    views: list[_Item] = []
-    for item in items:
-        if isinstance(item, UserError):
-            return item
-        views.append(item)
-    weak, strong, label = (torch.stack(each) for each in zip(*views, strict=True))
-    return Batch(weak=weak, strong=strong, label=label)
+        return draw_views(pixels, torch.from_numpy(label), self._config, seed=seed, views=views)

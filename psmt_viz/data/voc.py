@@ -15,6 +15,7 @@ from psmt_viz.data.folder import DataFolder
 from psmt_viz.data.layout import Layout
 from psmt_viz.data.lists import Entry, Listing
 from psmt_viz.data.rasters import IMAGE_SUFFIXES, unknown_ids
+from psmt_viz.data.tree import Tree
 
 VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -57,20 +58,20 @@ class VocLayout(Layout):
         """Reads train.txt or val.txt."""
         return self.read_list(list_path(root, part), root)
 
-    def image_path(self, root: Path, entry: Entry) -> Path:
+    def image_name(self, tree: Tree, entry: Entry) -> str:
         """Returns JPEGImages/ID with the suffix that is there, or the path that a list gives."""
         if entry.image:
-            return root / entry.image
-        # Not Path.with_suffix: ids may contain dots.
-        candidates = [root / IMAGES / f"{entry.id}{suffix}" for suffix in IMAGE_SUFFIXES]
-        return next((path for path in candidates if path.is_file()), candidates[0])
+            return entry.image
+        stem = f"{IMAGES}/{entry.id}"
+        ending = next((suffix for suffix in IMAGE_SUFFIXES if tree.is_file(stem + suffix)), IMAGE_SUFFIXES[0])
+        return stem + ending
 
-    def mask_path(self, root: Path, entry: Entry) -> Path:
+    def mask_name(self, tree: Tree, entry: Entry) -> str:
         """Returns SegmentationClass/ID.png, or the path that a list gives."""
         if entry.mask:
-            return root / entry.mask
-        folder = next((name for name in MASKS if (root / name).is_dir()), MASKS[0])
-        return root / folder / f"{entry.id}.png"
+            return entry.mask
+        folder = next((name for name in MASKS if tree.is_dir(name)), MASKS[0])
+        return f"{folder}/{entry.id}.png"
 
     def unknown_ids(self, mask: NDArray[Any], path: Path, root: Path, names: Sequence[str]) -> Fault | None:
         """Finds ids that name no class; without names (classes.txt is faulty itself), none."""

@@ -5,8 +5,9 @@ A method's file has one dataclass, which takes its groups from here and adds wha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from psmt_viz.roles import STUDENT
 from psmt_viz.schedules import Ramp
@@ -16,6 +17,10 @@ CutMix = Literal["one", "three", "none"]
 
 LABELED, UNLABELED = "labeled", "unlabeled"
 """Names of the loaders of a step's batches."""
+
+View = Literal["weak", "strong"]
+VIEWS: tuple[View, ...] = get_args(View)
+"""Ways in which an image is seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +118,17 @@ class Method(Group):
         """GPUs of the published training that a step's batch stands for."""
         return 1 if self.images_per_gpu is None else max(1, self.batch_labeled // self.images_per_gpu)
 
-    def loaders(self, *, warmup: bool) -> tuple[str, ...]:
-        """Returns the names of the loaders of which a step takes a batch each.
+    def loaders(self, *, warmup: bool) -> Mapping[str, tuple[View, ...]]:
+        """Returns the loaders of which a step takes a batch each, and the views that it looks at of each.
 
         In the warm-up the student's is `labeled`, and that of any other network that learns has its role's name.
         """
+        needs: dict[str, tuple[View, ...]] = {LABELED: ("strong",)}
         if warmup:
-            return (LABELED, *(role for role in self.learners if role != STUDENT))
-        return (LABELED, UNLABELED) if self.needs_unlabeled else (LABELED,)
+            needs |= {role: ("weak",) for role in self.learners if role != STUDENT}
+        elif self.needs_unlabeled:
+            needs[UNLABELED] = VIEWS
+        return needs
 
 
 @dataclass(frozen=True, kw_only=True)

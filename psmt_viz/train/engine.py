@@ -65,6 +65,8 @@ class Engine:
         _check(kind, devices, nodes, precision)
         self.world_size: int = count * nodes
         """Processes in all."""
+        self.here = count
+        """Processes on this machine."""
         # `SharedStatistics` keeps BatchNorm's running statistics alike, on every kind of device.
         strategy = DDPStrategy(broadcast_buffers=False) if self.world_size > 1 else "auto"
         with warnings.catch_warnings():

@@ -34,7 +34,8 @@ class History:
 
     def __init__(self, run: Run, trainer: Trainer, state: Mapping[str, Any] | None) -> None:
         self._run, self._trainer = run, trainer
-        self.step, self.status_line, self._best, self._seconds = 0, "", -math.inf, 0.0
+        self.step, self.status_line, self._best = 0, "", -math.inf
+        self._seconds, self._waited = 0.0, 0.0
         self._metrics: list[dict[str, Any]] = []
         self._timing: list[dict[str, Any]] = []
         self._rows: list[dict[str, float]] = []
@@ -42,6 +43,8 @@ class History:
         if state is None:
             return
         self.step, self._best, self._seconds = state["step"], state["best"], state["seconds"]
+        # Checkpoints did not always have it; what such an epoch waited is not known.
+        self._waited = state.get("waited", math.nan if self._seconds else 0.0)
         self._metrics, self._timing, self._rows = state["metrics"], state["timing"], state["rows"]
         for role, network in trainer.networks.by_role().items():
             network.load_state_dict(state["networks"][role])
@@ -59,6 +62,11 @@ class History:
     def first_step(self) -> int:
         """The step with which the current epoch began."""
         return self._trainer.plan.epoch_end(self.epoch - 1) if self.epoch else 0
+
+    @property
+    def timing(self) -> Mapping[str, float]:
+        """The last finished epoch's row of timing.csv."""
+        return self._timing[-1]
 
     @property
     def mid_epoch(self) -> bool:
@@ -88,6 +96,7 @@ class History:
                 _require_finite(measured, step)
                 self._rows.append(measured | {"unsup_weight": log.unsup_weight, "learning_rate": log.learning_rate})
             self._pending = []
+            self._waited += self._trainer.waiting.seconds()
         return dict(self._rows[-1]) if self._rows else {}
 
     def add(self, evaluation: Evaluation | None, *, finished: bool) -> dict[str, Any]:
@@ -103,7 +112,7 @@ class History:
         row = {name: found.get(name, math.nan) for name in method.columns}
         self._time(len(self._rows))
         self._metrics.append(row)
-        self._rows, self._seconds = [], 0.0
+        self._rows, self._seconds, self._waited = [], 0.0, 0.0
         score = row[f"miou_{method.best_role}"]
         better = score > self._best
         self._best = score if better else self._best
@@ -127,6 +136,7 @@ class History:
                 "step": self.step,
                 "best": self._best,
                 "seconds": self._seconds,
+                "waited": self._waited,
                 "metrics": self._metrics,
                 "timing": self._timing,
                 "rows": self._rows,
@@ -146,6 +156,7 @@ class History:
                 "images_per_second": images * steps / self._seconds,
                 "seconds": self._seconds,
                 "peak_memory_mb": memory,
+                "data_wait": self._waited / self._seconds,
             }
         )
 

@@ -1,16 +1,40 @@
-"""The loaders of the batches that a run reads."""
+"""The loaders of the batches that a run reads, and the processes that make these."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
 from psmt_viz.config import Config
+from psmt_viz.data.cache import cached
 from psmt_viz.data.dataset import SegmentationData, Split
+from psmt_viz.data.feed import AHEAD, Feed
 from psmt_viz.data.loader import InfiniteLoader
 from psmt_viz.methods.settings import UNLABELED
 from psmt_viz.train.plan import Plan, drops_last, pass_steps
 
+_MOST = 8
+"""Processes for one GPU: some 100 images a second each at crop 512."""
+_WORTH_A_PROCESS = 2**19
+"""Pixels of a step's views below which making them takes no longer than sending them to another process and back."""
+_SHARED = Path("/dev/shm")
+"""Where batches wait for the training process, on Linux."""
+
 
 def open_loaders(
-    config: Config, plan: Plan, data: SegmentationData, split: Split, *, rank: int = 0, world_size: int = 1
+    config: Config,
+    plan: Plan,
+    data: SegmentationData,
+    split: Split,
+    *,
+    rank: int = 0,
+    world_size: int = 1,
+    here: int = 1,
 ) -> dict[str, InfiniteLoader]:
     """Returns name -> loader, of all that the method's steps take batches of (see `Method.loaders`).
 
@@ -21,8 +45,11 @@ def open_loaders(
         split: Which images are labelled.
         rank: Which of the processes this one is.
         world_size: Processes that train together.
+        here: Those of them on this machine.
     """
     method = config.method
+    read = [*split.labeled, *(split.unlabeled if method.needs_unlabeled else ())]
+    data = cached(data, read, split.labeled, config.system.cache, processes=here)
 
     def loader(name: str) -> InfiniteLoader:
         labeled = name != UNLABELED
@@ -43,7 +70,6 @@ def open_loaders(
             batch=batch,
             seed=config.system.seed,
             name=name,
-            workers=config.system.workers,
             stages=stages,
             epoch_batches=batches,
             keep_last=not drop,
@@ -54,3 +80,75 @@ def open_loaders(
     # Each network warms up on an order of its own, or those that start alike would stay alike.
     names = dict.fromkeys([*method.loaders(warmup=True), *method.loaders(warmup=False)])
     return {name: loader(name) for name in names}
+
+
+def open_feed(
+    config: Config, plan: Plan, loaders: Mapping[str, InfiniteLoader], device: torch.device, *, here: int = 1
+) -> Feed:
+    """Returns what gives a run's steps their batches.
+
+    Args:
+        config: The run's settings.
+        plan: Its lengths.
+        loaders: Its loaders.
+        device: Where it computes.
+        here: Processes that train on this machine.
+    """
+    return Feed(
+        loaders,
+        lambda step: config.method.loaders(warmup=step < plan.warmup_steps),
+        steps=plan.total_steps,
+        workers=worker_count(config, device, here=here),
+        pin=device.type == "cuda",
+    )
+
+
+def images_per_second(feed: Feed, first: int, *, seconds: float) -> float:
+    """Measures how many images a second a feed makes ready.
+
+    Args:
+        feed: The feed; it is closed afterwards.
+        first: The step to begin with; all that follow need batches of the same loaders.
+        seconds: For so long, but one step at least.
+
+    Raises:
+        UserError: if an image or a label cannot be read.
+    """
+    together = len(feed.batches(first))
+    # All processes begin at once, so their first batches come together, as fast as no others.
+    begin = first + max(1, -(-feed.workers // together))
+    for step in range(first + 1, begin):
+        feed.batches(step)
+    images, step, start = 0, begin, time.perf_counter()
+    while images == 0 or time.perf_counter() - start < seconds:
+        images += sum(len(batch.label) for batch in feed.batches(step).values())
+        step += 1
+    rate = images / (time.perf_counter() - start)
+    feed.close()
+    return rate
+
+
+def worker_count(config: Config, device: torch.device, *, here: int = 1) -> int:
+    """Returns how many processes make the batches of one that trains.
+
+    On a CPU the step itself uses the cores.
+
+    Args:
+        config: The run's settings; a number that they give is taken.
+        device: Where it computes.
+        here: Processes that train on this machine, and share its cores and memory.
+    """
+    if config.system.workers is not None:
+        return config.system.workers
+    method, crop = config.method, config.views.crop
+    if device.type != "cuda" or method.images_per_step * crop**2 < _WORTH_A_PROCESS:
+        return 0
+    # Two views of three bytes a pixel, and a label. Containers often have little room for them.
+    batch = max(method.batch_labeled, method.batch_unlabeled) * crop**2 * 7
+    room = shutil.disk_usage(_SHARED).free // (AHEAD * batch * here) if _SHARED.is_dir() else _MOST
+    return max(0, min(_MOST, cores() // here - 1, room))
+
+
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,7 +15,7 @@ from psmt_viz.progress import Advance
 from psmt_viz.results import Curves, Evaluation, TrainingBatch
 from psmt_viz.runs import Run
 from psmt_viz.train.history import History
-from psmt_viz.train.notices import warn_of_epoch
+from psmt_viz.train.notices import warn_of_epoch, warn_of_waiting
 from psmt_viz.train.stopping import StopRequest
 from psmt_viz.train.tracking import Tracker
 from psmt_viz.train.trainer import Trainer
@@ -66,6 +66,7 @@ class TrainingLoop:
         self.stop, self.trackers, self.on_epoch = stop, trackers, on_epoch
         self.engine, self.system = trainer.engine, run.config.system
         self._saved_at = time.monotonic()
+        self._warned_of_waiting = False
 
     def to_the_end(self, advance: Advance) -> None:
         """Takes all steps that are left.
@@ -88,6 +89,7 @@ class TrainingLoop:
         row = history.add(evaluation, finished=finished)
         if self.engine.is_main_process:
             warn_of_epoch(row, self.run.config)
+            self._warn_of_waiting()
             if self.on_epoch is not None:
                 report = EpochReport(
                     run=self.run,
@@ -135,6 +137,11 @@ class TrainingLoop:
         if self.engine.world_size == 1:
             return flag
         return self.history.step % _ASK_EVERY == 0 and self.engine.any(flag)
+
+    def _warn_of_waiting(self) -> None:
+        """Warns in the first epoch that waits for images."""
+        if not self._warned_of_waiting:
+            self._warned_of_waiting = warn_of_waiting(self.history.timing, self.trainer.feed.workers)
 
     def _checkpoint(self) -> None:
         self.history.flush()

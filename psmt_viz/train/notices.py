@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ import numpy as np
 from psmt_viz.config import Config
 from psmt_viz.data.dataset import SegmentationData, Split
 from psmt_viz.progress import progress
+from psmt_viz.train.loaders import cores
+
+_WAITING, _LONG = 0.1, 10.0
+"""Share of an epoch, and seconds of it, from which waiting for images is worth a word."""
 
 
 def warn_before(config: Config, data: SegmentationData, split: Split) -> None:
@@ -44,3 +49,19 @@ def warn_of_epoch(row: dict[str, Any], config: Config) -> None:
     if row.get("teacher_disagreement") == 0:
         words = f"epoch {row['epoch']}: the two teachers agree on every pixel"
         warnings.warn(f"{words}, so they teach as one; warm up for longer, or start them apart", stacklevel=2)
+
+
+def warn_of_waiting(timing: Mapping[str, float], workers: int) -> bool:
+    """Warns of an epoch in which steps waited for images; returns whether it did.
+
+    Args:
+        timing: The epoch's row of timing.csv.
+        workers: Processes that load images.
+    """
+    share, seconds = timing["data_wait"], timing["data_wait"] * timing["seconds"]
+    if not (share > _WAITING and seconds > _LONG):
+        return False
+    words = f"epoch {timing['epoch']}: {share:.0%} of the time went into waiting for images"
+    fix = f"give more --workers than {workers} ({cores()} cores are at hand), or --cache on"
+    warnings.warn(f"{words}; {fix}", stacklevel=2)
+    return True

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from psmt_viz.config import Config
-from psmt_viz.data.dataset import SegmentationData
+from psmt_viz.data.dataset import SegmentationData, Split
 from psmt_viz.runs import TENSORBOARD, RunFile
 from psmt_viz.train.engine import Engine
-from psmt_viz.train.plan import resolve
+from psmt_viz.train.loaders import images_per_second, open_feed, open_loaders
+from psmt_viz.train.plan import Plan, resolve
 from psmt_viz.train.starting import check_network
 
+_ENDLESS = 10**9
+"""Steps, more than are taken while the loading is measured."""
 
-def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | None) -> str:
-    """Returns the resolved plan of a run as lines of text: data, devices, rates, steps and files.
+
+def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | None, *, seconds: float = 2.0) -> str:
+    """Returns the resolved plan of a run as lines of text: data, devices, rates, steps, speed of loading and files.
 
     Args:
         config: The run's settings.
         data: The data set.
         engine: Where it would compute; not launched.
         out: The run folder, if one was named.
+        seconds: How long the loading of images is measured.
 
     Raises:
-        UserError: if the run could not start.
+        UserError: if the run could not start, or an image cannot be read.
     """
     split = data.split(config.data.split)
     plan = resolve(config, split, devices=engine.world_size)
@@ -46,9 +52,22 @@ def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | 
         "learning rate": _rate(config),
         "steps": f"{warmup}, then {method.epochs} epochs of {plan.steps_per_epoch:,}: {plan.total_steps:,} in all"
         + (f"; ramp-up over {plan.ramp_steps:,}" if plan.ramp_steps else ""),
+        "loading": _loading(config, plan, (data, split), engine, seconds),
         "files": f"{out or 'runs/train/...'}: {', '.join(_files(config))}",
     }
     return "\n".join(f"{name}: {words}" for name, words in lines.items())
+
+
+def _loading(config: Config, plan: Plan, images: tuple[SegmentationData, Split], engine: Engine, seconds: float) -> str:
+    """Measures the loading of one process that trains."""
+    loaders = open_loaders(config, plan, *images, world_size=engine.world_size, here=engine.here)
+    feed = open_feed(config, replace(plan, total_steps=_ENDLESS), loaders, engine.device, here=engine.here)
+    rate = images_per_second(feed, plan.warmup_steps, seconds=seconds)
+    count = config.method.images_per_step // engine.world_size
+    processes = f"{feed.workers} processes" if feed.workers else "the training process itself"
+    one = "" if engine.world_size == 1 else " for one device"
+    words = f"{rate:,.0f} images/s by {processes}{one}, measured just now"
+    return f"{words}; a step takes {count}{one}, so one faster than {count / rate:.2g} s would wait for them"
 
 
 def _rate(config: Config) -> str:

@@ -90,6 +90,7 @@ def train(
             raise SystemExit(2) from None
         return run
     finally:
+        trainer.feed.close()
         for watcher in watchers:
             watcher.close()
     engine.close()

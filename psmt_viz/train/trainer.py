@@ -17,13 +17,14 @@ from psmt_viz.results import TrainingBatch
 from psmt_viz.seeds import derived_seed
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.learner import Learner
-from psmt_viz.train.loaders import open_loaders
+from psmt_viz.train.loaders import open_feed, open_loaders
 from psmt_viz.train.method import Setup, StepLog, TrainingMethod
 from psmt_viz.train.methods import steps_of
 from psmt_viz.train.micro_batches import MicroBatch
 from psmt_viz.train.optim import make_optimizer
 from psmt_viz.train.plan import Plan, resolve
 from psmt_viz.train.random_draws import RandomDraws
+from psmt_viz.train.waiting import Waiting
 
 
 class Trainer:
@@ -70,7 +71,11 @@ class Trainer:
             if config.system.compile:
                 network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
                 network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
-        self.loaders = open_loaders(config, self.plan, data, split, rank=engine.rank, world_size=engine.world_size)
+        self.loaders = open_loaders(
+            config, self.plan, data, split, rank=engine.rank, world_size=engine.world_size, here=engine.here
+        )
+        self.feed = open_feed(config, self.plan, self.loaders, self.device, here=engine.here)
+        self.waiting = Waiting(self.device)
         setup = Setup(
             config=config,
             plan=self.plan,
@@ -82,11 +87,11 @@ class Trainer:
         self.method = (method or steps_of(settings.method))(setup)
 
     def steps(self, first: int, last: int) -> Generator[StepLog, None, None]:
-        """Takes the steps first, ..., last - 1, which lie on one side of the end of the warm-up."""
-        names = self.config.method.loaders(warmup=first < self.plan.warmup_steps)
-        batches = zip(*(self.loaders[name].batches(first, last) for name in names), strict=True)
-        for step, each in enumerate(batches, start=first):
-            yield self.take(step, dict(zip(names, each, strict=True)))
+        """Takes the steps first, ..., last - 1."""
+        for step in range(first, last):
+            with self.waiting.for_data():
+                batches = self.feed.batches(step)
+            yield self.take(step, batches)
 
     def take(self, step: int, batches: Mapping[str, Batch]) -> StepLog:
         """Takes one step with given batches.
@@ -136,4 +141,4 @@ class Trainer:
         )
 
     def _batch(self, loader: str, step: int) -> Batch:
-        return next(self.loaders[loader].batches(step, step + 1)).to(self.device)
+        return self.loaders[loader].batch(step).to(self.device)

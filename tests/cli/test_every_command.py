@@ -144,7 +144,7 @@ def test_tables_have_the_columns_of_the_contract(twice: tuple[Ran, Ran]) -> None
     )
     assert metrics["step"].tolist() == [2, 4, 6]
     timing = pd.read_csv(folder / "train" / "timing.csv")
-    assert list(timing) == ["epoch", "images_per_second", "seconds", "peak_memory_mb"]
+    assert list(timing) == ["epoch", "images_per_second", "seconds", "peak_memory_mb", "data_wait"]
 
 
 @pytest.mark.parametrize("command", ["perturb", "figures"])

@@ -28,13 +28,13 @@ class Flat(Layout):
         names = sorted(path.stem for path in (root / part / "images").iterdir())
         return Listing(where=part, entries=tuple(Entry(id=f"{part}/{name}") for name in names))
 
-    def image_path(self, root, entry):
+    def image_name(self, tree, entry):
         part, name = entry.id.split("/")
-        return root / part / "images" / f"{name}.png"
+        return f"{part}/images/{name}.png"
 
-    def mask_path(self, root, entry):
+    def mask_name(self, tree, entry):
         part, name = entry.id.split("/")
-        return root / part / "masks" / f"{name}.png"
+        return f"{part}/masks/{name}.png"
 
     def unknown_ids(self, mask, path, root, names):
         return unknown_ids(mask, str(path), len(names), "mend the mask")

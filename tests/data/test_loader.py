@@ -1,5 +1,4 @@
 from collections import Counter
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -7,6 +6,7 @@ import torch
 
 from psmt_viz.config import ViewConfig
 from psmt_viz.data import loader as module
+from psmt_viz.data import views as views_module
 from psmt_viz.data.loader import InfiniteLoader
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
@@ -39,6 +39,10 @@ class Numbers:
 def loader(data, **values):
     given = {"labeled": True, "views": VIEWS, "batch": 2, "seed": 0, "name": "labeled", **values}
     return InfiniteLoader(data, data.ids("train"), **given)
+
+
+def batches_of(reader, first, last):
+    return [reader.batch(step) for step in range(first, last)]
 
 
 def equal(first, second):
@@ -147,22 +151,22 @@ def test_an_epoch_that_leaves_out_images_begins_anew():
 
 def test_a_kept_last_batch_shows_every_image_in_an_epoch():
     reader = loader(Numbers(7), batch=3, stages=[(0, 3)], epoch_batches=3, keep_last=True)
-    batches = list(reader.batches(0, 3))
+    batches = batches_of(reader, 0, 3)
     assert [len(batch.label) for batch in batches] == [3, 3, 1]
     assert sorted(id for batch in batches for id in shown(batch)) == [f"n{i}" for i in range(7)]
 
 
 def test_repeated_batches_come_with_their_views_and_new_epochs_with_others():
     data = Scenes(train=5, val=1, size=32)
-    every = list(loader(data, stages=[(0, 4)], epoch_batches=2).batches(0, 8))
+    every = batches_of(loader(data, stages=[(0, 4)], epoch_batches=2), 0, 8)
     assert [equal(every[i], every[i + 2]) for i in (0, 1, 4, 5)] == [True] * 4
     assert not any(equal(every[i], every[j]) for i, j in ((0, 1), (0, 4), (1, 5), (0, 5)))
 
 
 def test_shares_of_several_processes_are_the_whole_batch():
     data = Scenes(train=6, val=1, size=32)
-    whole = list(loader(data, batch=4).batches(0, 3))
-    halves = [list(loader(data, batch=4, rank=rank, world_size=2).batches(0, 3)) for rank in (0, 1)]
+    whole = batches_of(loader(data, batch=4), 0, 3)
+    halves = [batches_of(loader(data, batch=4, rank=rank, world_size=2), 0, 3) for rank in (0, 1)]
     for batch, *parts in zip(whole, *halves, strict=True):
         for name in ("weak", "strong", "label"):
             assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
@@ -170,7 +174,7 @@ def test_shares_of_several_processes_are_the_whole_batch():
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
 def test_chunks_of_a_batch_are_equal_and_in_order(count):
-    (batch,) = loader(Numbers(6), batch=6).batches(0, 1)
+    batch = loader(Numbers(6), batch=6).batch(0)
     parts = batch.chunks(count)
     assert [shown(part) for part in parts] == [
         shown(batch)[i * 6 // count : (i + 1) * 6 // count] for i in range(count)
@@ -183,7 +187,7 @@ def test_chunks_of_a_batch_are_equal_and_in_order(count):
 def test_batches_show_the_images_that_they_name():
     data = Numbers(7)
     reader = loader(data, batch=3)
-    batches = list(reader.batches(0, 7))
+    batches = batches_of(reader, 0, 7)
     assert [shown(batch) for batch in batches] == [list(reader.ids(step)) for step in range(7)]
     assert set(data.read.values()) == {3}
     grey = 10 + int(reader.ids(0)[0][1:])
@@ -192,34 +196,47 @@ def test_batches_show_the_images_that_they_name():
 
 def test_a_batch_depends_on_its_step_alone():
     data = Scenes(train=5, val=1, size=32)
-    every = list(loader(data).batches(0, 5))
-    tail = list(loader(data).batches(3, 5))
+    every = batches_of(loader(data), 0, 5)
+    tail = batches_of(loader(data), 3, 5)
     assert [equal(a, b) for a, b in zip(every[3:], tail, strict=True)] == [True, True]
     assert not equal(every[3], every[4])
     same = loader(data)
-    next(same.batches(0, 5))
+    same.batch(0)
     torch.manual_seed(99)
     np.random.seed(99)  # noqa: NPY002
-    assert equal(next(same.batches(4, 5)), every[4])
-    assert list(same.batches(3, 3)) == []
+    assert equal(same.batch(4), every[4])
 
 
 def test_an_image_comes_again_with_other_views():
     data = Numbers(1)
-    first, second = loader(data, batch=1, views=ViewConfig(crop=64, long_side=(24, 64))).batches(0, 2)
+    first, second = batches_of(loader(data, batch=1, views=ViewConfig(crop=64, long_side=(24, 64))), 0, 2)
     assert shown(first) == shown(second)
     assert not torch.equal(first.label, second.label)
 
 
 def test_within_a_batch_views_differ():
-    (batch,) = loader(Numbers(1), batch=6, views=ViewConfig(crop=64, long_side=(24, 64))).batches(0, 1)
+    batch = loader(Numbers(1), batch=6, views=ViewConfig(crop=64, long_side=(24, 64))).batch(0)
     assert len({label.numpy().tobytes() for label in batch.label}) >= 5
 
 
-def test_workers_change_nothing():
-    data = Scenes(train=4, val=1, size=32)
-    alone, helped = (list(loader(data, workers=workers).batches(1, 4)) for workers in (0, 1))
-    assert [equal(a, b) for a, b in zip(alone, helped, strict=True)] == [True] * 3
+@pytest.mark.parametrize("views", [("weak",), ("strong",), ()])
+def test_a_view_that_is_not_asked_for_is_not_made_and_changes_no_other(views):
+    reader = loader(Scenes(train=5, val=1, size=32))
+    both, some = reader.batch(3), reader.batch(3, views)
+    assert set(some.images) == set(views)
+    assert torch.equal(some.label, both.label)
+    assert all(torch.equal(getattr(some, name), getattr(both, name)) for name in views)
+    with pytest.raises(LookupError, match=r"no (weak|strong) view was made"):
+        some.weak, some.strong  # noqa: B018
+
+
+@pytest.mark.parametrize("labeled", [True, False])
+def test_the_strong_view_is_not_made_where_only_the_weak_one_is_seen(monkeypatch, labeled):
+    monkeypatch.setattr(views_module, "apply_colors", None)
+    reader = loader(Scenes(train=5, val=1, size=32), labeled=labeled)
+    assert reader.batch(0, ("weak",)).weak.shape == (2, 3, 32, 32)
+    with pytest.raises(TypeError):
+        reader.batch(0)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"name": "teacher1"}])
@@ -229,24 +246,24 @@ def test_seeds_and_names_give_other_orders_and_views(change):
     assert sorted(ours.ids(0)) == sorted(theirs.ids(0))
     assert ours.ids(0) != theirs.ids(0)
     one = Numbers(1)
-    assert not equal(next(loader(one).batches(0, 1)), next(loader(one, **change).batches(0, 1)))
+    assert not equal(loader(one).batch(0), loader(one, **change).batch(0))
 
 
 def test_the_unlabelled_loader_reads_no_label_and_marks_the_padding():
     data = Numbers(4, readable=False)
     reader = loader(data, labeled=False, views=ViewConfig(crop=64, long_side=(24, 48)))
-    for step, batch in enumerate(reader.batches(0, 4)):
+    for step, batch in enumerate(batches_of(reader, 0, 4)):
         assert set(batch.label.unique().tolist()) == {0, 255}
         for weak, label, id in zip(batch.weak, batch.label, reader.ids(step), strict=True):
             assert (weak[:, label == 0] == 10 + int(id[1:])).all()
             assert (weak[:, label == 255] == torch.tensor([124, 116, 104])[:, None]).all()
     with pytest.raises(AssertionError, match="read a label"):
-        next(loader(data).batches(0, 1))
+        loader(data).batch(0)
 
 
 def test_both_loaders_show_the_same_pixels():
     data = Scenes(train=5, val=1, size=32)
-    labeled, unlabeled = (next(loader(data, labeled=each).batches(2, 3)) for each in (True, False))
+    labeled, unlabeled = (loader(data, labeled=each).batch(2) for each in (True, False))
     assert torch.equal(labeled.weak, unlabeled.weak) and torch.equal(labeled.strong, unlabeled.strong)
     assert torch.equal(labeled.label == 255, unlabeled.label == 255)
     assert len(labeled.label.unique()) > len(unlabeled.label.unique())
@@ -256,7 +273,7 @@ def test_the_global_generator_is_untouched():
     torch.manual_seed(5)
     expected = torch.rand(2)
     torch.manual_seed(5)
-    assert len(list(islice(loader(Numbers(3)).batches(0, 3), 2))) == 2
+    loader(Numbers(3)).batch(1)
     assert torch.equal(torch.rand(2), expected)
 
 
@@ -264,4 +281,4 @@ def test_sizes_that_do_not_match_are_found():
     data = Numbers(2)
     data.label = lambda id: np.zeros((40, 41), np.uint8)
     with pytest.raises(UserError, match="an image of 40 x 40 and a mask of 41 x 40"):
-        next(loader(data).batches(0, 1))
+        loader(data).batch(0)

@@ -97,7 +97,8 @@ def test_the_facts_of_a_method_fit_together(name):
         *method.columns
     }
     assert {f"miou_{role}" for role in roles} <= set(method.columns)
-    assert method.loaders(warmup=False) == ("labeled", *(["unlabeled"] if method.needs_unlabeled else []))
-    warmup = method.loaders(warmup=True)
-    assert warmup[0] == "labeled" and len(warmup) == len(method.learners)
+    both = {"unlabeled": ("weak", "strong")} if method.needs_unlabeled else {}
+    assert method.loaders(warmup=False) == {"labeled": ("strong",), **both}
+    alone = {role: ("weak",) for role in method.learners if role != "student"}
+    assert method.loaders(warmup=True) == {"labeled": ("strong",), **alone}
     assert method.images_per_step == (16 if method.needs_unlabeled else 8)

@@ -10,9 +10,11 @@ from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
 from psmt_viz.train import history, loop, method, session
 from psmt_viz.train.checkpoint import save_state
+from psmt_viz.train.history import History
 from psmt_viz.train.session import train
 from psmt_viz.train.stopping import Stopped
 from psmt_viz.train.trainer import Trainer
+from psmt_viz.train.waiting import Waiting
 from tests.train.run_folders import COLUMNS, asking, contents, during_step, failing, lasting, rows, state
 
 FIVE = {"method": "supervised", "steps_per_epoch": 5, "epochs": 2, "warmup_epochs": 0}
@@ -191,3 +193,32 @@ def test_a_checkpoint_of_before_the_distance_goes_on_without_it(tiny, scenes, fi
     assert list(found) == COLUMNS
     expected.loc[: done - 1, "teacher_distance"] = np.nan
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_the_share_of_time_that_was_spent_waiting_for_images(tiny, scenes, folder, monkeypatch):
+    """2 of the 5 seconds of an epoch's steps, which `seconds` counts."""
+    original, given = History.log_step, iter([0.1, 0.3, 0.5, 0.7, 0.4, *[0.2] * 5])
+    monkeypatch.setattr(History, "log_step", lambda self, log, _: original(self, log, 1.0))
+    monkeypatch.setattr(Waiting, "seconds", lambda _: next(given))
+    train(tiny(**FIVE, log_every=1), scenes, folder)
+    timing = pd.read_csv(folder / "timing.csv")
+    assert timing["seconds"].tolist() == [5, 5]
+    assert timing["data_wait"].tolist() == pytest.approx([0.4, 0.2])
+
+
+@pytest.mark.parametrize("case", [(5, False), (8, True)])
+def test_a_checkpoint_of_before_the_waiting_was_measured(tiny, scenes, folder, monkeypatch, case):
+    """Epochs of before have no share, nor has one that began then; those after it have."""
+    config, (stopped, unknown) = tiny(**FIVE | {"epochs": 3}, checkpoint_steps=1), case
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        during_step(patch, stopped, asking(signal.SIGTERM))
+        train(config, scenes, folder)
+    old = state(folder)
+    del old["waited"]
+    for row in old["timing"]:
+        del row["data_wait"]
+    save_state(folder, old)
+    train(config, scenes, folder, resume=True)
+    shares = pd.read_csv(folder / "timing.csv")["data_wait"]
+    assert shares.isna().tolist() == [True, unknown, False]
+    assert shares.dropna().between(0, 1).all()

@@ -1,7 +1,18 @@
+import os
+import shutil
+import types
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
-from psmt_viz.train.loaders import open_loaders
+from psmt_viz.data import cache
+from psmt_viz.data.cache import CachedData
+from psmt_viz.data.voc import VocFolder
+from psmt_viz.presets import configure
+from psmt_viz.train import loaders as module
+from psmt_viz.train.loaders import cores, images_per_second, open_feed, open_loaders, worker_count
 from psmt_viz.train.plan import resolve
 
 LISTS = {
@@ -18,7 +29,7 @@ def opened(config, scenes, **processes):
 
 
 def first(loader, step=0):
-    return next(loader.batches(step, step + 1))
+    return loader.batch(step)
 
 
 @pytest.mark.parametrize("method", LISTS)
@@ -60,3 +71,104 @@ def test_replayed_labelled_images_come_again_in_the_views_that_they_had(tiny, sc
         passes = len(scenes.split("1_4").labeled) // 2
         assert plan.steps_per_epoch == 2 * passes
         assert torch.equal(first(loaders["labeled"]).weak, first(loaders["labeled"], passes).weak) == again
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A function that sets the cores and the room for batches of the machine."""
+
+    def of(count, *, room=2**40):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)), raising=False)
+        monkeypatch.setattr(Path, "is_dir", lambda _: True)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=room))
+
+    return of
+
+
+VOC = {"data": "none"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "device", "shared", "expected"),  # cores, and processes that share them
+    [
+        ("voc", "cuda", (1, 1), 0),
+        ("voc", "cuda", (2, 1), 1),
+        ("voc", "cuda", (4, 1), 3),
+        ("voc", "cuda", (64, 1), 8),
+        ("voc", "cuda", (16, 4), 3),
+        ("voc", "cuda", (4, 8), 0),
+        ("voc", "cpu", (64, 1), 0),
+        ("voc", "mps", (64, 1), 0),
+        ("scenes", "cuda", (64, 1), 0),  # 16 crops of 96 pixels a side
+        ("voc_mini", "cuda", (64, 1), 8),
+        ("cityscapes", "cuda", (64, 1), 8),
+    ],
+)
+def test_workers_follow_from_the_machine(machine, preset, device, shared, expected):
+    count, here = shared
+    machine(count)
+    config = configure(preset, VOC)
+    assert worker_count(config, torch.device(device), here=here) == expected
+    for given in (0, 5):
+        fixed = replace(config, system=replace(config.system, workers=given))
+        assert worker_count(fixed, torch.device(device), here=here) == given
+
+
+def test_workers_need_room_for_their_batches(machine):
+    # 32 images of 512 x 512 pixels with two views of 3 bytes and a label, two of them ahead: 112 MiB.
+    config, batch = configure("voc", VOC), 2 * 32 * 512 * 512 * 7
+    for room, expected in ((64 * 2**20, 0), (3 * batch, 3), (3 * batch - 1, 2)):
+        machine(64, room=room)
+        assert worker_count(config, torch.device("cuda")) == expected
+    machine(64, room=4 * batch)
+    assert worker_count(config, torch.device("cuda"), here=2) == 2
+
+
+def test_cores_are_those_that_this_process_may_use():
+    assert 1 <= cores() <= (os.cpu_count() or 1)
+
+
+def test_a_feed_gives_each_step_what_the_method_names(tiny, scenes):
+    config = tiny(warmup_steps=2)
+    plan, loaders = opened(config, scenes)
+    feed = open_feed(config, plan, loaders, torch.device("cpu"))
+    for step in range(4):
+        needs = config.method.loaders(warmup=step < 2)
+        found = feed.batches(step)
+        assert {name: tuple(batch.images) for name, batch in found.items()} == needs
+        for name, batch in found.items():
+            for view, pixels in batch.images.items():
+                assert torch.equal(pixels, loaders[name].batch(step).images[view])
+
+
+@pytest.mark.parametrize(("workers", "first"), [(0, 1), (1, 1), (2, 1), (3, 2), (8, 4)])
+def test_the_rate_of_loading_by_hand(monkeypatch, workers, first):
+    """Steps of two batches of 4 images that take a second: 8 images/s, without those that come first."""
+    clock, steps = [0.0], []
+
+    def batches(step):
+        steps.append(step)
+        clock[0] += 1.0
+        return {name: types.SimpleNamespace(label=[0] * 4) for name in ("labeled", "unlabeled")}
+
+    monkeypatch.setattr(module, "time", types.SimpleNamespace(perf_counter=lambda: clock[0]))
+    closed = []
+    feed = types.SimpleNamespace(workers=workers, batches=batches, close=lambda: closed.append(True))
+    assert images_per_second(feed, 5, seconds=2.5) == 8.0
+    assert closed == [True]
+    assert steps == list(range(5, 5 + first + 3))
+
+
+@pytest.mark.parametrize("mode", ["on", "off"])
+def test_a_folders_images_are_kept_for_all_loaders(tiny, blocks_folder, monkeypatch, mode):
+    made = []
+    monkeypatch.setattr(cache, "CachedData", lambda *args, **given: made.append(args[1]) or CachedData(*args, **given))
+    data = VocFolder(blocks_folder)
+    _, kept = opened(tiny(cache=mode), data)
+    _, plain = opened(tiny(cache="off"), data)
+    assert made == ([[*data.split("1_4").labeled, *data.split("1_4").unlabeled]] if mode == "on" else [])
+    for name in kept:
+        for step in (0, 1, 0):
+            one, other = (loaders[name].batch(step) for loaders in (kept, plain))
+            assert torch.equal(one.label, other.label)
+            assert all(torch.equal(one.images[view], other.images[view]) for view in one.images)

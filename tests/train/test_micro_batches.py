@@ -14,7 +14,7 @@ def cutter(tiny, count=2, **values):
 
 
 def batch_of(images):
-    return Batch(weak=images, strong=images + 1, label=images[:, 0])
+    return Batch(images={"weak": images, "strong": images + 1}, label=images[:, 0])
 
 
 def test_images_are_numbered_by_their_place_in_the_batch(tiny):

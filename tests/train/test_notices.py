@@ -5,9 +5,10 @@ import pytest
 
 from psmt_viz.data.dataset import Split
 from psmt_viz.models.build import build_networks
-from psmt_viz.train import trainer
-from psmt_viz.train.notices import warn_before, warn_of_epoch
+from psmt_viz.train import notices, trainer
+from psmt_viz.train.notices import warn_before, warn_of_epoch, warn_of_waiting
 from psmt_viz.train.session import train
+from psmt_viz.train.waiting import Waiting
 
 
 @pytest.fixture
@@ -64,6 +65,23 @@ def test_epochs_that_taught_nothing(tiny, told, change, words):
     warn_of_epoch({"epoch": 3, "confident_fraction": 0.4, "teacher_disagreement": 0.1, **change}, tiny())
     (found,) = told()
     assert found.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("share", "seconds", "told_of"),
+    [(0.11, 100, True), (0.09, 1000, False), (0.9, 10, False), (0.42, 60, True), (math.nan, 1000, False)],
+)
+def test_waiting_for_images(told, share, seconds, told_of):
+    assert warn_of_waiting({"epoch": 7, "seconds": seconds, "data_wait": share}, workers=3) == told_of
+    start = f"epoch 7: {share:.0%} of the time went into waiting for images; give more --workers than 3 ("
+    assert [each.startswith(start) and each.endswith(" or --cache on") for each in told()] == [True] * told_of
+
+
+def test_waiting_is_told_of_once_a_run(tiny, blocks, folder, told, monkeypatch):
+    monkeypatch.setattr(Waiting, "seconds", lambda _: 50.0)
+    monkeypatch.setattr(notices, "_LONG", 1.0)
+    train(tiny(**SHORT), blocks, folder)
+    assert [each[:8] for each in told()] == ["epoch 1:"]
 
 
 def test_a_split_that_shows_every_class_is_not_warned_of(tiny, blocks):

@@ -5,12 +5,13 @@ import pytest
 from psmt_viz.data.scenes import Scenes
 from psmt_viz.errors import UserError
 from psmt_viz.presets import configure
+from psmt_viz.train import preview as preview_module
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.preview import preview
 
 
 def told(config, **engine):
-    lines = preview(config, Scenes(), Engine("cpu", system=config.system, **engine), None).splitlines()
+    lines = preview(config, Scenes(), Engine("cpu", system=config.system, **engine), None, seconds=0).splitlines()
     return dict(line.split(": ", 1) for line in lines)
 
 
@@ -42,6 +43,29 @@ def test_passes_and_groups_of_the_published_training():
     assert plan["batch"].endswith("in 2 micro-batches of 4 + 4; 2 groups, as on 2 GPUs")
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_how_fast_images_are_loaded_and_what_that_means(monkeypatch, tiny, scenes, workers):
+    monkeypatch.setattr(preview_module, "images_per_second", lambda feed, first, seconds: feed.workers * 10 + 40.0)
+    by, wait = ("2 processes", "0.083") if workers else ("the training process itself", "0.12")
+    config = tiny(batch_labeled=2, batch_unlabeled=3, workers=workers)
+    words = dict(line.split(": ", 1) for line in preview(config, scenes, Engine(), None).splitlines())["loading"]
+    assert words.startswith(f"{workers * 10 + 40} images/s by {by}, measured just now; a step takes 5, ")
+    assert words.endswith(f"faster than {wait} s would wait for them")
+
+
+def test_a_device_of_several_loads_its_share(monkeypatch):
+    monkeypatch.setattr(preview_module, "images_per_second", lambda *_, seconds: 4.0)
+    plan = told(configure("scenes", {}), devices=2)
+    assert plan["loading"].endswith("a step takes 8 for one device, so one faster than 2 s would wait for them")
+
+
+def test_an_image_that_cannot_be_read_is_told_beforehand(tiny):
+    data = Scenes(train=16, val=4, size=64)
+    data.label = lambda id: (_ for _ in ()).throw(UserError("a mask", "none", "add it"))
+    with pytest.raises(UserError, match="a mask"):
+        preview(tiny(), data, Engine(), None, seconds=0)
+
+
 def test_a_plan_that_cannot_be():
     with pytest.raises(UserError, match=r"--batch-labeled that 3 devices x --accumulate 1 can share equally, got 8"):
         told(configure("scenes", {}), devices=3)
@@ -55,7 +79,7 @@ def test_a_network_that_cannot_be_built():
 def test_every_file_of_a_run_is_announced(tiny, scenes, finished):
     folder, _ = finished
     config = tiny()
-    lines = preview(config, scenes, Engine(system=config.system), folder).splitlines()
+    lines = preview(config, scenes, Engine(system=config.system), folder, seconds=0).splitlines()
     words = dict(line.split(": ", 1) for line in lines)["files"]
     assert words.startswith(f"{folder}: ")
     stems = {name.partition(".")[0] for name in re.findall(r"[\w-]+\.[\w.]+", words.removeprefix(f"{folder}: "))}
@@ -66,5 +90,5 @@ def test_nothing_is_started_or_written(tiny, scenes, tmp_path):
     config = tiny()
     engine = Engine(system=config.system, devices=2)
     engine.launch = None
-    preview(config, scenes, engine, tmp_path / "run")
+    preview(config, scenes, engine, tmp_path / "run", seconds=0)
     assert not list(tmp_path.iterdir())

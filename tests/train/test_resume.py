@@ -1,5 +1,7 @@
 """A training that was stopped anywhere and resumed ends as one that was not."""
 
+import json
+import multiprocessing
 import re
 import shutil
 
@@ -126,3 +128,16 @@ def test_what_a_killed_run_left_half_written_goes_and_nothing_else(scenes, contr
         (folder / name).write_text("")
     train(config, scenes, folder)
     assert set(contents(folder)) == set(contents(uninterrupted)) | kept
+
+
+@pytest.mark.parametrize("workers", [(2, 0), (0, 2)])
+def test_the_number_of_workers_changes_nothing_and_none_is_left(tiny, scenes, finished, folder, workers):
+    before, after = workers
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(workers=before), scenes, folder, on_epoch=interrupt_in_the_second)
+    assert multiprocessing.active_children() == []
+    train(tiny(workers=after), scenes, folder, resume=True)
+    assert multiprocessing.active_children() == []
+    files, straight = lasting(folder), lasting(finished[0])
+    assert json.loads(files.pop("config.json"))["config"]["system"]["workers"] == before
+    assert straight.pop("config.json") and files == straight

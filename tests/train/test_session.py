@@ -25,7 +25,7 @@ def test_the_folder_holds_what_the_contract_says(finished):
     assert metrics["epoch"].tolist() == [1, 2, 3, 4]
     assert metrics["step"].tolist() == [2, 4, 6, 8]
     timing = pd.read_csv(folder / "timing.csv")
-    assert list(timing.columns) == ["epoch", "images_per_second", "seconds", "peak_memory_mb"]
+    assert list(timing.columns) == ["epoch", "images_per_second", "seconds", "peak_memory_mb", "data_wait"]
     assert timing["epoch"].tolist() == [1, 2, 3, 4]
     # 2 steps of 2 + 2 images
     assert (timing["images_per_second"] * timing["seconds"]).tolist() == pytest.approx([8] * 4)
