@@ -64,9 +64,11 @@ def _loading(config: Config, plan: Plan, images: tuple[SegmentationData, Split],
     feed = open_feed(config, replace(plan, total_steps=_ENDLESS), loaders, engine.device, here=engine.here)
     rate = images_per_second(feed, plan.warmup_steps, seconds=seconds)
     count = config.method.images_per_step // engine.world_size
-    processes = f"{feed.workers} processes" if feed.workers else "the training process itself"
+    processes = {0: "the training process itself", 1: "1 process"}.get(feed.workers, f"{feed.workers} processes")
     one = "" if engine.world_size == 1 else " for one device"
     words = f"{rate:,.0f} images/s by {processes}{one}, measured just now"
+    if feed.workers == 0:
+        return f"{words}; a step takes {count}{one}, which adds {count / rate:.2g} s to it"
     return f"{words}; a step takes {count}{one}, so one faster than {count / rate:.2g} s would wait for them"
 
 

@@ -43,20 +43,24 @@ def test_passes_and_groups_of_the_published_training():
     assert plan["batch"].endswith("in 2 micro-batches of 4 + 4; 2 groups, as on 2 GPUs")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_how_fast_images_are_loaded_and_what_that_means(monkeypatch, tiny, scenes, workers):
     monkeypatch.setattr(preview_module, "images_per_second", lambda feed, first, seconds: feed.workers * 10 + 40.0)
-    by, wait = ("2 processes", "0.083") if workers else ("the training process itself", "0.12")
+    by, end = {
+        0: ("the training process itself", "which adds 0.12 s to it"),
+        1: ("1 process", "so one faster than 0.1 s would wait for them"),
+        2: ("2 processes", "so one faster than 0.083 s would wait for them"),
+    }[workers]
     config = tiny(batch_labeled=2, batch_unlabeled=3, workers=workers)
     words = dict(line.split(": ", 1) for line in preview(config, scenes, Engine(), None).splitlines())["loading"]
     assert words.startswith(f"{workers * 10 + 40} images/s by {by}, measured just now; a step takes 5, ")
-    assert words.endswith(f"faster than {wait} s would wait for them")
+    assert words.endswith(f"a step takes 5, {end}")
 
 
 def test_a_device_of_several_loads_its_share(monkeypatch):
     monkeypatch.setattr(preview_module, "images_per_second", lambda *_, seconds: 4.0)
     plan = told(configure("scenes", {}), devices=2)
-    assert plan["loading"].endswith("a step takes 8 for one device, so one faster than 2 s would wait for them")
+    assert plan["loading"].endswith("a step takes 8 for one device, which adds 2 s to it")
 
 
 def test_an_image_that_cannot_be_read_is_told_beforehand(tiny):
