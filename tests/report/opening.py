@@ -12,8 +12,8 @@ PANELS = ("clean", "vat", "tvat")
 """Of the page of everything."""
 SIZE = {"width": 1600, "height": 1000}
 
-# Two frames: the second begins when the first has been drawn. Bokeh draws what was asked for meanwhile when it finds the
-# time, at most once a frame; its views are ready once they have.
+# Two frames: the second begins when the first has been drawn. Bokeh draws what it was asked for when it finds the time;
+# its views are ready once it has.
 DRAWN = """async () => {
   const frame = () => new Promise(requestAnimationFrame);
   await frame();
