@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from psmt_viz import figures
 from psmt_viz.errors import TooLittleCorrect
+from psmt_viz.figures.writing import Written
 from psmt_viz.files import sha256
 from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.probes.settings import FiguresSettings, GradcamSettings, TsneSettings, asked
@@ -42,13 +43,13 @@ def compute(kind: type[Kind], subject: Subject, **settings: Any) -> Kind:
     return replace(result, asked={**result.asked, **drawing})
 
 
-def save_and_draw(result: Result, out: Path) -> list[Path]:
-    """Writes a result's files and its figures into an existing folder; returns their paths.
+def save_and_draw(result: Result, out: Path) -> Written:
+    """Writes a result's files and its figures into an existing folder; returns their paths, and the figures.
 
     A result that cannot be drawn leaves no file.
     """
     drawn = figures.write(result, out)
-    return list(dict.fromkeys([*result.save(out), *drawn]))
+    return drawn._replace(paths=list(dict.fromkeys([*result.save(out), *drawn.paths])))
 
 
 def make(kind: type[Kind], subject: Subject, out: Path, **settings: Any) -> Kind:
@@ -74,7 +75,7 @@ def make_all(subject: Subject, out: Path, settings: FiguresSettings) -> list[str
     from psmt_viz.redraw import publish
 
     remarks = []
-    made: dict[str, list[Path]] = {}
+    made: dict[str, Written] = {}
     saved = Saved()
 
     def keep(result: Kind) -> Kind:

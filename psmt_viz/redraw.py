@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from psmt_viz import figures
+from psmt_viz.figures.writing import Written
 from psmt_viz.files import sha256, write_json
 from psmt_viz.report import write_report
 from psmt_viz.results import MANIFEST, Evaluation, Result, Saved, ScoreTable, Training
@@ -55,18 +56,20 @@ def redraw(folder: Path, out: Path) -> None:
     publish(saved, figures.write_all(saved, out), out)
 
 
-def publish(saved: Saved, made: Mapping[str, Sequence[Path]], out: Path) -> None:
+def publish(saved: Saved, made: Mapping[str, Written], out: Path) -> None:
     """Writes manifest.json, the provenance of everything, and index.html.
 
     Args:
         saved: The results; what is known of their origin is in its manifest.
-        made: Name of a result -> files that were written.
+        made: Name of a result -> what was made of it; the page shows these figures.
         out: The folder.
     """
     known = {key: value for key, value in saved.manifest.items() if key != "outputs"}
-    page = write_report(replace(saved, manifest=known), out / PAGE)
+    drawn = {name: figure for each in made.values() for name, figure in each.figures.items()}
+    page = write_report(replace(saved, manifest=known), out / PAGE, drawn=drawn)
     before: dict[str, Any] = saved.manifest.get("outputs", {})
-    now = {name: {path.name: sha256(path) for path in paths} for name, paths in {**made, "report": [page]}.items()}
+    files = {name: each.paths for name, each in made.items()} | {"report": [page]}
+    now = {name: {path.name: sha256(path) for path in paths} for name, paths in files.items()}
     # Files of numbers that were drawn again but not written again keep the hash that they were drawn from.
     outputs = {name: before.get(name, {}) | now.get(name, {}) for name in dict.fromkeys([*before, *now])}
     write_json(out / MANIFEST, {**known, "outputs": outputs})

@@ -121,6 +121,7 @@ def coarse_figures() -> Iterator[None]:
 def _saved_as_png(save: Callable[..., None]) -> Iterator[pytest.MonkeyPatch]:
     """Figures that are not laid out, with stand-ins for PDF and SVG; `save` writes the PNG as `Figure.savefig` does."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     def savefig(figure: Figure, target: Any, *, format: str | None = None, **given: Any) -> None:
         if format in ("pdf", "svg"):
@@ -131,6 +132,7 @@ def _saved_as_png(save: Callable[..., None]) -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", savefig)
         patch.setattr(Figure, "draw_without_rendering", lambda _: None)
+        patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
         yield patch
 
 

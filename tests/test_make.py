@@ -139,7 +139,7 @@ def test_the_table_is_that_of_the_evaluation(everything: tuple[Path, list[str]])
 def test_the_ramp_up_is_that_of_the_first_run_that_has_one(
     psmt_run: Path, supervised_run: Path, tmp_path: Path
 ) -> None:
-    paths = save_and_draw(curves([supervised_run, psmt_run]), tmp_path)
+    paths = save_and_draw(curves([supervised_run, psmt_run]), tmp_path).paths
     named = {path.name.partition(".")[0] for path in paths}
     assert named == {"curves", "fig3a_rampup", "fig3b_miou", "teachers"}
     with Image.open(tmp_path / "fig3a_rampup.png") as image:
@@ -147,7 +147,7 @@ def test_the_ramp_up_is_that_of_the_first_run_that_has_one(
     assert (facts["run"], facts["kind"], facts["length"], facts["final_weight"]) == ("psmt", "gaussian", 20, 1.5)
     with Image.open(tmp_path / "fig3b_miou.png") as image:
         assert json.loads(image.text["Description"])["runs"] == ["supervised", "psmt"]
-    paths = save_and_draw(curves([supervised_run]), tmp_path)
+    paths = save_and_draw(curves([supervised_run]), tmp_path).paths
     assert {path.name.partition(".")[0] for path in paths} == {"curves", "fig3b_miou"}
 
 

@@ -28,11 +28,12 @@ def arrange(figure: Figure, like: Figure | None = None) -> None:
         figure: A figure with a layout engine.
         like: One that differs in its colours alone and was arranged; its places are taken over, which saves a drawing.
     """
-    if figure.get_layout_engine() is None:
+    engine = figure.get_layout_engine()
+    if engine is None:
         return
     # matplotlib gives no access to the places of subfigures.
     if like is None or figure.subfigs:
-        figure.draw_without_rendering()
+        engine.execute(figure)  # without a drawing, which it needs not
     else:
         for ax, other in zip(figure.axes, like.axes, strict=True):
             ax.set_position(other.get_position(original=True), which="original")

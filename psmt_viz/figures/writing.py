@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,7 +19,15 @@ Drawn = Axes | Figure | str
 """A figure, or the text of a table."""
 
 
-def write(result: Result, out: Path) -> list[Path]:
+class Written(NamedTuple):
+    """What was made of a result."""
+
+    paths: list[Path]
+    figures: dict[str, Figure]
+    """By the stem of their files."""
+
+
+def write(result: Result, out: Path) -> Written:
     """Draws a result: what `figures` of the module of its name returns, once all of it is drawn.
 
     A figure becomes four files (see `export`), a text the file of its name. A damaged result leaves nothing behind.
@@ -28,24 +37,25 @@ def write(result: Result, out: Path) -> list[Path]:
         out: An existing folder.
 
     Returns:
-        The paths written.
+        The paths written, and the figures, arranged.
 
     Raises:
         UserError: if the result is damaged or has nothing to draw.
     """
     drawn: Mapping[str, Drawn] = import_module(f"psmt_viz.figures.{result.NAME}").figures(result)
-    paths = []
+    paths, figures = [], {}
     for name, artist in drawn.items():
         if isinstance(artist, str):
             write_text(out / name, artist)
             paths.append(out / name)
         else:
             provenance = {"figure": name, **result.provenance(), "psmt-viz": __version__}
-            paths += export(figure_of(artist), out / name, provenance=provenance)
-    return paths
+            figures[name] = figure_of(artist)
+            paths += export(figures[name], out / name, provenance=provenance)
+    return Written(paths, figures)
 
 
-def write_all(saved: Saved, out: Path) -> dict[str, list[Path]]:
+def write_all(saved: Saved, out: Path) -> dict[str, Written]:
     """Draws everything that a folder of results holds.
 
     Args:
@@ -53,6 +63,6 @@ def write_all(saved: Saved, out: Path) -> dict[str, list[Path]]:
         out: An existing folder.
 
     Returns:
-        Name of the result -> paths written.
+        Name of the result -> what was made of it.
     """
     return {name: write(result, out) for name, result in saved.results.items()}

@@ -4,7 +4,7 @@ from psmt_viz.perturb.adversarial import Health, Perturbed, adversarial_perturba
 from psmt_viz.perturb.ascent import projected_ascent
 from psmt_viz.perturb.baselines import feature_perturbation, random_perturbation
 from psmt_viz.perturb.frozen import frozen
-from psmt_viz.perturb.kinds import exact_cosine, make
+from psmt_viz.perturb.kinds import ascents, exact_cosine, make
 from psmt_viz.perturb.norms import cosine_per_image
 from psmt_viz.perturb.objectives import Predict, curvature_product, kl_of_logits, kl_per_image
 from psmt_viz.search import SearchSettings
@@ -15,6 +15,7 @@ __all__ = [
     "Predict",
     "SearchSettings",
     "adversarial_perturbation",
+    "ascents",
     "cosine_per_image",
     "curvature_product",
     "exact_cosine",

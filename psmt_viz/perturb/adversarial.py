@@ -55,24 +55,35 @@ class Perturbed:
     own_norm: Tensor | None = None
     """(B,) norm over the image at which a feature perturbation's authors apply it."""
 
+    def of(self, index: int) -> Perturbed:
+        """Returns that of one image, as a batch of one."""
+        one = slice(index, index + 1)
+        return Perturbed(
+            delta=self.delta[one],
+            start=self.start[one],
+            health=Health(**{name: values[one] for name, values in vars(self.health).items()}),
+            gain=None if self.gain is None else self.gain[one],
+            own_norm=None if self.own_norm is None else self.own_norm[one],
+        )
+
 
 def perturbed(
     z: Tensor,
     direction: Tensor,
     *,
-    eps: float,
+    eps: float | Tensor,
     start: Tensor,
     norm: Norm = "image",
     unchanged: Tensor | None = None,
     gain: Tensor | None = None,
     own_norm: Tensor | None = None,
 ) -> Perturbed:
-    """Returns eps times a direction, with its sizes."""
+    """Returns eps, or that of each image (B, 1, 1, 1), times a direction, with its sizes."""
     delta = eps * direction
     health = Health(
         norm=mean_norm(delta, norm),
         relative_norm=(norm_per_image(delta) / norm_per_image(z)).flatten(),
-        unchanged=torch.zeros(len(z), device=z.device) if unchanged is None else unchanged,
+        unchanged=torch.zeros(len(direction), device=z.device) if unchanged is None else unchanged,
     )
     return Perturbed(delta=delta, start=start, health=health, gain=gain, own_norm=own_norm)
 

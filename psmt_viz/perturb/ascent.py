@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ def projected_ascent(
     z: Tensor,
     *,
     start: Tensor,
-    eps: float = PAPER_EPS,
+    eps: float | Sequence[float] = PAPER_EPS,
     steps: int = 10,
     norm: Norm = "image",
     objective: Objective = "kl",
@@ -34,13 +36,13 @@ def projected_ascent(
 
     Args:
         predict: Maps z to logits (B, K, H', W'); differentiable in z.
-        z: (B, C, H, W) features; not changed.
+        z: (B, C, H, W) features, or (1, C, H, W) for several ascents from one place; not changed.
         start: (B, C, H, W) the direction to begin with, for example that of VAT; the result is never below it.
-        eps: Norm of the perturbation.
+        eps: Norm of the perturbation, of all of them or of each.
         steps: Gradient steps, each a pass through the network and back.
         norm: What eps bounds (see `adversarial_perturbation`).
         objective: What to raise: `kl` or `cross-entropy`.
-        labels: (B, H', W') class ids for cross-entropy.
+        labels: (B, H', W') class ids for cross-entropy, or (1, H', W').
 
     Returns:
         The perturbation; `gain` is the objective reached over that of the start.
@@ -50,22 +52,27 @@ def projected_ascent(
 
     Towards Deep Learning Models Resistant to Adversarial Attacks (Madry et al., 2018), section 2.1, on a sphere.
     """
-    check_inputs(z, eps=eps)
+    each = [float(eps)] if isinstance(eps, int | float) else list(eps)
+    for one in each:
+        check_inputs(z, eps=one)
     if steps < 1:
         raise UserError("at least 1 step of ascent", f"{steps}", "raise steps")
     z = z.detach()
+    sizes = torch.tensor(each, dtype=z.dtype, device=z.device)[:, None, None, None]
+    if labels is not None:
+        labels = labels.expand(len(start), -1, -1)
     value = objective_of(predict, z, objective, labels)
     first = scaled(start.to(z), norm=norm)
     direction = best = first
     # The first value seen is the start's; `reached` begins below everything.
-    reached = torch.full((len(z),), -torch.inf, device=z.device)
+    reached = torch.full((len(first),), -torch.inf, device=z.device)
     at_start = reached
     for step in range(steps + 1):
         if step == steps:
             with torch.no_grad():
-                values = value(eps * direction)
+                values = value(sizes * direction)
         else:
-            values, found = gradient(value, eps * direction)
+            values, found = gradient(value, sizes * direction)
             check_gradient(found)
         at_start = values if step == 0 else at_start
         better = values > reached
@@ -74,4 +81,4 @@ def projected_ascent(
         if step < steps:
             length = _FIRST_STEP * (1 - 0.9 * step / steps)
             direction = scaled(direction + length * scaled(found, norm=norm), norm=norm)
-    return perturbed(z, best, eps=eps, start=first, norm=norm, gain=reached / at_start)
+    return perturbed(z, best, eps=sizes, start=first, norm=norm, gain=reached / at_start)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -53,20 +53,85 @@ def make(
     if kind == "random":
         return random_perturbation(z, eps=eps, norm=how.norm, generator=generator)
     assert predict is not None
-    goal: dict[str, Any] = {"norm": how.norm, "objective": how.objective, "labels": labels}
-    published = kind == "tvat-official"
-    found = adversarial_perturbation(
+    if kind == "pgd":
+        start = _searched(predict, z, how, labels=labels, generator=generator)
+        return _climbed(predict, z, start, how, eps=[eps] * len(z), labels=labels)
+    published = {**OFFICIAL, "batch": how.official_batch} if kind == "tvat-official" else {}
+    return _searched(predict, z, how, eps=eps, labels=labels, generator=generator, **published)
+
+
+def ascents(
+    predict: Predict,
+    z: Tensor,
+    *,
+    eps: Sequence[float],
+    settings: SearchSettings | None = None,
+    labels: Tensor | None = None,
+    generator: Sequence[torch.Generator],
+    batch: int = 1,
+) -> Iterator[Perturbed]:
+    """Yields PGD of one image at several norms; all begin with one VAT direction, which is searched once.
+
+    Args:
+        predict: As in `make`, for `pgd`.
+        z: (1, C, H, W) features; not changed.
+        eps: Norms of the perturbations.
+        settings: How they are found. Default: as in the paper.
+        labels: (1, H, W) class ids for the objective cross-entropy.
+        generator: Source of the random numbers, on z's device; one.
+        batch: Ascents at a time.
+
+    Raises:
+        UserError: as `make`.
+    """
+    how = settings or SearchSettings()
+    start = _searched(predict, z, how, labels=labels, generator=generator)
+    for first in range(0, len(eps), batch):
+        together = eps[first : first + batch]
+        found = _climbed(predict, z, start, how, eps=together, labels=labels)
+        for place in range(len(together)):
+            yield found.of(place)
+
+
+def _searched(
+    predict: Predict,
+    z: Tensor,
+    how: SearchSettings,
+    *,
+    eps: float = 1.0,
+    labels: Tensor | None,
+    generator: Sequence[torch.Generator],
+    **published: Any,
+) -> Perturbed:
+    """Returns the end of a power iteration."""
+    return adversarial_perturbation(
         predict,
         z,
         eps=eps,
         iterations=how.iterations,
         generator=generator,
-        **goal,
-        **({**OFFICIAL, "batch": how.official_batch} if published else {"search": how.search}),
+        norm=how.norm,
+        objective=how.objective,
+        labels=labels,
+        **(published or {"search": how.search}),
     )
-    if kind != "pgd":
-        return found
-    return projected_ascent(predict, z, start=found.delta, eps=eps, steps=how.ascent_steps, **goal)
+
+
+def _climbed(
+    predict: Predict, z: Tensor, vat: Perturbed, how: SearchSettings, *, eps: Sequence[float], labels: Tensor | None
+) -> Perturbed:
+    """Returns ascents from VAT's direction, one for each eps."""
+    sizes = torch.tensor(eps, dtype=z.dtype, device=z.device)[:, None, None, None]
+    return projected_ascent(
+        predict,
+        z,
+        start=sizes * vat.delta,
+        eps=eps,
+        steps=how.ascent_steps,
+        norm=how.norm,
+        objective=how.objective,
+        labels=labels,
+    )
 
 
 def exact_cosine(

@@ -51,9 +51,11 @@ def labeled_images(
     for id in ids:
         image, label = read_pair(data, id)
         most = min(batch, _PIXELS // label.size)
-        if held and (len(held) >= most or held[0][1].shape != image.shape):
+        other = bool(held) and held[0][1].shape != image.shape
+        if held and (other or len(held) >= most):
             yield _stack(held, device)
-            _return_memory()
+            if other:
+                _return_memory()
             held = []
         held.append((id, image, label))
     if held:

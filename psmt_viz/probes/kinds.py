@@ -105,11 +105,15 @@ def perturbation(
     Raises:
         UserError: if the networks have no teachers for T-VAT, or the search fails (see `adversarial_perturbation`).
     """
-    ids = [image_id] if isinstance(image_id, str) else image_id
-    generators = [torch.Generator(z.device).manual_seed(derived_seed(seed, "noise", id)) for id in ids]
+    generator = starts(z, [image_id] if isinstance(image_id, str) else image_id, seed=seed)
     with frozen(networks):
         predict = maker(networks, kind, size)
-        return make(kind, predict, z, eps=eps, settings=settings, labels=labels, generator=generators)
+        return make(kind, predict, z, eps=eps, settings=settings, labels=labels, generator=generator)
+
+
+def starts(z: Tensor, ids: Sequence[str], *, seed: int) -> list[torch.Generator]:
+    """Returns the source of each image's random numbers, alike for all kinds, on z's device."""
+    return [torch.Generator(z.device).manual_seed(derived_seed(seed, "noise", id)) for id in ids]
 
 
 @torch.no_grad()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,14 +16,15 @@ from psmt_viz.errors import UserError
 from psmt_viz.kinds import KINDS, SWEEP
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
-from psmt_viz.perturb import Perturbed, SearchSettings
+from psmt_viz.perturb import SearchSettings, ascents, frozen, make
 from psmt_viz.probes.evaluate import confusion
 from psmt_viz.probes.flip_tables import Cell, FlipTables, Size
 from psmt_viz.probes.health import HealthRecord
 from psmt_viz.probes.images import LabeledImages, labeled_images
-from psmt_viz.probes.kinds import chosen, judged, kinds_of, perturbation
+from psmt_viz.probes.kinds import chosen, judged, kinds_of, maker, starts
 from psmt_viz.probes.strata import distance_bins
-from psmt_viz.probes.tally import Clean, Tally, stratified
+from psmt_viz.probes.tally import Changes, Clean, Tally, stratified
+from psmt_viz.probes.together import Together
 from psmt_viz.progress import progress
 from psmt_viz.results import Flips
 
@@ -36,6 +38,7 @@ def perturb(
     judges: Sequence[str] = (),
     settings: SearchSettings | None = None,
     ids: Sequence[str] | None = None,
+    batch: int = 4,
     seed: int = 0,
     device: str = "cpu",
     subject: Mapping[str, Any] | None = None,
@@ -44,7 +47,7 @@ def perturb(
 
     A judge decodes the student's features, before and after, and answers for the pixels that it had right before. One
     pass over the images; what is kept of an image is a few counts for each kind, eps and judge. A direction that does
-    not depend on eps is searched once.
+    not depend on eps is searched once, and so is the start of those that do.
 
     Args:
         networks: Networks; put in eval mode. Any model with `encode` and `decode` can be one (see `models.Networks`).
@@ -54,6 +57,8 @@ def perturb(
         judges: Networks of the networks; all of them if empty.
         settings: How perturbations are found. Default: as in the paper.
         ids: Only these validation images.
+        batch: Perturbations of an image that a network sees at a time, at most; fewer of a large image, and one by one
+            where the network, on this device, rounds differently for several, so that no number depends on it.
         seed: Decides the start of each search and the bootstrap.
         device: Where the networks are.
         subject: What to say of the networks and the data (see `results.Result`).
@@ -85,8 +90,8 @@ def perturb(
         fix = "move the whole networks with .to(device)"
         raise UserError("all networks on one device", ", ".join(sorted(devices)), fix)
     networks.eval()
-    sums = _Sums(networks, kinds, judges, eps=eps, settings=settings, seed=seed)
-    with progress("perturb", len(ids)) as advance:
+    sums = _Sums(networks, kinds, judges, eps=eps, settings=settings, seed=seed, batch=batch)
+    with frozen(networks), progress("perturb", len(ids)) as advance:
         for image in labeled_images(data, ids, batch=1, device=device):
             sums.add(image)
             advance("")
@@ -106,6 +111,15 @@ def perturb(
     )
 
 
+class _Change(NamedTuple):
+    """A perturbation of one image."""
+
+    kind: str
+    size: Size
+    delta: Tensor
+    norm: float
+
+
 class _Sums:
     """Perturbs images one by one and tallies what every judge makes of them."""
 
@@ -118,8 +132,10 @@ class _Sums:
         eps: Sequence[float],
         settings: SearchSettings,
         seed: int,
+        batch: int,
     ) -> None:
         self._networks, self._judges, self._settings, self._seed = networks, judges, settings, seed
+        self._together = Together(networks, judges, batch)
         self._sizes: dict[str, tuple[Size, ...]] = {
             kind: (*eps, *((None,) if KINDS[kind].own_size else ())) for kind in kinds
         }
@@ -132,54 +148,68 @@ class _Sums:
 
     def add(self, image: LabeledImages) -> None:
         """Perturbs one image in every way and counts what flips."""
-        networks, labels = self._networks, image.labels
+        networks, labels, classes = self._networks, image.labels, len(self._networks.classes)
         with torch.no_grad():
             z = encode_whole(networks.student, image.images)
         distance = distance_bins(labels)
-        before = judged(networks, self._judges, z, image.size)
-        clean = {judge: Clean.of(logits, labels, distance) for judge, logits in before.items()}
-        correct = {judge: stratified(view, view.correct) for judge, view in clean.items()}
-        classes = len(networks.classes)
-        matrices = {judge: confusion(labels, view.prediction, classes).cpu().numpy() for judge, view in clean.items()}
-        for judge, matrix in matrices.items():
-            self.clean[judge] += matrix
-        for kind, sizes in self._sizes.items():
-            for size, delta, norm in self._deltas(kind, sizes, z, image):
-                relative = float(torch.linalg.vector_norm(delta) / torch.linalg.vector_norm(z))
-                for judge, moved in judged(networks, self._judges, z + delta, image.size).items():
+        clean = {
+            judge: Clean.of(logits, labels, distance)
+            for judge, logits in judged(networks, self._judges, z, image.size).items()
+        }
+        before: dict[str, dict[str, Any]] = {
+            judge: {
+                "correct": {name: counts[0] for name, counts in stratified(view, view.correct).items()},
+                "matrix": confusion(labels, view.prediction, classes).cpu().numpy(),
+                "pixels": labels.numel(),
+            }
+            for judge, view in clean.items()
+        }
+        for judge in self._judges:
+            self.clean[judge] += before[judge]["matrix"]
+        size_of_z = torch.linalg.vector_norm(z)
+        for some in self._batches(z, image):
+            relative = [float(torch.linalg.vector_norm(each.delta) / size_of_z) for each in some]
+            moved = judged(networks, self._judges, z + torch.cat([each.delta for each in some]), image.size)
+            for judge in self._judges:
+                found = Changes.of(clean[judge], moved.pop(judge))
+                for place, (kind, size, _, norm) in enumerate(some):
                     self.tallies[kind, size, judge].add(
-                        clean[judge], correct[judge], matrices[judge], moved, norm=norm, relative_norm=relative
+                        found, place, norm=norm, relative_norm=relative[place], **before[judge]
                     )
 
-    def _deltas(
-        self, kind: str, sizes: Sequence[Size], z: Tensor, image: LabeledImages
-    ) -> list[tuple[Size, Tensor, float]]:
-        """Returns each size with the perturbation and its norm."""
-
-        def found(eps: float) -> Perturbed:
-            made = perturbation(
-                self._networks,
-                kind,
-                z,
-                image.size,
-                image_id=image.ids[0],
-                eps=eps,
-                seed=self._seed,
-                settings=self._settings,
-                labels=image.labels,
-            )
-            self.health.add(kind, made, z, image.size, image.labels, eps=eps)
-            return made
-
-        if KINDS[kind].depends_on_eps:
-            climbed = [(size, found(size)) for size in sizes if size is not None]
-            return [(size, made.delta, float(made.health.norm)) for size, made in climbed]
-        unit = found(1.0)
-        deltas: list[tuple[Size, Tensor, float]] = []
-        for size in sizes:
-            if size is None:
-                assert unit.own_norm is not None
-                deltas.append((None, float(unit.own_norm) * unit.start, float(unit.own_norm)))
+    def _batches(self, z: Tensor, image: LabeledImages) -> Iterator[list[_Change]]:
+        """Yields the perturbations of an image, as many at a time as change no number."""
+        changes = self._changes(z, image)
+        while some := list(islice(changes, self._together.most(image.size))):
+            if self._together.judged(z, image.size, len(some)):
+                yield some
             else:
-                deltas.append((size, size * unit.delta, size * float(unit.health.norm)))
-        return deltas
+                yield from ([each] for each in some)
+
+    def _changes(self, z: Tensor, image: LabeledImages) -> Iterator[_Change]:
+        """Yields the perturbations of every kind at each of its sizes."""
+        for kind, sizes in self._sizes.items():
+            predict = maker(self._networks, kind, image.size)
+            given = self._given(z, image)
+            if KINDS[kind].depends_on_eps:
+                assert predict is not None
+                norms = [size for size in sizes if size is not None]
+                batch = min(len(norms), self._together.most(image.size))
+                batch = batch if self._together.climbed(predict, z, image.size, batch) else 1
+                for eps, found in zip(norms, ascents(predict, z, eps=norms, batch=batch, **given), strict=True):
+                    self.health.add(kind, found, z, image.size, image.labels, eps=eps)
+                    yield _Change(kind, eps, found.delta, float(found.health.norm))
+                continue
+            unit = make(kind, predict, z, eps=1.0, **given)
+            self.health.add(kind, unit, z, image.size, image.labels, eps=1.0)
+            for size in sizes:
+                if size is None:
+                    assert unit.own_norm is not None
+                    yield _Change(kind, None, float(unit.own_norm) * unit.start, float(unit.own_norm))
+                else:
+                    yield _Change(kind, size, size * unit.delta, size * float(unit.health.norm))
+
+    def _given(self, z: Tensor, image: LabeledImages) -> dict[str, Any]:
+        """Returns what every kind is given; their generators are alike, so that they start alike."""
+        generator = starts(z, image.ids, seed=self._seed)
+        return {"settings": self._settings, "labels": image.labels, "generator": generator}

@@ -6,7 +6,7 @@ from functools import partial
 
 from psmt_viz import figures
 from psmt_viz.figures.words import FEATURES, eps_words
-from psmt_viz.report.pictures import Picture, picture
+from psmt_viz.report.pictures import Picture
 from psmt_viz.report.section import Section
 from psmt_viz.results import CloseUp
 
@@ -20,7 +20,7 @@ def section(closeup: CloseUp) -> Section | None:
 
 def _closeup(closeup: CloseUp) -> Picture:
     size = eps_words(closeup.facts, z=FEATURES)
-    return picture(
+    return Picture(
         "closeup",
         partial(figures.draw_closeup, closeup),
         alt=f"Image {closeup.image_id} with truth and prediction; for each kind the flipped pixels in red and a map of "

@@ -7,7 +7,7 @@ from functools import partial
 
 from psmt_viz import figures
 from psmt_viz.figures.words import listed
-from psmt_viz.report.pictures import picture
+from psmt_viz.report.pictures import Picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import Table, make_table
 from psmt_viz.results import Evaluation
@@ -20,13 +20,13 @@ def section(evaluation: Evaluation) -> Section | None:
         return None
     roles = listed([role_of(role).label for role in evaluation.confusion])
     pictures = (
-        picture(
+        Picture(
             "confusion",
             partial(figures.draw_confusion, evaluation),
             alt="Matrix of what the pixels of each class are predicted as, in percent of the class's pixels.",
             caption="What the pixels of each class are predicted as.",
         ),
-        picture(
+        Picture(
             "class_iou",
             partial(figures.draw_class_iou, evaluation),
             alt=f"IoU of each class, a marker for each role: {roles}. The numbers are in the table below.",

@@ -10,7 +10,7 @@ import numpy as np
 from psmt_viz import figures
 from psmt_viz.figures.shares import percents
 from psmt_viz.figures.words import FEATURES, eps_words, kind_phrase, listed
-from psmt_viz.report.pictures import picture
+from psmt_viz.report.pictures import Picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import frame_table
 from psmt_viz.results import Cams
@@ -28,7 +28,7 @@ def section(cams: Cams) -> Section | None:
         return None
     shown = listed([f"{cam.class_name} in image {cam.image_id}" for cam in cams.cams])
     after = listed([f"after {kind_phrase(kind)}" for kind in cams.perturbations])
-    drawn = picture(
+    drawn = Picture(
         "fig1_gradcam",
         partial(figures.draw_gradcam, cams),
         alt=f"Maps of the evidence for {shown}: before the perturbation, {after}, and what each perturbation changed, "

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from psmt_viz.errors import UserError
 from psmt_viz.files import write_text
 from psmt_viz.report.headline import headline
 from psmt_viz.report.inline import bokeh_script, content_policy, static
 from psmt_viz.report.numbers import numbers_section, provenance_section
+from psmt_viz.report.pictures import Stored, stored
 from psmt_viz.report.section import Section, merged
 from psmt_viz.report.summary import summary_section
 from psmt_viz.results import Saved
@@ -24,7 +28,7 @@ _ALWAYS = ("page.js",)
 _PLOTS = "plots.js"
 
 
-def write_report(saved: Saved, path: Path) -> Path:
+def write_report(saved: Saved, path: Path, *, drawn: Mapping[str, Figure] = MappingProxyType({})) -> Path:
     """Writes one page of everything that is there; it opens from disk and loads nothing.
 
     Equal results and versions give equal bytes.
@@ -32,6 +36,7 @@ def write_report(saved: Saved, path: Path) -> Path:
     Args:
         saved: The results; a section is left out where there is none of its sort.
         path: The file, in an existing folder.
+        drawn: Stem of the files -> figures on white paper that were drawn of these results before.
 
     Returns:
         The path.
@@ -39,7 +44,7 @@ def write_report(saved: Saved, path: Path) -> Path:
     Raises:
         UserError: if there is nothing to show, or a result is damaged.
     """
-    sections = list(_sections(saved))
+    sections = [_pictured(section, drawn) for section in _sections(saved)]
     if not sections:
         raise UserError("results to show", "none", f"give a folder that psmt-viz {commands()} wrote")
     write_text(path, _render(saved, sections))
@@ -53,6 +58,12 @@ def _sections(saved: Saved) -> Iterator[Section]:
     for section in (summary_section(saved), *own, numbers_section(own), provenance_section(saved)):
         if section is not None:
             yield section
+
+
+def _pictured(section: Section, drawn: Mapping[str, Figure]) -> Section:
+    """Returns a section with its pictures drawn."""
+    pictures = (each if isinstance(each, Stored) else stored(each, drawn.get(each.name)) for each in section.pictures)
+    return replace(section, pictures=tuple(pictures))
 
 
 def _render(saved: Saved, sections: list[Section]) -> str:

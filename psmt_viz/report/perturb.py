@@ -10,7 +10,7 @@ from psmt_viz import figures
 from psmt_viz.figures.kinds import OWN
 from psmt_viz.figures.words import kind_words, listed
 from psmt_viz.kinds import PAPER_EPS, kinds_in_order
-from psmt_viz.report.pictures import Picture, picture
+from psmt_viz.report.pictures import Picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import frame_table
 from psmt_viz.results import Flips
@@ -53,7 +53,7 @@ def _sweep(flips: Flips) -> list[Picture]:
     kinds = listed([kind_words(kind) for kind in kinds_in_order(table["kind"])])
     judges = [role_of(judge).label for judge in roles_in_order(table["judge"])]
     made = [
-        picture(
+        Picture(
             "flips",
             partial(figures.draw_sweep, flips),
             alt=f"Two charts on logarithmic axes: share of flipped pixels and KL divergence against eps, one line "
@@ -63,7 +63,7 @@ def _sweep(flips: Flips) -> list[Picture]:
     ]
     if len(judges) > 1:
         made.append(
-            picture(
+            Picture(
                 "judges",
                 partial(figures.draw_judges, flips),
                 alt=f"Share of flipped pixels against eps in a panel for each judge: {listed(judges)}.",
@@ -75,14 +75,14 @@ def _sweep(flips: Flips) -> list[Picture]:
         return made
     return [
         *made,
-        picture(
+        Picture(
             "transfer",
             partial(figures.draw_transfer, flips, eps=eps),
             alt=f"Matrix of the share of flipped pixels at eps = {eps:g}, kinds in rows, judges in columns; where they "
             "were measured, the differences from VAT beside it.",
             caption=f"Transfer: how many pixels a perturbation of one network flips for the others, at eps = {eps:g}.",
         ),
-        picture(
+        Picture(
             "where",
             partial(figures.draw_where, flips, eps=eps),
             alt=f"Share of flipped pixels at eps = {eps:g} by class, by distance to the nearest other class and by "

@@ -7,7 +7,7 @@ from functools import partial
 from psmt_viz.figures.reliability import draw_reliability
 from psmt_viz.figures.shares import interval, percents
 from psmt_viz.figures.words import listed
-from psmt_viz.report.pictures import picture
+from psmt_viz.report.pictures import Picture
 from psmt_viz.report.section import Section
 from psmt_viz.report.tables import frame_table, make_table
 from psmt_viz.results import Reliability
@@ -26,7 +26,7 @@ def section(reliability: Reliability) -> Section | None:
         "mean confidence": percents(roles["confidence"].tolist()),
         "accuracy": percents(roles["accuracy"].tolist()),
     }
-    drawn = picture(
+    drawn = Picture(
         "reliability",
         partial(draw_reliability, reliability),
         alt=f"Bars of the accuracy in each bin of confidence, for {listed(names)}, beside the line on which both are "

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from psmt_viz.report.pictures import Picture
+from psmt_viz.report.pictures import Picture, Stored
 from psmt_viz.report.tables import Table
 
 
@@ -20,7 +20,8 @@ class Section:
     paragraphs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     """What is wrong with a result."""
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[Picture | Stored, ...] = ()
+    """To be drawn, or drawn."""
     tables: tuple[Table, ...] = ()
     numbers: tuple[Table, ...] = ()
     """Tables of the files for the section of all numbers."""

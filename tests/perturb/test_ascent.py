@@ -62,6 +62,24 @@ def test_each_image_climbs_alone_and_nothing_is_changed() -> None:
         torch.testing.assert_close(alone.delta[0], together.delta[index], rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("objective", ["kl", "cross-entropy"])
+def test_several_ascents_from_one_place_are_those_of_each_alone(objective) -> None:
+    predict, z = small_decoder(torch.float64), features(batch=1, dtype=torch.float64)
+    begin = features(seed=4, batch=3, dtype=torch.float64)
+    given = {"objective": objective, "labels": (predict(z).argmax(1) + 1) % 4}
+    sizes = (0.3, 2.0, 7.0)
+    together = projected_ascent(predict, z, start=begin, eps=sizes, **given)
+    for index, eps in enumerate(sizes):
+        alone = projected_ascent(predict, z, start=begin[index : index + 1], eps=eps, **given)
+        own = together.of(index)
+        torch.testing.assert_close(own.delta, alone.delta, rtol=1e-8, atol=1e-10)
+        for name in ("norm", "relative_norm", "unchanged"):
+            torch.testing.assert_close(getattr(own.health, name), getattr(alone.health, name))
+        torch.testing.assert_close(own.gain, alone.gain)
+        torch.testing.assert_close(own.start, alone.start)
+        assert float(own.health.norm) == pytest.approx(eps)
+
+
 def test_cross_entropy_can_be_raised_too() -> None:
     predict, z = small_decoder(torch.float64), features(dtype=torch.float64)
     labels = predict(z).argmax(1)

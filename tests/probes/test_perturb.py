@@ -14,7 +14,7 @@ from psmt_viz.kinds import KINDS
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import SearchSettings
 from psmt_viz.probes.perturb import perturb
-from psmt_viz.probes.tally import Clean, Tally
+from psmt_viz.probes.tally import Changes, Clean
 from psmt_viz.results import Flips
 from tests.probes.flips_reference import EPS, JUDGES, SEED
 
@@ -112,6 +112,17 @@ def test_results_repeat_to_the_bit_with_the_seed(networks: Networks, blocks: Any
     keys = ["kind", "judge", "norm"]
     kl = [table.flips.set_index(keys)["kl"] for table in (first, other)]
     assert (kl[0] != kl[1]).all()
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"norm": "pixel"}, {"objective": "cross-entropy"}], ids=["as in the paper", "pixel", "cross-entropy"]
+)
+def test_one_by_one_and_together_are_equal_to_the_bit(networks: Networks, blocks: Any, how: dict[str, Any]) -> None:
+    """Of three norms, one no power of two, so that scaling by it rounds."""
+    given: dict[str, Any] = {"eps": (0.3, 2.0, 7.0), "ids": blocks.ids("val")[:3], "settings": SearchSettings(**how)}
+    alone = perturb(networks, blocks, batch=1, **given)
+    for batch in (2, 8):
+        assert_equal(alone, perturb(networks, blocks, batch=batch, **given))
 
 
 def test_the_order_of_images_changes_no_count(networks: Networks, blocks: Any, result: Flips) -> None:
@@ -221,7 +232,6 @@ def test_what_does_not_move_does_not_flip() -> None:
     distance = torch.zeros(1, 1, 2, dtype=torch.int64)
     clean = Clean.of(logits, labels, distance)
     assert clean.prediction.tolist() == [[[5, 5]]]
-    tally, bins = Tally(), {"class": np.zeros(21, np.int64)}
-    tally.add(clean, bins, np.zeros((21, 21), np.int64), logits, norm=0.0, relative_norm=0.0)
-    assert tally.kl == [0.0]
-    assert not np.any(tally.flips)
+    changes = Changes.of(clean, logits)
+    assert changes.kl == [0.0]
+    assert not np.any(changes.flips) and not np.any(changes.matrix)

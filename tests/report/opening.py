@@ -12,8 +12,17 @@ PANELS = ("clean", "vat", "tvat")
 """Of the page of everything."""
 SIZE = {"width": 1600, "height": 1000}
 
-# Two frames: the second begins when the first has been drawn.
-DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+# Two frames: the second begins when the first has been drawn. Bokeh draws what it was asked for when it finds the time;
+# its views are ready once it has.
+DRAWN = """async () => {
+  const frame = () => new Promise(requestAnimationFrame);
+  await frame();
+  await frame();
+  const { map, curves } = typeof report === "undefined" ? {} : report;
+  const plots = await Promise.all([map, curves].filter(Boolean));
+  await Promise.all(plots.flatMap(({ views }) => views.map((view) => view.ready)));
+  await frame();
+}"""
 INTERACTIVE = "() => performance.getEntriesByName('interactive').length"
 # Where the frame of a panel lies on the screen, and which data lie in it.
 FRAME = """async (place) => {

@@ -18,6 +18,7 @@ from psmt_viz.figures import (
     draw_reliability,
     draw_transfer,
     draw_where,
+    export,
     style,
 )
 from psmt_viz.figures.export import arrange, figure_of
@@ -57,11 +58,21 @@ def test_the_dark_picture_is_arranged_as_it_would_be_alone(name: str, monkeypatc
     _, dark = pictures.rendered(FIGURES[name])
     with style(dark=True):
         figure = figure_of(FIGURES[name]())
-        figure.set_dpi(dark.width / figure.get_figwidth())
         arrange(figure)
         alone = pictures.render(figure)
     assert dark.size == alone.size
     assert np.array_equal(np.asarray(dark), np.asarray(alone))
+
+
+@pytest.mark.parametrize("name", ["closeup", "flips", "transfer"])
+def test_a_figure_that_was_saved_before_gives_the_same_pictures(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pictures, "SCALE", 0.5)
+    before = figure_of(FIGURES[name]())
+    export(before, tmp_path / name, provenance={})
+    for again, new in zip(pictures.rendered(FIGURES[name], before), pictures.rendered(FIGURES[name]), strict=True):
+        assert np.array_equal(np.asarray(again), np.asarray(new))
 
 
 def test_lines_are_stored_exactly_and_photographs_nearly() -> None:
