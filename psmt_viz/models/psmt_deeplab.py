@@ -58,8 +58,8 @@ class PSMTDeepLabV3Plus(DeepLab):
             config.backbone,
             output_stride=config.output_stride,
             pretrained=config.pretrained,
-            # timm would start the last normalisation of each block at 0; the authors' code does not.
-            options={"zero_init_last": False},
+            # By default the last normalisation of each block starts at 0; not so in the authors' code.
+            zero_init_last=False,
         )
         _multi_grid(backbone.body)
         aspp = PSMTASPP(backbone.high_channels, config.aspp_channels, config.aspp_rates)
@@ -71,6 +71,6 @@ def _multi_grid(body: Any) -> None:
 
     Rethinking Atrous Convolution for Semantic Image Segmentation (Chen et al., 2017), section 3.2.
     """
-    for index, block in enumerate(body["layer4"]):
+    for index, block in enumerate(body.layer4):
         rate = 2 ** (index + 1)
         block.conv2.dilation = block.conv2.padding = (rate, rate)

@@ -49,7 +49,7 @@ def test_layers_are_modules_by_name(config):
     deeplab = DeepLabV3Plus(config, 5)
     layers = deeplab.layers()
     assert (layers["decoder"], layers["logits"]) == (deeplab.decoder, deeplab.classifier)
-    assert layers["backbone.body.layer1"] is deeplab.backbone.body["layer1"]
+    assert layers["backbone.body.layer1"] is deeplab.backbone.body.layer1
 
 
 def test_around_an_image_lies_what_the_encoder_subtracts(config):

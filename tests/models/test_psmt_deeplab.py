@@ -71,7 +71,7 @@ def test_the_last_stage_has_no_stride_and_dilations_of_2_4_8(backbone):
         body = PSMTDeepLabV3Plus(authors(backbone), 21).backbone.body
     convs = [module for module in body.modules() if isinstance(module, torch.nn.Conv2d)]
     assert {conv.dilation for conv in convs if conv.kernel_size == (1, 1)} == {(1, 1)}
-    last = [block.conv2 for block in body["layer4"]]
+    last = [block.conv2 for block in body.layer4]
     assert [(c.dilation, c.padding, c.stride) for c in last] == [((r, r), (r, r), (1, 1)) for r in (2, 4, 8)]
     others = [conv for conv in convs if conv.kernel_size == (3, 3) and all(conv is not one for one in last)]
     assert {(conv.dilation, conv.padding) for conv in others} == {((1, 1), (1, 1))}
@@ -110,8 +110,8 @@ def test_heads_and_backbone_share_out_the_parameters(network):
 
 
 def test_no_block_starts_as_the_identity(network):
-    # timm would start the last normalisation of each block at 0.
-    scales = [block.bn3.weight for stage in range(1, 5) for block in network.backbone.body[f"layer{stage}"]]
+    # By default the last normalisation of each block starts at 0.
+    scales = [block.bn3.weight for stage in range(1, 5) for block in getattr(network.backbone.body, f"layer{stage}")]
     assert len(scales) == 16
     assert all((scale == 1).all() for scale in scales)
 

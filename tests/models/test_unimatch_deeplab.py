@@ -77,9 +77,9 @@ def test_the_golden_outputs_of_unimatchs_network(golden, size):
 def test_the_last_stage_has_no_stride_and_its_first_block_is_not_dilated(backbone):
     with torch.device("meta"):
         body = made(backbone).backbone.body
-    last = [block.conv2 for block in body["layer4"]]
+    last = [block.conv2 for block in body.layer4]
     assert [(c.dilation, c.padding, c.stride) for c in last] == [((r, r), (r, r), (1, 1)) for r in (1, 2, 2)]
-    assert {block.conv2.dilation for block in body["layer3"]} == {(1, 1)}
+    assert {block.conv2.dilation for block in body.layer3} == {(1, 1)}
 
 
 @torch.no_grad()

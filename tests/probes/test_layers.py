@@ -44,7 +44,7 @@ def test_layers_of_a_run(networks: Networks) -> None:
     assert torch.equal(decoded_layer(student, "decoder", z, (45, 61)), features)
     assert torch.equal(decoded_layer(student, "logits", z, (45, 61)), student.classifier(features))
     assert torch.equal(decoded_layer(student, "decoder.0", z, (45, 61)), student.decoder[0](z))
-    assert find_layer(student, "backbone.body.layer4") is student.backbone.body["layer4"]
+    assert find_layer(student, "backbone.body.layer4") is student.backbone.body.layer4
 
 
 @torch.no_grad()
