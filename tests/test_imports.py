@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "torchvision", "timm", "sklearn", "openTSNE", "pytorch_grad_cam", "matplotlib", "seaborn")
+HEAVY = (
+    "torch",
+    "torch._dynamo",
+    "torchvision",
+    "timm",
+    "sklearn",
+    "openTSNE",
+    "pytorch_grad_cam",
+    "matplotlib",
+    "seaborn",
+)
 
 
 def loaded(statement: str) -> set[str]:
@@ -47,6 +57,15 @@ def test_the_waist_needs_neither_torch_nor_matplotlib(name: str) -> None:
 @pytest.mark.parametrize("name", ["data", "data.checks", "data.opening", "data.scenes"])
 def test_reading_a_data_set_needs_no_torch(name: str) -> None:
     assert loaded(f"import psmt_viz.{name}") == set()
+
+
+def test_networks_of_a_user_s_own_need_no_library_of_networks() -> None:
+    code = (
+        "from torch import nn\nfrom psmt_viz.models.adapters import adapt\n"
+        "class Own(nn.Module):\n    def encode(self, images): return images\n    def decode(self, z): return z\n"
+        "adapt(Own())"
+    )
+    assert loaded(code) == {"torch"}
 
 
 def test_figures_need_no_torch() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.segmentation import DeepLabV3
 
 from psmt_viz.errors import UserError
 from psmt_viz.models.adapted import WAY_OUT, Adapted
@@ -16,6 +15,7 @@ from psmt_viz.models.resize import resize_unaligned
 
 _IMAGENET: Mapping[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _SMP = "segmentation_models_pytorch"
+_TORCHVISION = ("torchvision.models.segmentation.deeplabv3", "DeepLabV3")
 
 
 def adapt(network: nn.Module) -> Network:
@@ -33,12 +33,18 @@ def adapt(network: nn.Module) -> Network:
         return network
     if all(callable(getattr(network, name, None)) for name in ("encode", "decode")):
         return Adapted(network, multiple=getattr(network, "multiple", 8))
-    if isinstance(network, DeepLabV3) and isinstance(network.classifier, nn.Sequential):
+    if _is_torchvision(network):
         return Adapted(network, encode=_torchvision_encode, decode=_torchvision_decode, **_IMAGENET)
     if _is_smp(network):
         return _adapted_smp(network)
     expected = "a network with encode and decode, or one of torchvision's DeepLabV3 or segmentation_models_pytorch"
     raise UserError(expected, type(network).__name__, WAY_OUT)
+
+
+def _is_torchvision(network: Any) -> bool:
+    # By name, as below: to import the library takes longer than to load networks of our own.
+    theirs = any((base.__module__, base.__name__) == _TORCHVISION for base in type(network).__mro__)
+    return theirs and isinstance(network.classifier, nn.Sequential)
 
 
 def _is_smp(network: Any) -> bool:

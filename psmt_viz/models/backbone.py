@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +42,8 @@ class Backbone(nn.Module):
         pretrained: bool = False,
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
+        import timm  # half of the time that a command with networks takes to start
+
         super().__init__()
         if not timm.is_model(name.split(".", maxsplit=1)[0]):
             near = difflib.get_close_matches(name, timm.list_models(), 3)

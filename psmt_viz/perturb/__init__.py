@@ -1,6 +1,6 @@
 """Perturbations of features: the adversarial search, the same for every network, and what it is compared with."""
 
-from psmt_viz.perturb.adversarial import Health, Perturbed, adversarial_perturbation
+from psmt_viz.perturb.adversarial import Health, Perturbed, adversarial_perturbation, fault_of
 from psmt_viz.perturb.ascent import projected_ascent
 from psmt_viz.perturb.baselines import feature_perturbation, random_perturbation
 from psmt_viz.perturb.frozen import frozen
@@ -19,6 +19,7 @@ __all__ = [
     "cosine_per_image",
     "curvature_product",
     "exact_cosine",
+    "fault_of",
     "feature_perturbation",
     "frozen",
     "kl_of_logits",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ from psmt_viz.perturb.objectives import (
 )
 from psmt_viz.search import Norm, Objective, Search
 
+_TF32_EPSILON = 2.0**-10
+"""Of TensorFloat-32, which has ten bits after the point."""
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """Source of a batch's random numbers: one for all images, one for each, or torch's global one."""
 
@@ -50,6 +53,8 @@ class Perturbed:
     start: Tensor
     """(B, C, H, W) the unit direction from which the search began."""
     health: Health
+    faults: Tensor | None = None
+    """(B, 3) truth values: which faults of `fault_of` a search found that did not look at them itself."""
     gain: Tensor | None = None
     """(B,) objective reached over the objective at the start, of an ascent."""
     own_norm: Tensor | None = None
@@ -75,6 +80,7 @@ def perturbed(
     start: Tensor,
     norm: Norm = "image",
     unchanged: Tensor | None = None,
+    faults: Tensor | None = None,
     gain: Tensor | None = None,
     own_norm: Tensor | None = None,
 ) -> Perturbed:
@@ -85,7 +91,7 @@ def perturbed(
         relative_norm=(norm_per_image(delta) / norm_per_image(z)).flatten(),
         unchanged=torch.zeros(len(direction), device=z.device) if unchanged is None else unchanged,
     )
-    return Perturbed(delta=delta, start=start, health=health, gain=gain, own_norm=own_norm)
+    return Perturbed(delta=delta, start=start, health=health, faults=faults, gain=gain, own_norm=own_norm)
 
 
 def random_like(z: Tensor, generator: Generators = None, *, uniform: bool = False) -> Tensor:
@@ -115,6 +121,7 @@ def adversarial_perturbation(
     labels: Tensor | None = None,
     start: Tensor | None = None,
     generator: Generators = None,
+    wait: bool = True,
 ) -> Perturbed:
     """Finds the perturbation of norm eps that changes a prediction most, by power iteration.
 
@@ -127,7 +134,7 @@ def adversarial_perturbation(
         eps: Norm of the perturbation, for each image or pixel (see `norm`).
         xi: Norm of the small step of the finite difference, over the image. Default:
             sqrt(machine epsilon) * ||z||, which balances the rounding of z + step against the curvature; the epsilon is
-            that of z, or of autocast.
+            that of z, of autocast, or of TensorFloat-32 where a GPU computes in it.
         iterations: Power iterations.
         noise: The start: a `gaussian` or `uniform` direction scaled to norm xi, or, `literal`, the unscaled N(0, I) of
             the supplement's equation 1.
@@ -149,6 +156,8 @@ def adversarial_perturbation(
         start: (B, C, H, W) where the search begins, in place of a draw.
         generator: Source of the start, on z's device; with one for each image, an image's start does not depend on the
             batch that it is in.
+        wait: Wait for the device, to see whether z is finite and the gradient tells a direction. Otherwise `faults` of
+            the result says so, and nothing here makes the host wait.
 
     Returns:
         The perturbation, the start direction and the search's health.
@@ -160,7 +169,7 @@ def adversarial_perturbation(
     Virtual Adversarial Training (Miyato et al., 2018), eq. 11-12; Perturbed and Strict Mean Teachers for
     Semi-supervised Semantic Segmentation (Liu et al., 2022), supplement eq. 1-2.
     """
-    check_inputs(z, eps=eps, xi=xi, iterations=iterations, generator=generator)
+    check_inputs(z, eps=eps, xi=xi, iterations=iterations, generator=generator, finite=wait)
     z = z.detach()
     z_norm = norm_per_image(z)
     step = math.sqrt(_epsilon(z)) * z_norm if xi is None else torch.full_like(z_norm, xi)
@@ -190,9 +199,25 @@ def adversarial_perturbation(
             _, found = gradient(value, torch.zeros_like(offset) if exact else offset)
             if search == "central-difference":
                 found = found - gradient(value, -offset)[1]
-    if floor == 0:
+    faults = None
+    if not wait:
+        # The norm has been computed anyway, and is finite where z is.
+        size = norm_per_image(found) if floor == 0 else torch.ones_like(z_norm)
+        faults = torch.cat([~torch.isfinite(z_norm), ~torch.isfinite(size), size == 0], dim=1).flatten(1)
+    elif floor == 0:
         check_gradient(found)
-    return perturbed(z, scaled(found, norm=norm, floor=least), eps=eps, start=start, norm=norm, unchanged=unchanged)
+    direction = scaled(found, norm=norm, floor=least)
+    return perturbed(z, direction, eps=eps, start=start, norm=norm, unchanged=unchanged, faults=faults)
+
+
+def fault_of(found: Sequence[float]) -> UserError | None:
+    """Returns the error of a search whose features or whose gradient are at fault, if they are.
+
+    Args:
+        found: Images whose features are not finite, whose gradient is not finite, and whose gradient is zero.
+    """
+    errors = (_not_finite(), no_gradient("NaN or infinite"), no_gradient("zero"))
+    return next((error for error, images in zip(errors, found, strict=True) if images), None)
 
 
 def objective_of(predict: Predict, z: Tensor, objective: Objective, labels: Tensor | None) -> Value:
@@ -201,9 +226,15 @@ def objective_of(predict: Predict, z: Tensor, objective: Objective, labels: Tens
 
 
 def check_inputs(
-    z: Tensor, *, eps: float, xi: float | None = None, iterations: int = 1, generator: Generators = None
+    z: Tensor,
+    *,
+    eps: float,
+    xi: float | None = None,
+    iterations: int = 1,
+    generator: Generators = None,
+    finite: bool = True,
 ) -> None:
-    """Checks what every perturbation asks of its inputs.
+    """Checks what every perturbation asks of its inputs; `finite`, that of z's values, waits for the device.
 
     Raises:
         UserError: if one of them is out of bounds, not finite, of a wrong shape or on another device.
@@ -223,8 +254,8 @@ def check_inputs(
         if one is not None and one.device.type != z.device.type:
             fix = "make the generator with torch.Generator(z.device)"
             raise UserError("z and its generator on one device", f"{z.device} and {one.device}", fix)
-    if not torch.isfinite(z).all():
-        raise UserError("finite features z", "NaN or infinity", "check the weights and the images")
+    if finite and not torch.isfinite(z).all():
+        raise _not_finite()
 
 
 def check_gradient(found: Tensor) -> None:
@@ -233,14 +264,28 @@ def check_gradient(found: Tensor) -> None:
     Raises:
         UserError: if that of an image is zero or not finite.
     """
-    norm = norm_per_image(found).flatten()
-    if not torch.isfinite(norm).all():
+    norm = norm_per_image(found)
+    wrong, zero = torch.stack([~torch.isfinite(norm).all(), (norm == 0).any()]).tolist()
+    if wrong:
         raise no_gradient("NaN or infinite")
-    if (norm == 0).any():
+    if zero:
         raise no_gradient("zero")
+
+
+def _not_finite() -> UserError:
+    return UserError("finite features z", "NaN or infinity", "check the weights and the images")
 
 
 def _epsilon(z: Tensor) -> float:
     device = z.device.type
     arithmetic = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else z.dtype
-    return max(torch.finfo(arithmetic).eps, torch.finfo(z.dtype).eps)
+    least = max(torch.finfo(arithmetic).eps, torch.finfo(z.dtype).eps)
+    return max(least, _TF32_EPSILON) if z.dtype == torch.float32 and _has_tf32(z.device) else least
+
+
+def _has_tf32(device: torch.device) -> bool:
+    """Whether convolutions round float32 to TensorFloat-32 there, as torch lets newer GPUs do by default."""
+    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    if device.type != "cuda" or convolutions.fp32_precision != "tf32":
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)

@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -138,6 +137,8 @@ def cutout(z: Tensor, regions: Tensor, draw: Draw) -> Tensor:
 
 
 def _boxes(ids: np.ndarray) -> list[tuple[slice, ...]]:
+    from scipy import ndimage  # not before a cutout is asked for
+
     boxes = []
     for value in np.unique(ids):
         labelled, _ = ndimage.label(ids == value)

@@ -99,10 +99,15 @@ def draw_mix(
         side = math.sqrt(1 - torch.rand(7, generator=size).sort().values[3].item())
         corners = [_square(side, height, width, generator) for generator in places]
         permutation = torch.randperm(batch, generator=partners)
-        return Mix(boxes=(Box(corners=torch.tensor(corners).to(device), partner=permutation.to(device)),))
+        return Mix(boxes=(Box(corners=_sent(torch.tensor(corners), device), partner=_sent(permutation, device)),))
     drawn = [[_rectangle(height, width, batch, generator) for _ in range(_BOXES)] for generator in places]
-    table = torch.tensor(drawn).to(device)
+    table = _sent(torch.tensor(drawn), device)
     return Mix(boxes=tuple(Box(corners=table[:, i, :4], partner=table[:, i, 4]) for i in range(_BOXES)))
+
+
+def _sent(table: Tensor, device: str | torch.device) -> Tensor:
+    """Returns a few numbers on the device, which nobody waits for: what is not pinned is copied away at once."""
+    return table.to(device, non_blocking=True)
 
 
 def _square(side: float, height: int, width: int, generator: torch.Generator) -> tuple[int, int, int, int]:

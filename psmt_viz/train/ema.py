@@ -20,5 +20,6 @@ def ema_update(teacher: nn.Module, student: nn.Module, *, keep: float) -> None:
     own, other = teacher.state_dict(), student.state_dict()
     floating = [name for name, value in own.items() if value.is_floating_point()]
     torch._foreach_lerp_([own[name] for name in floating], [other[name] for name in floating], 1 - keep)
-    for name in own.keys() - set(floating):
-        own[name].copy_(other[name])
+    counters = own.keys() - set(floating)
+    if counters:
+        torch._foreach_copy_([own[name] for name in counters], [other[name] for name in counters])

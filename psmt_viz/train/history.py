@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 import resource
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from psmt_viz.errors import UserError
 from psmt_viz.models.weights import save_weights
+from psmt_viz.perturb import fault_of
 from psmt_viz.results import Evaluation, write_csv
 from psmt_viz.runs import Run, RunFile, epoch_name
 from psmt_viz.train.checkpoint import save_state
 from psmt_viz.train.method import StepLog
 from psmt_viz.train.trainer import Trainer
 
+_WAY_OUT = "lower --lr; the last checkpoint is kept"
+
 
 class Diverged(UserError):
-    """A loss stopped being finite; all processes have its number, so all come to this at once."""
+    """A loss or a search's features stopped being finite; all processes have the numbers and come to this at once."""
 
 
 class History:
@@ -86,13 +90,15 @@ class History:
             The last step's, by name.
 
         Raises:
-            Diverged: if a loss is not finite.
+            Diverged: if a search for noise failed or a loss is not finite.
         """
         if self._pending:
-            fetched = iter(torch.stack([value for log in self._pending for value in log.measured.values()]).tolist())
+            fetched = iter(torch.stack([value for log in self._pending for value in _numbers(log)]).tolist())
             first = self.step - len(self._pending)
             for step, log in enumerate(self._pending, start=first):
                 measured = {name: next(fetched) for name in log.measured}
+                if log.faults is not None:
+                    _require_search([next(fetched) for _ in log.faults], step)
                 _require_finite(measured, step)
                 self._rows.append(measured | {"unsup_weight": log.unsup_weight, "learning_rate": log.learning_rate})
             self._pending = []
@@ -186,10 +192,20 @@ def _is_loss(name: str) -> bool:
     return name.startswith("loss_")
 
 
+def _numbers(log: StepLog) -> list[Tensor]:
+    """Returns all that is to be fetched of a step: what it measured, then its faults."""
+    return [*log.measured.values(), *(() if log.faults is None else log.faults)]
+
+
+def _require_search(found: Sequence[float], step: int) -> None:
+    if (error := fault_of(found)) is not None:
+        raise Diverged(f"{error.expected} at step {step}", error.got, _WAY_OUT)
+
+
 def _require_finite(measured: Mapping[str, float], step: int) -> None:
     for name, value in measured.items():
         if _is_loss(name) and not math.isfinite(value):
-            raise Diverged("a finite loss", f"{name} {value} at step {step}", "lower --lr; the last checkpoint is kept")
+            raise Diverged("a finite loss", f"{name} {value} at step {step}", _WAY_OUT)
 
 
 def _peak_rss() -> float:

@@ -73,7 +73,7 @@ class TrainingLoop:
 
         Raises:
             Stopped: after a request to stop; a checkpoint of the last whole step is written.
-            Diverged: if a loss is not finite.
+            Diverged: if a search for noise failed or a loss is not finite.
         """
         while self.history.step < self.trainer.plan.total_steps or self.history.mid_epoch:
             self._epoch(advance)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -53,14 +54,16 @@ def ohem_cross_entropy(logits: Tensor, label: Tensor, *, threshold: float, kept:
     Training Region-Based Object Detectors with Online Hard Example Mining (Shrivastava et al., 2016), in the form that
     is usual for segmentation.
     """
-    losses = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")[label != IGNORE]
-    if len(losses) == 0:
-        return logits.sum() * 0
+    # All shapes are known beforehand, so that the host never waits for the device.
+    losses = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none").flatten()
+    labeled = (label != IGNORE).flatten()
     # The loss is -log of the true class's probability, so low probabilities are high losses.
-    probability = (-losses.detach()).exp()
-    limit = probability.kthvalue(min(kept, len(losses))).values
-    hard = probability < threshold if limit < threshold else probability <= limit
-    return losses[hard].mean()
+    probability = (-losses.detach()).exp().masked_fill(~labeled, torch.inf)
+    # Infinite, so that all labelled pixels count, where they are fewer than `kept`.
+    limit = probability.kthvalue(min(kept, len(probability))).values
+    # What is not a number counts, and makes the loss none.
+    hard = labeled & ~((probability >= threshold) & (probability > limit))
+    return losses.where(hard, 0).sum() / hard.sum().clamp(min=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,8 @@ class StepLog:
     is not there."""
     learning_rate: float
     unsup_weight: float = 0.0
+    faults: Tensor | None = None
+    """(3,) on the device: images whose search for noise failed, by fault (see `perturb.fault_of`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

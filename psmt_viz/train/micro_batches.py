@@ -85,8 +85,8 @@ class MicroBatches:
         method, device = self._config.method, self._engine.device
         groups = method.groups if method.loss_mean == "gpu" else 1
         own = [
-            torch.tensor([image * groups // micro_batch.of for image in micro_batch.images], device=device)
-            for micro_batch in micro_batches
+            torch.arange(each.images.start, each.images.stop, device=device) * groups // each.of
+            for each in micro_batches
         ]
         total = torch.zeros(groups, dtype=torch.int64, device=device)
         total = self._engine.sum(total.index_add(0, torch.cat(own), torch.cat(list(counts))))

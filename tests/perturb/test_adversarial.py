@@ -10,6 +10,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.perturb import (
     adversarial_perturbation,
     exact_cosine,
+    fault_of,
     kl_per_image,
     random_perturbation,
 )
@@ -167,3 +168,31 @@ def test_features_and_weights_that_are_not_finite_are_refused() -> None:
         network[0].weight[0] = math.nan
     with pytest.raises(UserError, match="NaN or infinite one"):
         adversarial_perturbation(network, features())
+
+
+def test_who_does_not_wait_gets_the_same_perturbation_and_its_faults() -> None:
+    waited = adversarial_perturbation(small_decoder(), features(), generator=generator())
+    found = adversarial_perturbation(small_decoder(), features(), generator=generator(), wait=False)
+    assert torch.equal(found.delta, waited.delta)
+    assert waited.faults is None
+    assert found.faults.tolist() == 3 * [[False] * 3]
+    assert fault_of(found.faults.sum(dim=0).tolist()) is None
+
+
+def test_each_fault_is_that_of_its_image_and_says_what_a_search_that_waits_says() -> None:
+    broken, network = features(), small_decoder()
+    broken[1, 0, 0, 0] = math.nan
+    with torch.no_grad():
+        network[0].weight[0] = math.nan
+    cases = (
+        (small_decoder(), broken, [[0, 0, 0], [1, 1, 0], [0, 0, 0]]),
+        (network, features(), 3 * [[0, 1, 0]]),
+        (lambda z: small_decoder()(z) * torch.tensor([0.0, 1.0, 1.0])[:, None, None, None], features(), None),
+    )
+    for predict, z, expected in cases:
+        found = adversarial_perturbation(predict, z, wait=False).faults
+        assert found.tolist() == (expected or [[0, 0, 1], [0, 0, 0], [0, 0, 0]])
+        with pytest.raises(UserError) as caught:
+            adversarial_perturbation(predict, z)
+        assert str(fault_of(found.sum(dim=0).tolist())) == str(caught.value)
+    assert not adversarial_perturbation(lambda z: 0 * z[:, :4], features(), floor=1e-8, wait=False).faults.any()

@@ -4,6 +4,7 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from psmt_viz.data.scenes import Scenes
@@ -11,6 +12,7 @@ from psmt_viz.errors import UserError
 from psmt_viz.train import history, loop, method, session
 from psmt_viz.train.checkpoint import save_state
 from psmt_viz.train.history import History
+from psmt_viz.train.methods import psmt
 from psmt_viz.train.session import train
 from psmt_viz.train.stopping import Stopped
 from psmt_viz.train.trainer import Trainer
@@ -222,3 +224,36 @@ def test_a_checkpoint_of_before_the_waiting_was_measured(tiny, scenes, folder, m
     shares = pd.read_csv(folder / "timing.csv")["data_wait"]
     assert shares.isna().tolist() == [True, unknown, False]
     assert shares.dropna().between(0, 1).all()
+
+
+def not_finite(monkeypatch):
+    monkeypatch.setattr(psmt, "widened", lambda z: z.float() * float("nan"))
+
+
+def without_gradient(monkeypatch):
+    search = psmt.adversarial_perturbation
+    monkeypatch.setattr(
+        psmt, "adversarial_perturbation", lambda predict, z, **how: search(lambda f: 0 * predict(f), z, **how)
+    )
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (not_finite, r"expected finite features z at step 4, got NaN or infinity; lower --lr; the last .* is kept"),
+        (
+            without_gradient,
+            r"expected a gradient of .* to z at step 4, got a zero one; lower --lr; the last .* is kept",
+        ),
+    ],
+)
+def test_a_search_that_fails_is_told_with_its_step_and_leaves_the_files(tiny, scenes, folder, monkeypatch, case):
+    kept, (spoil, words) = [], case
+    during_step(monkeypatch, 4, lambda: spoil(monkeypatch))
+    with pytest.raises(UserError, match=words):
+        train(tiny(), scenes, folder, on_epoch=lambda _: kept.append(contents(folder)))
+    assert len(kept) == 2
+    left = contents(folder)
+    assert {name for name in left if left[name] != kept[-1].get(name)} == {"state.pt"}  # written after the callback
+    weights = [values for network in state(folder)["networks"].values() for values in network.values()]
+    assert state(folder)["step"] == 4 and all(torch.isfinite(values).all() for values in weights)

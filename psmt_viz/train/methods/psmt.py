@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from psmt_viz.data.loader import Batch
-from psmt_viz.errors import UserError
 from psmt_viz.methods.psmt import PSMTConfig
 from psmt_viz.metrics import IGNORE
 from psmt_viz.perturb import adversarial_perturbation, frozen
@@ -19,7 +18,7 @@ from psmt_viz.train.distance import relative_distance
 from psmt_viz.train.ema import ema_update
 from psmt_viz.train.learner import Perturb
 from psmt_viz.train.losses import assisted_mean, confident_cross_entropy, labeled_pixels, pseudo_label
-from psmt_viz.train.method import StepLog, Target, TrainingMethod
+from psmt_viz.train.method import Setup, StepLog, Target, TrainingMethod
 from psmt_viz.train.micro_batches import MicroBatch
 
 
@@ -38,6 +37,10 @@ class PSMT(TrainingMethod[PSMTConfig]):
 
     Perturbed and Strict Mean Teachers for Semi-supervised Semantic Segmentation (Liu et al., 2022).
     """
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._faults: list[Tensor] = []
 
     def step(self, step: int, batches: Mapping[str, Batch]) -> StepLog:
         """Takes one step: in the warm-up of each network alone, then of the student and of the teacher in turn."""
@@ -66,6 +69,7 @@ class PSMT(TrainingMethod[PSMTConfig]):
         # Noise, losses, gradients: labelled and mixed images one after the other, each with batch statistics of their
         # own, as in the published code.
         loss_sup, loss_unsup = self.zero(), self.zero()
+        self._faults.clear()
         student.start_step(lr, micro_batches=len(labeled), passes=2)
         for index, (known, target) in enumerate(zip(labeled, targets, strict=True)):
             with student.micro_batch():
@@ -83,11 +87,12 @@ class PSMT(TrainingMethod[PSMTConfig]):
 
         seen = [torch.stack([each.pseudo.valid.sum(), each.differing, each.seen]) for each in targets]
         valid, differing, before = self.engine.sum(torch.stack(seen).sum(dim=0))
-        losses = self.engine.sum(torch.stack([loss_sup, loss_unsup]))
+        sums = self.engine.sum(torch.cat([torch.stack([loss_sup, loss_unsup]), *self._faults_of_step()]))
+        losses, faults = sums[:2], sums[2:] if len(sums) > 2 else None
         shares = torch.stack([passing, differing]).to(losses) / torch.stack([valid, before]).clamp(min=1)
         names = ("loss_sup", "loss_unsup", "confident_fraction", "teacher_disagreement")
         measured = dict(zip(names, [*losses, *shares], strict=True))
-        return StepLog(measured=measured, learning_rate=lr, unsup_weight=unsup_weight)
+        return StepLog(measured=measured, learning_rate=lr, unsup_weight=unsup_weight, faults=faults)
 
     def turn(self, step: int) -> str:
         """Returns the teacher that follows the student in a step: they take turns, epoch by epoch."""
@@ -132,25 +137,29 @@ class PSMT(TrainingMethod[PSMTConfig]):
         """
         settings, size = self.settings, images.label.shape[-2:]
         role = "ensemble" if settings.perturbation == "tvat" else "student"
-        try:
-            # The exponent range of fp16 is too short for the small gradients of a search.
-            short = self.config.system.precision == "bf16"
-            with frozen(self.networks), torch.autocast(z.device.type, dtype=torch.bfloat16, enabled=short):
-                wide = widened(z)
-                return adversarial_perturbation(
-                    lambda features: self.networks.decode(role, features, size),
-                    wide,
-                    eps=settings.eps,
-                    xi=settings.xi,
-                    noise=settings.noise,
-                    floor=settings.norm_floor,
-                    # The images of one call on one GPU of the published training.
-                    batch=max(1, len(z) * self.plan.micro_batches // settings.groups),
-                    start=self.draws.start(step, branch, images.images, wide, uniform=settings.noise == "uniform"),
-                ).delta
-        except UserError as error:
-            fix = "lower --lr; the last checkpoint is kept"
-            raise UserError(f"{error.expected} at step {step}", error.got, fix) from None
+        # In mixed precision too: bf16 would turn the direction (its cosine falls to 0.98), and a central difference
+        # that makes up for it costs more; the exponent range of fp16 is too short for the small gradients.
+        with frozen(self.networks), torch.autocast(z.device.type, enabled=False):
+            wide = widened(z)
+            found = adversarial_perturbation(
+                lambda features: self.networks.decode(role, features, size),
+                wide,
+                eps=settings.eps,
+                xi=settings.xi,
+                noise=settings.noise,
+                floor=settings.norm_floor,
+                # The images of one call on one GPU of the published training.
+                batch=max(1, len(z) * self.plan.micro_batches // settings.groups),
+                start=self.draws.start(step, branch, images.images, wide, uniform=settings.noise == "uniform"),
+                wait=False,  # what is wrong is told with the step's numbers
+            )
+        assert found.faults is not None
+        self._faults.append(found.faults)
+        return found.delta
+
+    def _faults_of_step(self) -> list[Tensor]:
+        """Returns the images of the step's searches by fault, (3,) in a list; nothing without a search."""
+        return [torch.cat(self._faults).sum(dim=0)] if self._faults else []
 
     def epoch_measures(self) -> dict[str, float]:
         """Measures how far the teachers' weights are apart."""
