@@ -138,16 +138,17 @@ class SystemConfig(Group):
     """Keep the decoded training images in memory: `on`, as many as fit; `off`, none; `auto`, all of a folder's if they
     fit into half of the free memory. Results do not depend on it."""
     channels_last: bool = False
-    """Lay tensors out with channels last: a third faster for networks of depthwise convolutions on a CPU."""
+    """Lay tensors out with channels last, which changes numbers by rounding: faster on GPUs with `bf16`, and on a CPU a
+    third for networks of depthwise convolutions and a little for ResNets."""
     precision: Precision = "fp32"
-    """`fp32`, or mixed precision with `bf16` or `fp16`; with `fp16` the search for the noise stays in fp32."""
+    """`fp32`, or mixed precision with `bf16` or `fp16`, in which the search for the noise stays in fp32."""
     accumulate: int = 1
     """Micro-batches into which each device cuts its share of a step's batch (gradient accumulation); more need less
     memory."""
     sync_batchnorm: bool = True
     """Share BatchNorm's statistics among GPUs; on CPUs each process has its own."""
     compile: bool = False
-    """Compile the networks with torch.compile: slow to start, then faster."""
+    """Compile the networks with torch.compile for images of the crop's size: slow to start, then faster."""
     val_every: int = 1
     """Epochs between two validations; the last epoch is always validated."""
     checkpoint_steps: int | None = None

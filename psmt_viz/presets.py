@@ -27,7 +27,9 @@ _SMALL_REAL: Mapping[str, Any] = MappingProxyType(
         "head_lr_factor": 3.0,
     }
 )
-_PUBLISHED: Mapping[str, Any] = MappingProxyType({"arch": "psmt-deeplabv3plus", "backbone": "resnet50s"})
+_PUBLISHED: Mapping[str, Any] = MappingProxyType(
+    {"arch": "psmt-deeplabv3plus", "backbone": "resnet50s", "channels_last": True}
+)
 _VOC_EPOCHS: Mapping[str, int] = MappingProxyType({"1_16": 80, "1_8": 80, "1_4": 200, "1_2": 300})
 # Four GPUs of eight labelled and eight unlabelled images each.
 _VOC: Mapping[str, Any] = MappingProxyType(

@@ -141,6 +141,7 @@ def settings(file: StepFile, variant: Variant, depth: int) -> Config:
         "data": "none",
         "backbone": f"resnet{depth}s",
         "pretrained": False,
+        "channels_last": False,  # theirs are not, and float32 rounds otherwise
         "crop": file.crop,
         "batch_labeled": file.images,
         "batch_unlabeled": file.images,

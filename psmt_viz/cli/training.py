@@ -51,11 +51,8 @@ def train(
     if resume and out is None:
         raise UserError("--out with --resume", "no --out", "name the run folder to resume")
     resolved = _resolved(preset, recipe, config, settings)
-    from psmt_viz.cli.run_pictures import draw_run
-    from psmt_viz.results import Evaluation
     from psmt_viz.subject import open_config_data, resolve_device
     from psmt_viz.train.engine import Engine
-    from psmt_viz.train.session import train as run_training
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its banners tell users nothing
     opened = open_config_data(resolved.data)
@@ -65,6 +62,10 @@ def train(
 
         print(preview(resolved, opened, engine, out))
         return
+    from psmt_viz.cli.run_pictures import draw_run
+    from psmt_viz.results import Evaluation
+    from psmt_viz.train.session import train as run_training
+
     name = f"{opened.name}-{resolved.method.method}-{resolved.data.split}"
     # The other processes are told the main one's folder.
     folder = output_folder(out, "train", name) if engine.is_main_process else Path()

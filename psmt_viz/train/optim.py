@@ -16,6 +16,8 @@ def make_optimizer(network: Network, config: OptimConfig) -> torch.optim.SGD:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in network.parameters():
         groups.setdefault((id(parameter) in head, id(parameter) in decayed), []).append(parameter)
+    # One kernel for all parameters; with fp16 it also asks the gradients on the device whether they are finite.
+    fused = all(parameter.is_cuda for parameter in network.parameters())
     return torch.optim.SGD(
         [
             {
@@ -27,6 +29,7 @@ def make_optimizer(network: Network, config: OptimConfig) -> torch.optim.SGD:
         ],
         lr=config.lr,  # every step sets its own
         momentum=config.momentum,
+        fused=fused or None,
     )
 
 

@@ -15,6 +15,7 @@ from psmt_viz.metrics import IGNORE
 from psmt_viz.models.build import build_networks
 from psmt_viz.results import TrainingBatch
 from psmt_viz.seeds import derived_seed
+from psmt_viz.train.compiled import compile_network
 from psmt_viz.train.engine import Engine
 from psmt_viz.train.learner import Learner
 from psmt_viz.train.loaders import open_feed, open_loaders
@@ -69,8 +70,7 @@ class Trainer:
             if role in settings.learners:
                 self.learners[role] = engine.learner(network, make_optimizer(network, config.optim))
             if config.system.compile:
-                network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
-                network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
+                compile_network(network, config.views.crop)
         self.loaders = open_loaders(
             config, self.plan, data, split, rank=engine.rank, world_size=engine.world_size, here=engine.here
         )

@@ -109,7 +109,8 @@ class PSMT(TrainingMethod[PSMTConfig]):
         weak, networks = unlabeled.weak, self.networks.by_role()
         with self.engine.autocast():
             logits = {role: networks[role](weak) for role in settings.teachers}
-        first, second = (each.argmax(dim=1) for each in logits.values())
+        # On a CPU several times as fast as argmax.
+        first, second = (each.max(dim=1).indices for each in logits.values())
         differing, seen = ((first != second) & valid).sum(), valid.sum()
         updated = logits.pop(self.turn(step))
         (other,) = logits.values()
