@@ -66,10 +66,12 @@ def kl_objective(predict: Predict, z: Tensor) -> Value:
     with torch.no_grad():
         # Not exp(log p): the gradient is a small difference of probabilities, which must add up to 1 as they do in q.
         p = predicted(predict, z).softmax(dim=1)
+        # F.kl_div, but for this part, which it would compute again at every offset.
+        p_log_p = torch.xlogy(p, p)
 
     def value(offset: Tensor) -> Tensor:
         log_q = F.log_softmax(predicted(predict, z + offset), dim=1)
-        return F.kl_div(log_q, p, reduction="none").flatten(1).sum(dim=1)
+        return (p_log_p - p * log_q).flatten(1).sum(dim=1)
 
     return value
 
