@@ -18,7 +18,8 @@ import torch
 
 from benchmarks.pairs import Section
 
-NAMES = sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "__main__", "pairs"})
+_NONE = {"__init__", "__main__", "pairs", "step_reference"}
+NAMES = sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - _NONE)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEAD = "# Results\n\nWritten by `python -m benchmarks`; what each measures is in [README.md](README.md).\n"
 

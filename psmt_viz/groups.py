@@ -141,7 +141,8 @@ class SystemConfig(Group):
     """Lay tensors out with channels last, which changes numbers by rounding: faster on GPUs with `bf16`, and on a CPU a
     third for networks of depthwise convolutions and a little for ResNets."""
     precision: Precision = "fp32"
-    """`fp32`, or mixed precision with `bf16` or `fp16`, in which the search for the noise stays in fp32."""
+    """`fp32`, or mixed precision with `bf16` or `fp16`. The search for the noise keeps its direction: with `bf16` by a
+    central difference, with `fp16` by staying in fp32."""
     accumulate: int = 1
     """Micro-batches into which each device cuts its share of a step's batch (gradient accumulation); more need less
     memory."""

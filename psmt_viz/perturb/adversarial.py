@@ -175,6 +175,7 @@ def adversarial_perturbation(
     step = math.sqrt(_epsilon(z)) * z_norm if xi is None else torch.full_like(z_norm, xi)
     step = step.to(z.dtype)
     draw = random_like(z, generator, uniform=noise == "uniform") if start is None else start.to(z)
+    draw = torch.empty_like(z).copy_(draw)  # with channels last, where z has them last
     start = scaled(draw, floor=floor)
     offset = draw if noise == "literal" else step * start
     if search == "central-difference" and objective == "cross-entropy":

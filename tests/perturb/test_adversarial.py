@@ -196,3 +196,15 @@ def test_each_fault_is_that_of_its_image_and_says_what_a_search_that_waits_says(
             adversarial_perturbation(predict, z)
         assert str(fault_of(found.sum(dim=0).tolist())) == str(caught.value)
     assert not adversarial_perturbation(lambda z: 0 * z[:, :4], features(), floor=1e-8, wait=False).faults.any()
+
+
+def test_with_channels_last_the_perturbation_has_them_last_too() -> None:
+    z = features(batch=3)
+    last = z.contiguous(memory_format=torch.channels_last)
+    start = torch.randn(z.shape, generator=generator())
+    expected = adversarial_perturbation(small_decoder(), z, start=start)
+    found = adversarial_perturbation(small_decoder(), last, start=start)
+    for values in (found.delta, found.start):
+        assert values.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found.delta, expected.delta, rtol=1e-3, atol=1e-4)
+    assert expected.delta.is_contiguous()

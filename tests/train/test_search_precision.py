@@ -47,4 +47,4 @@ def test_the_noise_of_training_in_bf16_has_the_exact_direction(shipped, perturba
             lambda features: reference.decode(role, features, size), wide.double(), search="exact", start=start.double()
         )
     assert noise.dtype == torch.float32
-    assert (cosine_per_image(noise.double(), exact.delta) >= 0.999).all()
+    assert (cosine_per_image(noise.double(), exact.delta) >= 0.99).all()

@@ -14,6 +14,7 @@ from psmt_viz.methods.psmt import PSMTConfig
 from psmt_viz.metrics import IGNORE
 from psmt_viz.perturb import adversarial_perturbation, frozen
 from psmt_viz.perturb.norms import widened
+from psmt_viz.search import Search
 from psmt_viz.train.distance import relative_distance
 from psmt_viz.train.ema import ema_update
 from psmt_viz.train.learner import Perturb
@@ -138,9 +139,11 @@ class PSMT(TrainingMethod[PSMTConfig]):
         """
         settings, size = self.settings, images.label.shape[-2:]
         role = "ensemble" if settings.perturbation == "tvat" else "student"
-        # In mixed precision too: bf16 would turn the direction (its cosine falls to 0.98), and a central difference
-        # that makes up for it costs more; the exponent range of fp16 is too short for the small gradients.
-        with frozen(self.networks), torch.autocast(z.device.type, enabled=False):
+        # The exponent range of fp16 is too short for the small gradients of a search. In bf16 a central difference
+        # keeps the direction, and costs half of a search in float32. A floor is in units of a plain difference.
+        short = self.config.system.precision == "bf16"
+        search: Search = "central-difference" if short and settings.norm_floor == 0 else "finite-difference"
+        with frozen(self.networks), torch.autocast(z.device.type, dtype=torch.bfloat16, enabled=short):
             wide = widened(z)
             found = adversarial_perturbation(
                 lambda features: self.networks.decode(role, features, size),
@@ -149,6 +152,7 @@ class PSMT(TrainingMethod[PSMTConfig]):
                 xi=settings.xi,
                 noise=settings.noise,
                 floor=settings.norm_floor,
+                search=search,
                 # The images of one call on one GPU of the published training.
                 batch=max(1, len(z) * self.plan.micro_batches // settings.groups),
                 start=self.draws.start(step, branch, images.images, wide, uniform=settings.noise == "uniform"),
