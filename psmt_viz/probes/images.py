@@ -51,11 +51,9 @@ def labeled_images(
     for id in ids:
         image, label = read_pair(data, id)
         most = min(batch, _PIXELS // label.size)
-        other = bool(held) and held[0][1].shape != image.shape
-        if held and (other or len(held) >= most):
+        if held and (len(held) >= most or held[0][1].shape != image.shape):
             yield _stack(held, device)
-            if other:
-                _return_memory()
+            _return_memory()
             held = []
         held.append((id, image, label))
     if held:
