@@ -1,6 +1,6 @@
 """Cost of a search for a perturbation, and accuracy of its direction: finite difference against exact, fp32 and bf16.
 
-Command:  python benchmarks/search_cost.py [RUN] [--data DIR] [--images N]
+Command:  python -m benchmarks.search_cost [RUN] [--data DIR] [--images N]
 Cost:     on 2 cores half a minute for the shipped run.
 Expected: a table with the time of each search over that of one forward and backward pass of the same decoders,
           measured in pairs in one process, and the lowest cosine to the exact direction in float64.
@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import argparse
 import copy
-import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
+import pandas as pd
 import torch
 from torch.nn import functional as F
 
+from benchmarks.pairs import Section, spread
 from psmt_viz.models.inference import encode_whole
 from psmt_viz.models.networks import Networks
 from psmt_viz.perturb import Predict, adversarial_perturbation, exact_cosine, frozen
@@ -68,25 +70,35 @@ def measured(subject: RunSubject, reference: Networks, role: str, search: Search
     return ratios, cosines
 
 
-def main() -> None:
-    """Prints one row per search and precision."""
+def measure(words: Sequence[str] = ("--images", "8")) -> list[Section]:
+    """Measures every search in both precisions; takes the command's words."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="?", type=Path)
     parser.add_argument("--data")
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="auto")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     subject = RunSubject.open(options.run, data=options.data, weights="last", device=options.device)
     reference = copy.deepcopy(subject.networks).cpu().double()
-    print("| kind | search | precision | cost over forward + backward, median (range) | lowest cosine to exact |")
-    print("| --- | --- | --- | --- | --- |")
+    rows = []
     for (role, title), search, bf16 in product(ROLES.items(), get_args(Search), (False, True)):
         with torch.autocast(subject.device.partition(":")[0], torch.bfloat16, enabled=bf16):
             ratios, cosines = measured(subject, reference, role, search, options)
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         precision = "bf16 autocast" if bf16 else "fp32"
-        print(f"| {title} | {search} | {precision} | {spread} | {min(cosines):.5f} |", flush=True)
+        row = {"kind": title, "search": search, "precision": precision, "cost": spread(ratios)}
+        rows.append(row | {"lowest cosine": f"{min(cosines):.5f}"})
+    about = (
+        f"{subject.name}, {options.images} images on {subject.device}. *cost*: of a search over that of a forward and "
+        "backward pass of the same decoders, median and range; *lowest cosine*: to the exact direction in float64."
+    )
+    return [Section(title="Cost and direction of a search", about=about, table=pd.DataFrame(rows))]
+
+
+def main() -> None:
+    """Prints the table."""
+    for section in measure(sys.argv[1:]):
+        print(f"{section.about}\n{section.table.to_string(index=False)}")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,10 @@ from pathlib import Path
 from benchmarks.pairs import Section, processes_in_turn
 
 ROOT = Path(__file__).resolve().parent.parent
-_LOAD = "import psmt_viz; psmt_viz.load_run()"
 NETWORKS: Mapping[str, str] = {
     "import torch": "import torch",
-    "the shipped run's networks": _LOAD,
-    "the same with timm, torchvision": f"import timm, torchvision; {_LOAD}",
+    "import timm, with torchvision": "import timm",
+    "the shipped run's networks": "import psmt_viz; psmt_viz.load_run()",
 }
 """Way -> statement."""
 COMMANDS: Mapping[str, Sequence[str]] = {
