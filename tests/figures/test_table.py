@@ -17,7 +17,7 @@ from tests.results.scored import HALF, VOC, full_run, on_voc, published, run, sc
 
 def write_table(frame, folder):
     """The files of a table."""
-    return write(ScoreTable(scores=frame), folder)
+    return write(ScoreTable(scores=frame), folder).paths
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_loss_too_small_to_be_seen_is_none(tmp_path):
 )  # fmt: skip
 def test_the_csv_alone_gives_the_same_files(tmp_path, runs):
     first = [path.read_bytes() for path in write_table(scores_of(runs), tmp_path)]
-    again = [path.read_bytes() for path in write(ScoreTable.load(tmp_path), tmp_path)]
+    again = [path.read_bytes() for path in write(ScoreTable.load(tmp_path), tmp_path).paths]
     assert again == first
 
 

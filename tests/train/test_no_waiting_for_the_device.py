@@ -68,7 +68,7 @@ def take(tiny, scenes, monkeypatch):
         trainer = Trainer(config, scenes, engine=engine, draws=HostDraws(config), method=steps)
         assert {values.device for values in trainer.networks.state_dict().values()} == {DEVICE}
         views = torch.zeros(2, 4, 3, config.views.crop, config.views.crop, dtype=torch.uint8, device=DEVICE)
-        batch = Batch(weak=views[0], strong=views[1], label=views[0, :, 0])
+        batch = Batch(images={"weak": views[0], "strong": views[1]}, label=views[0, :, 0])
         names = config.method.loaders(warmup=step < trainer.plan.warmup_steps)
         with Copies() as copies, monkeypatch.context() as patch:
             patch.setattr(torch, "tensor", copies.tensor)
