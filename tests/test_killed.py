@@ -165,7 +165,10 @@ def straight(processes: ForkServerContext, blocks_folder: Path, tmp_path_factory
     assert process.exitcode == 0, (made / "log").read_text()
     if watch.moved():
         timeline.append((watch.position, watch.since - started))
-    assert [where for where, _ in timeline[1:]] == checkpoints()
+    seen = [where for where, _ in timeline[1:]]
+    # One that another follows between two looks is not seen.
+    assert seen == [where for where in checkpoints() if where in seen]
+    assert seen[-1] == checkpoints()[-1] and len(seen) > len(checkpoints()) / 2
     return Straight(folder, timeline)
 
 
