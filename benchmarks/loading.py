@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from tests.data.torchvision_colors import recolored
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vf
@@ -42,12 +43,6 @@ from psmt_viz.train.plan import resolve
 
 STEPS, STEP_SECONDS = 6, 1.0
 VOC_IMAGES, MANY_IMAGES = 10_582, 100_000
-_CHANGES = {
-    "brightness": vf.adjust_brightness,
-    "contrast": vf.adjust_contrast,
-    "saturation": vf.adjust_saturation,
-    "hue": vf.adjust_hue,
-}
 
 
 def measure() -> list[Section]:
@@ -188,13 +183,7 @@ def _reference_views(image: Tensor, label: Tensor, config: Any, *, seed: int, vi
     weak, mask = pixels[window], mask[window]
     if geometry.mirrored:
         weak, mask = weak.flip(-1), mask.flip(-1)
-    strong, colors = weak, draw_colors(config, generator)
-    for name in colors.order:
-        strong = _CHANGES[name](strong, colors.factors[name])
-    if colors.gray:
-        strong = vf.rgb_to_grayscale(strong, num_output_channels=3)
-    if colors.kernel is not None and colors.kernel > 1:
-        strong = vf.gaussian_blur(strong, [colors.kernel] * 2, [colors.sigma] * 2)
+    strong = recolored(weak, draw_colors(config, generator))
     images = {"weak": weak.contiguous(), "strong": strong.contiguous()}
     return Views(images={name: images[name] for name in views}, label=mask.contiguous())
 

@@ -44,11 +44,7 @@ def kl_of_logits(clean: Tensor, moved: Tensor) -> Tensor:
         clean: (B, K, H, W) logits.
         moved: (B, K, H, W) logits.
     """
-    return kl_of_log_softmax(F.log_softmax(clean, dim=1), F.log_softmax(moved, dim=1))
-
-
-def kl_of_log_softmax(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Returns KL(p || q) of each image, (B,), in nats, summed over pixels, from log-probabilities (B, K, H, W)."""
+    log_p, log_q = F.log_softmax(clean, dim=1), F.log_softmax(moved, dim=1)
     return F.kl_div(log_q, log_p, reduction="none", log_target=True).flatten(1).sum(dim=1)
 
 
