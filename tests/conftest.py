@@ -7,16 +7,35 @@ import os
 # Before torch and BLAS start their threads: tests share their machine, with each other too (pytest -n auto).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 CLASSES = ("background", "red", "green", "blue", "yellow", "white")
 COLOURS = np.array([[70, 70, 70], [200, 40, 40], [40, 170, 60], [50, 70, 210], [210, 190, 50], [225, 225, 225]])
 SIZES = ((48, 64), (56, 56), (45, 61))
 """Heights and widths, in turn: multiples of 8 and others."""
+
+
+LONG = (
+    *("test_killed.py", "test_processes.py", "test_evidence_driver.py", "test_against_published_step.py"),
+    *("test_pages_commands.py", "test_every_command.py", "test_redraw.py", "test_evidence_command.py"),
+)
+"""Files that take longest: they come first, or one process would be at them when the others have no tests left."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores: tests that watch other processes leave theirs idle."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
 
 
 class Blocks:
@@ -90,13 +109,11 @@ def small_settings() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def blocks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def blocks_folder(once: Any) -> Path:
     """`Blocks` as a VOC-layout folder of 16 + 6 images; nobody writes there."""
     from psmt_viz.data import write_voc
 
-    folder = tmp_path_factory.mktemp("data") / "blocks"
-    write_voc(Blocks(), folder)
-    return folder
+    return once("blocks", lambda folder: write_voc(Blocks(), folder))
 
 
 @pytest.fixture(scope="session")
@@ -108,16 +125,34 @@ def blocks(blocks_folder: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def psmt_run(blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PS-MT run of 80 steps (some 6 s) that finds every class; nobody writes there."""
-    return _trained(blocks_folder, tmp_path_factory.mktemp("runs") / "psmt", SETTINGS)
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder of a name by a function, for all processes of the tests together; nobody writes there later."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                folder.mkdir(parents=True)
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def supervised_run(blocks_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def psmt_run(blocks_folder: Path, once: Any) -> Path:
+    """A PS-MT run of 80 steps (some 6 s) that finds every class; nobody writes there."""
+    return once("psmt", lambda folder: _train(blocks_folder, folder, SETTINGS))
+
+
+@pytest.fixture(scope="session")
+def supervised_run(blocks_folder: Path, once: Any) -> Path:
     """A run without teachers, of 12 steps."""
     short = {"method": "supervised", "warmup_steps": 0, "epochs": 1, "steps_per_epoch": 12}
-    return _trained(blocks_folder, tmp_path_factory.mktemp("runs") / "supervised", SETTINGS | short)
+    return once("supervised", lambda folder: _train(blocks_folder, folder, SETTINGS | short))
 
 
 @pytest.fixture(scope="session")
@@ -128,14 +163,12 @@ def networks(psmt_run: Path) -> Any:
     return load_run(psmt_run)
 
 
-def _trained(data: Path, folder: Path, settings: dict[str, Any]) -> Path:
+def _train(data: Path, folder: Path, settings: dict[str, Any]) -> None:
     from psmt_viz.data import VocFolder
     from psmt_viz.presets import configure
     from psmt_viz.train.session import train
 
-    folder.mkdir()
     train(configure("scenes", settings | {"data": str(data)}), VocFolder(data), folder)
-    return folder
 
 
 @pytest.fixture
