@@ -79,7 +79,7 @@ def batches_of(sizes: Sizes, classes: int) -> dict[str, Batch]:
     def drawn() -> Batch:
         views = [torch.randint(256, side, generator=source, dtype=torch.uint8) for _ in range(2)]
         label = torch.randint(classes, side[:1] + side[2:], generator=source, dtype=torch.uint8)
-        return Batch(weak=views[0], strong=views[1], label=label)
+        return Batch(images={"weak": views[0], "strong": views[1]}, label=label)
 
     return {"labeled": drawn(), "unlabeled": drawn()}
 
