@@ -201,7 +201,8 @@ def _asked_one_by_one(data: Any) -> str:
 
 
 def _origin() -> str:
-    return os.environ.get("BENCHMARK_IMAGES", "500 x 375 pixels that are made here")
+    given = os.environ.get("BENCHMARK_IMAGES")
+    return Path(given).expanduser().resolve().name if given else "500 x 375 pixels that are made here"
 
 
 def _sources(folder: Path) -> list[tuple[Path, Path]]:
