@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,12 +16,18 @@ from typing import Any
 
 from psmt_viz.errors import UserError
 
+_FULL = 2**16
+"""Bytes that are free on a full disk, at most."""
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` that becomes `path` in one step when the block succeeds.
 
     A reader sees the old file or the new one, never half of either; a failed block leaves nothing behind.
+
+    Raises:
+        OSError: if the disk fails or is full, whatever the writing library itself raised.
     """
     # The suffix is kept because savers (matplotlib, pandas) choose the format by it.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=path.suffix)
@@ -30,8 +39,21 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; results are as shareable as any other
         temporary.replace(path)
+    except OSError:
+        raise
+    except Exception as error:
+        if (number := _errno(error, path.parent)) is not None:
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _errno(error: Exception, folder: Path) -> int | None:
+    """Returns the system's error number of a library's own exception, or None if it comes from elsewhere."""
+    if (told := re.search(r"\(os error (\d+)\)", str(error))) is not None:  # safetensors
+        return int(told[1])
+    return errno.ENOSPC if shutil.disk_usage(folder).free < _FULL else None  # torch says nothing
 
 
 def leftovers(folder: Path, names: Iterable[str]) -> list[Path]:

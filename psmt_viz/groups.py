@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 from psmt_viz.architectures import ARCHITECTURES
 from psmt_viz.errors import UserError
@@ -22,7 +23,8 @@ class DataConfig(Group):
     """Which images a run learns from."""
 
     data: str = "scenes"
-    """`scenes`, the built-in synthetic data set, or a folder in Pascal VOC's or Cityscapes' layout."""
+    """`scenes`, the built-in synthetic data set; a folder of images and masks; or `module:name` of a data set of your
+    own."""
     split: str = "1_8"
     """The labelled share: a folder of ImageSets/Segmentation/semi, `1_N`, or `full` (every label)."""
     classes: tuple[str, ...] = ()
@@ -33,6 +35,49 @@ class DataConfig(Group):
     """A file that lists the unlabelled images, instead of the data set's own lists."""
     val_list: str | None = None
     """A file that lists the validation images, instead of the data set's own list."""
+    image_dir: str | None = None
+    """The folder of the images, below that of the data set, where it is not found by its name."""
+    mask_dir: str | None = None
+    """The folder of the masks, below that of the data set, where it is not found by its name."""
+    pair: str | None = None
+    """A regular expression whose group is what the paths of an image and its mask share: `(\\d+)_` for 21_photo.tif and
+    21_manual1.gif."""
+    mask_values: tuple[int, ...] = ()
+    """The numbers in the masks that stand for the first class, the second, ...: `0 255` for black and white masks.
+    Empty: 0, 1, 2, ..."""
+    ignore_index: int | None = None
+    """A number in the masks that stands for no class, beside 255."""
+    reduce_zero_label: bool = False
+    """0 in the masks stands for no class, and 1 for the first class."""
+    palette: str | None = None
+    """The colours of masks in colours: `voc`, `cityscapes`, or a file of lines `name,red,green,blue`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        values = self.mask_values
+        inside = all(0 <= value < 2**16 for value in values) and len(set(values)) == len(values) != 1
+        self._require(inside, "mask_values", "of two or more different numbers from 0 to 65535")
+        ignore = self.ignore_index
+        self._require(ignore is None or 0 <= ignore < 2**16, "ignore_index", "from 0 to 65535")
+        self._require(ignore not in values, "ignore_index", "none of --mask-values")
+        self._require(not (values and self.reduce_zero_label), "mask_values", "left out with --reduce-zero-label")
+        if self.pair is not None:
+            self._require(_groups(self.pair) > 0, "pair", "a regular expression with a group, such as (\\d+)_")
+
+    def given(self) -> dict[str, Any]:
+        """Returns what is said of the folder: all but its path and the split, where it is not the default."""
+        own = {setting.name: setting.default for setting in fields(self)}
+        return {
+            name: value for name, value in vars(self).items() if name not in ("data", "split") and value != own[name]
+        }
+
+
+def _groups(pattern: str) -> int:
+    """Returns how many groups a regular expression has; -1 if it is none."""
+    try:
+        return re.compile(pattern).groups
+    except re.error:
+        return -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +197,8 @@ class SystemConfig(Group):
     """Compile the networks with torch.compile for images of the crop's size: slow to start, then faster."""
     val_every: int = 1
     """Epochs between two validations; the last epoch is always validated."""
+    val_images: int | None = None
+    """Validation images that the training scores, counted from the first. Default: all."""
     checkpoint_steps: int | None = None
     """Steps between two checkpoints inside an epoch; each epoch ends with one anyway."""
     checkpoint_minutes: float = 10.0
@@ -168,4 +215,5 @@ class SystemConfig(Group):
         self._not_negative("seed", "keep_last")
         self._require(self.workers is None or self.workers >= 0, "workers", "0 or more")
         self._positive("val_every", "accumulate", "checkpoint_minutes", "log_every")
+        self._require(self.val_images is None or self.val_images > 0, "val_images", "above 0")
         self._require(self.checkpoint_steps is None or self.checkpoint_steps > 0, "checkpoint_steps", "above 0")

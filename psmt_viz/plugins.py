@@ -48,6 +48,12 @@ def load_object(name: str, *, flag: str, example: str, kind: str = "name") -> An
     return found
 
 
+def is_name(text: str) -> bool:
+    """Returns whether a text has the form `module:name`, and is no path."""
+    module, colon, name = text.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in [*module.split("."), name])
+
+
 def class_in(module: ModuleType, base: type[T]) -> type[T] | None:
     """Returns the first class of a kind that a module defines itself, or None."""
     for value in vars(module).values():

@@ -2,157 +2,183 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
+from psmt_viz.data.class_checks import shares, unlearnable_classes
 from psmt_viz.data.classes import class_lut
-from psmt_viz.data.faults import Fault, relative
-from psmt_viz.data.folder import require_both_lists
+from psmt_viz.data.faults import Fault, first_error, printable, relative, some
+from psmt_viz.data.folder import folder_options, require_both_lists
 from psmt_viz.data.layout import Layout
-from psmt_viz.data.list_checks import GIVEN, CheckedLists, overlaps, read_lists, some
+from psmt_viz.data.list_checks import overlaps, read_lists
 from psmt_viz.data.lists import Entry, merge_entries
-from psmt_viz.data.opening import folder_type
-from psmt_viz.data.rasters import read_image, read_mask
+from psmt_viz.data.mask_values import Reading
+from psmt_viz.data.opening import find_layout
+from psmt_viz.data.rasters import orientation, read_image, read_mask, size_of, upright
+from psmt_viz.data.voc import VocLayout
 from psmt_viz.metrics import IGNORE
 from psmt_viz.progress import progress
 
 COLUMNS = ("severity", "kind", "where", "found", "fix")
 
 
-def check(
-    root: Path,
-    *,
-    classes: Sequence[str] = (),
-    labeled_list: Path | None = None,
-    unlabeled_list: Path | None = None,
-    val_list: Path | None = None,
-) -> pd.DataFrame:
-    """Finds every fault of a folder in Pascal VOC's or Cityscapes' layout; reads all files and writes none.
+def check(root: Path, **options: Any) -> Checked:
+    """Finds every fault of a folder; reads all files and writes none.
 
     Args:
         root: The folder.
-        classes: Names of the classes to keep, as for `DataFolder`.
-        labeled_list: Replaces the folder's splits, as for `DataFolder`.
-        unlabeled_list: The other half of that split.
-        val_list: Replaces the folder's list of validation images.
-
-    Returns:
-        One row per fault, errors first: severity (`error`, `warning`), kind, where, found, fix. No rows: no fault.
+        options: Settings of the folder by name, as for `DataFolder`.
 
     Raises:
         UserError: if `classes` holds an unknown name, or only one half of a split is given.
     """
     root = Path(root).expanduser()
-    require_both_lists(labeled_list, unlabeled_list)
-    layout = folder_type(root).layout
-    faults = layout.folder_faults(root, images_listed=labeled_list is not None)
-    if not root.is_dir():
-        return _table(faults)
+    given = folder_options(root, options)
+    require_both_lists(given)
+    layout = find_layout(root, given)
+    faults = layout.folder_faults(root, images_listed=given.labeled_list is not None)
+    if not root.is_dir() or (first_error(faults) is not None and not isinstance(layout, VocLayout)):
+        return Checked(faults=_table(faults))
     names, class_faults = layout.read_classes(root)
-    lists = read_lists(layout, root, labeled_list, unlabeled_list, val_list)
+    lists = read_lists(layout, root, given)
     entries: dict[str, Entry] = {}
     faults += class_faults
     for listing in lists.all:
         faults += [*listing.faults, *merge_entries(entries, listing)]
     faults += overlaps(lists)
+    paths = [layout.mask_path(root, entry) for entry in entries.values() if layout.has_mask(entry)]
+    how = layout.reading(given, root, names, [path for path in paths if path.is_file()])
+    faults += how.faults
+    faults += [_remark(root, text) for text in (*layout.remarks, *how.remarks)]
 
     # Faulty names (blank, twice) have faults of their own; the ids still count.
-    kept = tuple(classes) or names
-    lut = class_lut(names, kept) if classes else _identity_lut(len(names))
+    kept = given.classes or how.names
+    lut = class_lut(how.names, kept) if given.classes else _identity_lut(len(how.names))
     must_have_mask = lists.may_be_labeled
-    presence: dict[str, NDArray[np.bool_]] = {}
-    inspect = partial(_inspect, layout=layout, root=root, names=names, lut=lut)
+    pixels: dict[str, NDArray[np.int64]] = {}
+    inspect = partial(_inspect, layout=layout, root=root, how=how, lut=lut)
     with ThreadPoolExecutor() as pool, progress("check", len(entries)) as advance:
         for inspected in pool.map(inspect, entries.values()):
-            presence[inspected.id] = inspected.present
+            pixels[inspected.id] = inspected.pixels
             for fault in inspected.faults:
+                if fault.kind == "mask all void" and how.faults:
+                    continue  # what the numbers stand for is open
                 needed = fault.kind != "missing mask" or inspected.id in must_have_mask
                 faults.append(fault if needed else _as_warning(fault))
             advance("")
-    faults += _absent_classes(lists, presence, kept)
+    faults += unlearnable_classes(lists, pixels, kept)
     faults += _unlisted(layout, root, entries.values())
-    return _table(faults)
+    return Checked(faults=_table(faults), shares=shares(lists, pixels, kept))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What `check` found."""
+
+    faults: pd.DataFrame
+    """One row per fault, errors first: severity (`error`, `warning`), kind, where, found, fix. No rows: no fault."""
+    shares: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """One row per list and class, `no class` last: list, class, images that show it, share of the list's pixels."""
+
+    def lines(self) -> list[str]:
+        """Returns the faults in words, those of one kind with one fix as one line: how many, and the first three."""
+        lines = []
+        for (severity, kind, fix), rows in self.faults.groupby(["severity", "kind", "fix"], sort=False):
+            some = [f"{where}: {found}" for where, found in rows[["where", "found"]].head(3).itertuples(index=False)]
+            count = f"{len(rows)} times, first " if len(rows) > 3 else ""
+            lines.append(f"{severity}: {kind}: {count}{'; '.join(some)}; {fix}")
+        return lines
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Inspected:
     id: str
     faults: tuple[Fault, ...]
-    present: NDArray[np.bool_]
-    """(256,) which labels the mask has after the choice of classes."""
+    pixels: NDArray[np.int64]
+    """(256,) pixels of each label after the choice of classes."""
 
 
-def _inspect(entry: Entry, *, layout: Layout, root: Path, names: Sequence[str], lut: NDArray[np.uint8]) -> _Inspected:
+def _inspect(entry: Entry, *, layout: Layout, root: Path, how: Reading, lut: NDArray[np.uint8]) -> _Inspected:
     """Reads one image and its mask."""
-    path = layout.mask_path(root, entry)
-    image, mask = read_image(layout.image_path(root, entry), root), read_mask(path, root)
-    faults = [each for each in (image, mask) if isinstance(each, Fault)]
-    present = np.zeros(256, np.bool_)
-    where = relative(path, root)
-    if not isinstance(mask, Fault):
-        unknown = layout.unknown_ids(mask, path, root, names)
-        ids = layout.class_ids(mask, path)
-        known = (ids >= 0) & (ids < len(lut))
-        present[lut[np.where(known, ids, IGNORE)]] = True
+    path = layout.mask_path(root, entry) if layout.has_mask(entry) else None
+    image_path = layout.image_path(root, entry)
+    image = read_image(image_path, root, mask=path)
+    faults = [image] if isinstance(image, Fault) else [*_remarkable(image_path, root, path)]
+    pixels = np.zeros(256, np.int64)
+    mask = read_mask(path, root) if path is not None else None
+    if isinstance(mask, Fault):
+        faults.append(mask)
+    elif mask is not None and path is not None:
+        where = relative(path, root)
+        ids, unknown = layout.class_ids(mask, path, root, how)
+        pixels = np.bincount(lut[ids].ravel(), minlength=256)
         if unknown is not None:
             faults.append(unknown)
-        elif not present[:IGNORE].any():
+        elif not pixels[:IGNORE].any():
             faults.append(
                 Fault(
                     kind="mask all void",
                     where=where,
                     expected="a class on some pixel",
-                    found="255 (or classes that are not kept) on every pixel",
+                    found="no class (or classes that are not kept) on every pixel",
                     fix="label the image or take its id out of the labelled lists",
                     severity="warning",
                 )
             )
-    if not isinstance(image, Fault) and not isinstance(mask, Fault) and image.shape[:2] != mask.shape:
-        (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
-        faults.append(
-            Fault(
-                kind="size mismatch",
-                where=where,
-                expected=f"a mask of the image's size, {width} x {height}",
-                found=f"a mask of {mask_width} x {mask_height}, an image of {width} x {height}",
-                fix="save the mask in the image's size",
-            )
-        )
-    return _Inspected(id=entry.id, faults=tuple(faults), present=present)
-
-
-def _absent_classes(
-    lists: CheckedLists, presence: Mapping[str, NDArray[np.bool_]], names: Sequence[str]
-) -> list[Fault]:
-    """Finds classes without a pixel in train, in val or in the labelled half of a split."""
-    # With lists given, the training masks in use are those of the labelled list alone.
-    train = [] if GIVEN in lists.splits else [*lists.train]
-    faults = []
-    for listing in [*train, lists.val, *(labeled for labeled, _ in lists.splits.values())]:
-        masks = [presence[id] for id in listing.ids if id in presence]
-        if not masks:
-            continue
-        present = np.any(masks, axis=0)
-        absent = [name or f"the class with id {id}" for id, name in enumerate(names[:IGNORE]) if not present[id]]
-        if absent:
+        if not isinstance(image, Fault) and image.shape[:2] != mask.shape[:2]:
+            (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape[:2]
             faults.append(
                 Fault(
-                    kind="class without a pixel",
-                    where=listing.where,
-                    expected="every class on some pixel",
-                    found=f"no pixel of {', '.join(absent)}",
-                    fix="add images that show them, or leave them out with --classes",
-                    severity="warning",
+                    kind="size mismatch",
+                    where=where,
+                    expected=f"a mask of the image's size, {width} x {height}",
+                    found=f"a mask of {mask_width} x {mask_height}, an image of {width} x {height}",
+                    fix="save the mask in the image's size",
                 )
             )
-    return faults
+    return _Inspected(id=entry.id, faults=tuple(faults), pixels=pixels)
+
+
+def _remarkable(path: Path, root: Path, mask: Path | None) -> Iterator[Fault]:
+    """Yields what is read in a way that one should know of: an orientation in EXIF, few of 16 bits."""
+    where = relative(path, root)
+    with Image.open(path) as file:
+        if (turned := orientation(file)) != 1:
+            heeded = upright(file, size_of(mask) if mask is not None else None) is not file
+            told = "heeded" if heeded else "not heeded, because the mask has another size"
+            yield Fault(
+                kind="orientation in EXIF",
+                where=where,
+                expected="images as they are stored",
+                found=f"orientation {turned}, {told}",
+                fix="look at checks.png, and save image and mask turned alike where they do not fit",
+                severity="warning",
+            )
+        if file.mode.startswith("I") and (highest := int(np.asarray(file).max())) < 1 << 12:
+            yield Fault(
+                kind="dark 16-bit image",
+                where=where,
+                expected="values up to 65535",
+                found=f"values up to {highest}, of which the upper 8 of 16 bits are read",
+                fix="stretch the images of the data set alike, or save them with 8 bits",
+                severity="warning",
+            )
+
+
+def _remark(root: Path, text: str) -> Fault:
+    found, _, fix = text.partition("; ")
+    return Fault(
+        kind="found by looking", where=root.name, expected="it said", found=found, fix=fix or "-", severity="warning"
+    )
 
 
 def _unlisted(layout: Layout, root: Path, entries: Iterable[Entry]) -> list[Fault]:
@@ -184,4 +210,5 @@ def _as_warning(fault: Fault) -> Fault:
 
 def _table(faults: Iterable[Fault]) -> pd.DataFrame:
     ordered = sorted(faults, key=lambda fault: fault.severity != "error")
-    return pd.DataFrame([[getattr(fault, column) for column in COLUMNS] for fault in ordered], columns=list(COLUMNS))
+    rows = [[printable(getattr(fault, column)) for column in COLUMNS] for fault in ordered]
+    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -13,8 +13,9 @@ from psmt_viz.data.faults import Fault, relative
 from psmt_viz.data.folder import DataFolder
 from psmt_viz.data.layout import Layout
 from psmt_viz.data.lists import Entry, Listing
-from psmt_viz.data.rasters import unknown_ids
+from psmt_viz.data.mask_values import MaskValues, Reading
 from psmt_viz.data.tree import Tree
+from psmt_viz.groups import DataConfig
 from psmt_viz.metrics import IGNORE
 
 IMAGES, MASKS = "leftImg8bit", "gtFine"
@@ -42,10 +43,6 @@ class CityscapesLayout(Layout):
     """
 
     images = IMAGES
-
-    def recognizes(self, root: Path) -> bool:
-        """Returns whether the folder has leftImg8bit."""
-        return (root / IMAGES).is_dir()
 
     def folder_faults(self, root: Path, *, images_listed: bool) -> list[Fault]:
         """Finds missing folders."""
@@ -109,18 +106,19 @@ class CityscapesLayout(Layout):
         names = [f"{MASKS}/{entry.id}{ending}" for ending in (_LABEL_IDS, _TRAIN_IDS)]
         return next((name for name in names if tree.is_file(name)), names[0])
 
-    def class_ids(self, mask: NDArray[Any], path: Path) -> NDArray[Any]:
-        """Maps label ids to training ids; numbers that stand for no label stay, so that they are found."""
-        if path.name.endswith(_TRAIN_IDS):
-            return mask
-        known = (mask >= 0) & (mask < _LABELS)
-        return np.where(known, _TRAIN_ID[np.where(known, mask, 0)], mask)
+    def reading(self, options: DataConfig, root: Path, names: tuple[str, ...], masks: Sequence[Path]) -> Reading:
+        """Cityscapes' numbers are known."""
+        return Reading(names=names, values=MaskValues())
 
-    def unknown_ids(self, mask: NDArray[Any], path: Path, root: Path, names: Sequence[str]) -> Fault | None:
-        """Finds numbers that are no label id; in a mask with training ids, numbers that are no training id."""
-        count = len(names) if path.name.endswith(_TRAIN_IDS) else _LABELS
+    def class_ids(
+        self, stored: NDArray[Any], path: Path, root: Path, how: Reading
+    ) -> tuple[NDArray[np.uint8], Fault | None]:
+        """Maps label ids to training ids; in a file of training ids, these stay."""
+        train_ids = path.name.endswith(_TRAIN_IDS)
         fix = f"take *{_LABEL_IDS} as Cityscapes has it, or set the pixels to {IGNORE}"
-        return unknown_ids(mask, relative(path, root), count, fix)
+        count = len(how.names) if train_ids else _LABELS
+        ids, fault = MaskValues().ids(stored, count, where=relative(path, root), fix=fix)
+        return ids if train_ids else _TRAIN_ID[ids], fault
 
 
 class CityscapesFolder(DataFolder):

@@ -11,8 +11,9 @@ from psmt_viz.data.classes import CLASSES_FILE
 from psmt_viz.data.dataset import SegmentationData
 from psmt_viz.data.folder import DataFolder
 from psmt_viz.data.lists import Entry
+from psmt_viz.data.palettes import voc_palette
 from psmt_viz.data.splits import split_path
-from psmt_viz.data.voc import IMAGES, MASKS, VocLayout, list_path, voc_palette
+from psmt_viz.data.voc import IMAGES, MASKS, VocLayout, list_path
 from psmt_viz.errors import UserError
 from psmt_viz.files import atomic_write, write_text
 from psmt_viz.progress import progress

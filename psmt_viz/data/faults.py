@@ -6,7 +6,7 @@ on and list them all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,3 +41,14 @@ def first_error(faults: Iterable[Fault]) -> Fault | None:
 def relative(path: Path, root: Path) -> str:
     """Returns how a path is shown: relative to the data set's folder if it lies inside, with forward slashes."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def some(items: Sequence[str]) -> str:
+    """Returns how many items there are, and the first few of them."""
+    more = ", ..." if len(items) > 5 else ""
+    return f"{len(items)}: {', '.join(items[:5])}{more}"
+
+
+def printable(text: str) -> str:
+    """Returns text in which bytes of a file's name that are no UTF-8 are written out."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -3,72 +3,80 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psmt_viz.data.classes import class_lut
 from psmt_viz.data.dataset import Split
-from psmt_viz.data.faults import Fault, first_error
+from psmt_viz.data.faults import Fault, first_error, some
 from psmt_viz.data.layout import Layout
 from psmt_viz.data.lists import Entry, Listing, merge_entries
 from psmt_viz.data.rasters import read_image, read_mask
 from psmt_viz.data.splits import nested_split, split_names, split_path
 from psmt_viz.data.tree import ListedTree
 from psmt_viz.errors import UserError
+from psmt_viz.groups import DataConfig
+from psmt_viz.settings import names_of
 
 T = TypeVar("T")
 
 
 class DataFolder:
-    """A data set in a folder; each layout has a subclass. Nothing is ever written to the folder.
+    """A data set in a folder, arranged in one of several layouts. Nothing is ever written to the folder.
 
     Folder, lists and class names are checked here, images and masks when they are read. Splits of the folder's own
-    are ImageSets/Segmentation/semi/SPLIT/{labeled,unlabeled}.txt.
+    are ImageSets/Segmentation/semi/SPLIT/{labeled,unlabeled}.txt. What was found out by looking, and images that are in
+    two lists which should share none, are told as warnings.
 
     Args:
         root: The folder.
-        classes: Names to keep, which get the ids 0, 1, ... in this order; all other classes become 255. All are kept
-            if it is empty.
-        labeled_list: A list file that replaces the folder's splits; needs `unlabeled_list`.
-        unlabeled_list: The other half of that split.
-        val_list: A list file that replaces the folder's list of validation images.
+        layout: How it is arranged; the subclasses have their own.
+        names: What the classes are called where the folder does not say it.
+        options: Settings of `groups.DataConfig` by name: `classes`, the names to keep, which get the ids 0, 1, ... in
+            this order (all other classes become 255); `labeled_list` with `unlabeled_list`, and `val_list`, which
+            replace the folder's; and those that say how masks are read.
 
     Raises:
-        UserError: if a folder or list is missing, empty or malformed, or a class name is unknown.
+        UserError: if a folder or list is missing, empty or malformed, a class name is unknown, or it is open what the
+            numbers in the masks stand for.
     """
 
-    layout: ClassVar[Layout]
+    layout: Layout
 
-    def __init__(
-        self,
-        root: Path,
-        *,
-        classes: Sequence[str] = (),
-        labeled_list: Path | None = None,
-        unlabeled_list: Path | None = None,
-        val_list: Path | None = None,
-    ) -> None:
+    def __init__(self, root: Path, *, layout: Layout | None = None, names: Sequence[str] = (), **options: Any) -> None:
         # `~` reaches Python unexpanded from configuration files and from --data=~/voc.
         self.root = Path(root).expanduser()
-        require_both_lists(labeled_list, unlabeled_list)
-        self._raise_first(self.layout.folder_faults(self.root, images_listed=labeled_list is not None))
-        self._names, faults = self.layout.read_classes(self.root)
+        self.options = given = folder_options(self.root, options)
+        if layout is not None:
+            self.layout = layout
+        require_both_lists(given)
+        self._raise_first(self.layout.folder_faults(self.root, images_listed=given.labeled_list is not None))
+        own_names, faults = self.layout.read_classes(self.root)
         self._raise_first(faults)
-        self.classes = tuple(classes) or self._names
-        self._lut = class_lut(self._names, self.classes)
         self._entries: dict[str, Entry] = {}
         self._given: Split | None = None
-        if labeled_list is not None and unlabeled_list is not None:
-            self._given = Split(self._read(labeled_list).ids, self._read(unlabeled_list).ids)
+        if given.labeled_list is not None and given.unlabeled_list is not None:
+            self._given = Split(*(self._read(Path(half)).ids for half in (given.labeled_list, given.unlabeled_list)))
             train = tuple(dict.fromkeys(self._given.labeled + self._given.unlabeled))
         else:
             train = self._add(self.layout.listing(self.root, "train")).ids
-        val = self._read(val_list) if val_list else self._add(self.layout.listing(self.root, "val"))
+        val = self._read(Path(given.val_list)) if given.val_list else self._val(train)
         self._ids = {"train": train, "val": val.ids}
+        self._reading = self.layout.reading(given, self.root, own_names or tuple(names), self._masks())
+        self._raise_first(self._reading.faults)
+        self.classes = given.classes or self._reading.names
+        self._lut = class_lut(self._reading.names, self.classes)
+        for remark in (*self.layout.remarks, *self._reading.remarks):
+            warnings.warn(f"{self.name}: {remark}", stacklevel=2)
+        self._warn_of_shared(train, val.ids, "the training images", "those for validation")
+        if self._given is not None:
+            self._warn_of_shared(*vars(self._given).values(), "the labelled images", "the unlabelled ones")
 
     @property
     def name(self) -> str:
@@ -98,10 +106,21 @@ class DataFolder:
         if self._given is not None:
             return self._given
         if name not in self.splits():
-            return nested_split(self._ids["train"], name, others=self.splits())
+            train = self._ids["train"]
+            masked = tuple(id for id in train if self.layout.has_mask(self._entries[id]))
+            return nested_split(masked, name, others=self.splits(), unlabeled={*train} - {*masked})
         labeled = self._read(split_path(self.root, name, "labeled"))
         unlabeled = self._read(split_path(self.root, name, "unlabeled"), may_be_empty=name == "full")
+        self._warn_of_shared(labeled.ids, unlabeled.ids, "the labelled images", f"the unlabelled ones of split {name}")
         return Split(labeled.ids, unlabeled.ids)
+
+    def has_mask(self, id: str) -> bool:
+        """Returns whether an image is one of those that have a mask; where masks are named after ids, all may.
+
+        Raises:
+            UserError: if the id is unknown.
+        """
+        return self.layout.has_mask(self._entry(id))
 
     def image(self, id: str) -> NDArray[np.uint8]:
         """Returns the image, (H, W, 3) uint8 RGB.
@@ -109,20 +128,22 @@ class DataFolder:
         Raises:
             UserError: if the id is unknown or the file is missing or unreadable.
         """
-        path = self.layout.image_path(self.root, self._entry(id))
-        return self._unless_faulty(read_image(path, self.root))
+        entry = self._entry(id)
+        mask = self.layout.mask_path(self.root, entry) if self.has_mask(id) else None
+        return self._unless_faulty(read_image(self.layout.image_path(self.root, entry), self.root, mask=mask))
 
     def label(self, id: str) -> NDArray[np.uint8]:
         """Returns the label of each pixel, (H, W) uint8: an index into `classes`, or 255.
 
         Raises:
-            UserError: if the id is unknown or the mask is missing, unreadable, in colours or holds unknown ids.
+            UserError: if the id is unknown or the mask is missing, unreadable, or holds unknown numbers or colours.
         """
         path = self.layout.mask_path(self.root, self._entry(id))
-        mask = self._unless_faulty(read_mask(path, self.root))
-        if (fault := self.layout.unknown_ids(mask, path, self.root, self._names)) is not None:
+        stored = self._unless_faulty(read_mask(path, self.root))
+        ids, fault = self.layout.class_ids(stored, path, self.root, self._reading)
+        if fault is not None:
             raise fault.error(self.root)
-        return np.take(self._lut, self.layout.class_ids(mask, path))
+        return np.take(self._lut, ids)
 
     def fingerprint(self) -> dict[str, Any]:
         """Returns counts, class names and a hash over the sorted paths and sizes of all listed images and masks."""
@@ -131,7 +152,8 @@ class DataFolder:
             for id in ids:
                 entry = self._entries[id]
                 names.add(self.layout.image_name(tree, entry))
-                names.add(self.layout.mask_name(tree, entry))
+                if self.layout.has_mask(entry):
+                    names.add(self.layout.mask_name(tree, entry))
         text = "\n".join(f"{name}\t{tree.size(name)}" for name in sorted(names))
         return {
             "train": len(self._ids["train"]),
@@ -139,6 +161,27 @@ class DataFolder:
             "classes": list(self.classes),
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
         }
+
+    def _val(self, train: Sequence[str]) -> Listing:
+        """Returns the folder's validation images; where they are drawn, never those of the lists that are given."""
+        val = self._add(self.layout.listing(self.root, "val"))
+        if self._given is None or not self.layout.draws_val:
+            return val
+        others = [*val.entries, *self._add(self.layout.listing(self.root, "train")).entries]
+        kept = tuple(entry for entry in others if entry.id not in {*train} and self.layout.has_mask(entry))
+        return replace(val, entries=kept)
+
+    def _masks(self) -> list[Path]:
+        """Returns the files of the masks of all images that have one."""
+        tree = ListedTree(self.root)
+        entries = [entry for entry in self._entries.values() if self.layout.has_mask(entry)]
+        names = [name for entry in entries if tree.is_file(name := self.layout.mask_name(tree, entry))]
+        return [self.root / name for name in dict.fromkeys(names)]
+
+    def _warn_of_shared(self, first: Iterable[str], second: Iterable[str], *names: str) -> None:
+        if shared := sorted({*first} & {*second}):
+            words = f"{self.name}: in both {names[0]} and {names[1]}, {some(shared)}"
+            warnings.warn(f"{words}; psmt-viz checks names the lists", stacklevel=3)
 
     def _entry(self, id: str) -> Entry:
         if id not in self._entries:
@@ -163,8 +206,23 @@ class DataFolder:
         return value
 
 
-def require_both_lists(labeled_list: Path | None, unlabeled_list: Path | None) -> None:
+def folder_options(root: Path, options: Mapping[str, Any]) -> DataConfig:
+    """Returns settings of a folder as those of a run: paths as text, sequences as tuples.
+
+    Raises:
+        UserError: if a name is unknown or a value out of bounds.
+    """
+    values: dict[str, Any] = {"data": str(root)}
+    for name, value in options.items():
+        if name not in names_of(DataConfig):
+            raise UserError("settings of a data set's folder", name, f"choose among {', '.join(names_of(DataConfig))}")
+        path = isinstance(value, Path)
+        values[name] = str(value) if path else tuple(value) if isinstance(value, list) else value
+    return DataConfig(**values)
+
+
+def require_both_lists(given: DataConfig) -> None:
     """Raises a UserError if only one half of a split is given: the other half would silently be another split's."""
-    if (labeled_list is None) != (unlabeled_list is None):
-        missing = "--unlabeled-list" if unlabeled_list is None else "--labeled-list"
+    if (given.labeled_list is None) != (given.unlabeled_list is None):
+        missing = "--unlabeled-list" if given.unlabeled_list is None else "--labeled-list"
         raise UserError("both --labeled-list and --unlabeled-list, or neither", "one of them", f"add {missing}")

@@ -6,24 +6,29 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from psmt_viz.data.faults import Fault
+from psmt_viz.data.classes import CLASSES_FILE, read_classes
+from psmt_viz.data.faults import Fault, relative
 from psmt_viz.data.lists import Entry, Listing, read_list
+from psmt_viz.data.mask_values import Reading, reading
 from psmt_viz.data.tree import Tree
+from psmt_viz.groups import DataConfig
+from psmt_viz.metrics import IGNORE
 
 
 class Layout(ABC):
     """How images, masks, lists and class names are arranged in a folder; each layout is a file of its own."""
 
-    images: ClassVar[str]
+    images: str
     """The folder that holds all images."""
-
-    @abstractmethod
-    def recognizes(self, root: Path) -> bool:
-        """Returns whether a folder looks as if it had this layout."""
+    remarks: tuple[str, ...] = ()
+    """What was found out by looking, for the user to know."""
+    draws_val: bool = False
+    """Whether the folder says nothing of validation images, so that some are drawn."""
 
     @abstractmethod
     def folder_faults(self, root: Path, *, images_listed: bool) -> list[Fault]:
@@ -34,9 +39,9 @@ class Layout(ABC):
             images_listed: The lists may give paths of their own, so the standard folders need not be there.
         """
 
-    @abstractmethod
     def read_classes(self, root: Path) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
-        """Returns the class names in the order of their ids, and what is wrong with them."""
+        """Returns the class names in the order of their ids, none where nothing tells, and what is wrong with them."""
+        return read_classes(root) if (root / CLASSES_FILE).exists() else ((), ())
 
     @abstractmethod
     def listing(self, root: Path, part: str) -> Listing:
@@ -50,9 +55,19 @@ class Layout(ABC):
     def mask_name(self, tree: Tree, entry: Entry) -> str:
         """Returns where a mask is, or where it should be, in the same way."""
 
-    @abstractmethod
-    def unknown_ids(self, mask: NDArray[Any], path: Path, root: Path, names: Sequence[str]) -> Fault | None:
-        """Finds numbers in a mask's file that stand for no class."""
+    def reading(self, options: DataConfig, root: Path, names: tuple[str, ...], masks: Sequence[Path]) -> Reading:
+        """Finds out how masks are read (see `mask_values.reading`)."""
+        return reading(options, root, names, masks)
+
+    def class_ids(
+        self, stored: NDArray[Any], path: Path, root: Path, how: Reading
+    ) -> tuple[NDArray[np.uint8], Fault | None]:
+        """Turns what a mask's file holds into class ids, 255 where none applies, and names what is wrong with it.
+
+        Without class names (classes.txt is faulty itself), every number counts.
+        """
+        fix = "name every class in classes.txt, or set the pixels to 255"
+        return how.values.ids(stored, len(how.names) or IGNORE, where=relative(path, root), fix=fix)
 
     def image_path(self, root: Path, entry: Entry) -> Path:
         """Returns where an image is, or where it should be."""
@@ -70,9 +85,9 @@ class Layout(ABC):
         """Returns the entry with the id that this layout gives the image; by default the id of the list."""
         return entry
 
-    def class_ids(self, mask: NDArray[Any], path: Path) -> NDArray[Any]:
-        """Turns the numbers in a mask's file into class ids; 255 and numbers that stand for no class stay."""
-        return mask
+    def has_mask(self, entry: Entry) -> bool:
+        """Returns whether an image is one of those that have a mask; where masks are named after ids, all may."""
+        return True
 
     def unlisted(self, root: Path, entries: Iterable[Entry]) -> list[str]:
         """Returns the images that no list names, relative to the folder of images; by default none."""

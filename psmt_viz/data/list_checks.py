@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from psmt_viz.data.faults import Fault
+from psmt_viz.data.faults import Fault, some
 from psmt_viz.data.layout import Layout
 from psmt_viz.data.lists import Listing
 from psmt_viz.data.splits import split_names, split_path
+from psmt_viz.groups import DataConfig
 
 GIVEN = ""
 """The name of the split that the user gives as two lists; no folder can have it."""
@@ -47,14 +48,13 @@ class CheckedLists:
         return labeled | validation
 
 
-def read_lists(
-    layout: Layout, root: Path, labeled_list: Path | None, unlabeled_list: Path | None, val_list: Path | None
-) -> CheckedLists:
+def read_lists(layout: Layout, root: Path, given: DataConfig) -> CheckedLists:
     """Reads the lists that are given, else those of the folder and of its own splits."""
-    val = layout.read_list(val_list, root) if val_list else layout.listing(root, "val")
-    if labeled_list is not None and unlabeled_list is not None:
-        given = layout.read_list(labeled_list, root), layout.read_list(unlabeled_list, root)
-        return CheckedLists(train=given, val=val, splits={GIVEN: given})
+    val = layout.read_list(Path(given.val_list), root) if given.val_list else layout.listing(root, "val")
+    if given.labeled_list is not None and given.unlabeled_list is not None:
+        halves = (layout.read_list(Path(half), root) for half in (given.labeled_list, given.unlabeled_list))
+        labeled, unlabeled = halves
+        return CheckedLists(train=(labeled, unlabeled), val=val, splits={GIVEN: (labeled, unlabeled)})
     splits = {}
     for name in split_names(root):
         labeled = layout.read_list(split_path(root, name, "labeled"), root)
@@ -118,9 +118,3 @@ def _split_overlaps(labeled: Listing, unlabeled: Listing, train: set[str], val: 
             )
         )
     return faults
-
-
-def some(items: Sequence[str]) -> str:
-    """Returns how many items there are, and the first few of them."""
-    more = ", ..." if len(items) > 5 else ""
-    return f"{len(items)}: {', '.join(items[:5])}{more}"

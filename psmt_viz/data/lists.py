@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from psmt_viz.data.faults import Fault, relative
-from psmt_viz.data.rasters import IMAGE_SUFFIXES
+from psmt_viz.data.rasters import SUFFIXES, is_raster, without_suffix
 
+_TWO = re.compile(rf"(.+?\.(?:{'|'.join(suffix[1:] for suffix in SUFFIXES)}))\s+(\S.*)", re.IGNORECASE)
+"""Two names, the first of which ends with an image's suffix."""
 _ONE_ID_PER_LINE = "write one id per line, for example 2007_000032"
 
 
@@ -123,39 +126,49 @@ def read_text(path: Path, root: Path) -> str | Fault:
 
 
 def _read_line(line: str, where: str) -> Entry | Fault:
-    tokens = line.split()
-    if len(tokens) > 2 or (len(tokens) == 2 and not tokens[1].lower().endswith(".png")):
+    names = _names(line.strip())
+    if len(names) > 2 or (len(names) == 2 and not is_raster(names[1])):
         return Fault(
             kind="malformed line",
             where=where,
-            expected="an id, or an image's path and a mask's .png path",
+            expected="an id, or the paths of an image and its mask",
             found=repr(line.strip()),
-            fix="write one id per line (no class flags, no spaces)",
+            fix="write one id per line, without class flags",
         )
-    for token in tokens:
-        if _leaves_the_folder(token):
+    # Windows' separators; no name on disk is meant to hold a backslash.
+    names = [name.replace("\\", "/") for name in names]
+    for name in names:
+        if _leaves_the_folder(name):
             return Fault(
                 kind="path leaves the folder",
                 where=where,
                 expected="a path inside the data set's folder",
-                found=repr(token),
+                found=repr(name),
                 fix="write ids, or paths from the data set's folder without ..",
             )
     # The authors' lists start paths with a slash and mean the data set's folder, never the disk's root.
-    paths = [PurePosixPath(token.lstrip("/")) for token in tokens]
+    paths = [str(PurePosixPath(name.lstrip("/"))) for name in names]
     first = paths[0]
     if len(paths) == 2:
-        return Entry(id=first.stem, image=str(first), mask=str(paths[1]))
-    if first.suffix not in IMAGE_SUFFIXES:
-        return Entry(id=str(first))
+        # UniMatch's lists repeat an image that has no mask.
+        return Entry(id=without_suffix(first), image=first, mask=paths[1] if paths[1] != first else "")
     # A file's name alone (x.jpg) is an id; with a folder (JPEGImages/x.jpg), it is a path.
-    return Entry(id=first.stem, image=str(first) if "/" in tokens[0] else "")
+    return Entry(id=without_suffix(first), image=first if is_raster(first) and "/" in names[0] else "")
 
 
-def _leaves_the_folder(token: str) -> bool:
-    if ".." in PurePosixPath(token).parts or "\\" in token or PureWindowsPath(token).drive:
-        return True
-    return not token.isprintable()
+def _names(line: str) -> list[str]:
+    """Returns the one or two names of a line; they may hold blanks where tabs or suffixes tell them apart."""
+    if "\t" in line:
+        return [name.strip() for name in line.split("\t") if name.strip()]
+    if (two := _TWO.fullmatch(line)) is not None:
+        return [two[1], two[2]]
+    words = line.split()
+    flagged = len(words) > 1 and re.fullmatch(r"[+-]?\d", words[-1]) is not None
+    return words if flagged else [line]
+
+
+def _leaves_the_folder(name: str) -> bool:
+    return ".." in PurePosixPath(name).parts or bool(PureWindowsPath(name).drive) or not name.isprintable()
 
 
 def _duplicate(entry: Entry, where: str) -> Fault:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from psmt_viz.data.classes import CLASSES_FILE, read_classes
+from psmt_viz.data.classes import CLASSES_FILE
 from psmt_viz.data.faults import Fault, relative
 from psmt_viz.data.folder import DataFolder
 from psmt_viz.data.layout import Layout
 from psmt_viz.data.lists import Entry, Listing
-from psmt_viz.data.rasters import IMAGE_SUFFIXES, unknown_ids
+from psmt_viz.data.rasters import IMAGE_SUFFIXES, is_raster, without_suffix
 from psmt_viz.data.tree import Tree
 
 VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
-"""Pascal VOC's class names in the order of their ids; used for a folder without classes.txt."""
+"""Pascal VOC's class names in the order of their ids; used for its own images where there is no classes.txt."""
 
+_VOCS_ID = re.compile(r"20\d\d_\d{6}")
 IMAGES = "JPEGImages"
 MASKS = ("SegmentationClass", "SegmentationClassAug")
 """The first that is there is read."""
@@ -33,10 +33,6 @@ class VocLayout(Layout):
     """JPEGImages/ID.jpg, SegmentationClass/ID.png, ImageSets/Segmentation/{train,val}.txt, classes.txt."""
 
     images = IMAGES
-
-    def recognizes(self, root: Path) -> bool:
-        """Returns whether the folder has JPEGImages."""
-        return (root / IMAGES).is_dir()
 
     def folder_faults(self, root: Path, *, images_listed: bool) -> list[Fault]:
         """Finds missing folders, and the folder that was meant if it lies further in."""
@@ -49,10 +45,10 @@ class VocLayout(Layout):
         return [_missing(root, names) for names in ((IMAGES,), MASKS) if not _any_folder(root, names)]
 
     def read_classes(self, root: Path) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
-        """Reads classes.txt; without the file, the names are VOC's."""
-        if not (root / CLASSES_FILE).exists():
+        """Reads classes.txt; without the file, a folder whose images are called like VOC's has VOC's classes."""
+        if not (root / CLASSES_FILE).exists() and _is_vocs_own(root):
             return VOC_CLASSES, ()
-        return read_classes(root)
+        return super().read_classes(root)
 
     def listing(self, root: Path, part: str) -> Listing:
         """Reads train.txt or val.txt."""
@@ -62,23 +58,20 @@ class VocLayout(Layout):
         """Returns JPEGImages/ID with the suffix that is there, or the path that a list gives."""
         if entry.image:
             return entry.image
-        stem = f"{IMAGES}/{entry.id}"
-        ending = next((suffix for suffix in IMAGE_SUFFIXES if tree.is_file(stem + suffix)), IMAGE_SUFFIXES[0])
-        return stem + ending
+        return _with_suffix(tree, f"{IMAGES}/{entry.id}", IMAGE_SUFFIXES)
 
     def mask_name(self, tree: Tree, entry: Entry) -> str:
-        """Returns SegmentationClass/ID.png, or the path that a list gives."""
+        """Returns SegmentationClass/ID with the suffix that is there, .png before others, or the path of a list."""
         if entry.mask:
             return entry.mask
         folder = next((name for name in MASKS if tree.is_dir(name)), MASKS[0])
-        return f"{folder}/{entry.id}.png"
+        return _with_suffix(tree, f"{folder}/{entry.id}", (".png", *IMAGE_SUFFIXES))
 
-    def unknown_ids(self, mask: NDArray[Any], path: Path, root: Path, names: Sequence[str]) -> Fault | None:
-        """Finds ids that name no class; without names (classes.txt is faulty itself), none."""
-        if not names:
-            return None
-        fix = "name every class in classes.txt, or set the pixels to 255"
-        return unknown_ids(mask, relative(path, root), len(names), fix)
+    def identify(self, root: Path, entry: Entry) -> Entry:
+        """Gives a path the id that the image has in lists of ids: its path below JPEGImages without the suffix."""
+        if not entry.image:
+            return entry
+        return replace(entry, id=without_suffix(entry.image).removeprefix(f"{IMAGES}/"))
 
     def unlisted(self, root: Path, entries: Iterable[Entry]) -> list[str]:
         """Looks through JPEGImages."""
@@ -86,19 +79,15 @@ class VocLayout(Layout):
         if not folder.is_dir():
             return []
         listed = {self.image_path(root, entry) for entry in entries}
-        found = []
-        for path in folder.rglob("*"):
-            is_image = path.suffix in IMAGE_SUFFIXES and not path.name.startswith(".")
-            if is_image and path not in listed:
-                found.append(relative(path, folder))
-        return sorted(found)
+        paths = (path for path in folder.rglob("*") if is_raster(path.name) and path not in listed)
+        return sorted(relative(path, folder) for path in paths)
 
 
 class VocFolder(DataFolder):
     """A data set in Pascal VOC's layout.
 
-    Images are JPEGImages/ID.jpg (or .jpeg, .png), masks SegmentationClass/ID.png (or SegmentationClassAug), lists
-    ImageSets/Segmentation/{train,val}.txt, and class names are in classes.txt (without it, they are VOC's 21). A list
+    Images are JPEGImages/ID.jpg (or .png, .tif, ...), masks SegmentationClass/ID.png (or SegmentationClassAug), lists
+    ImageSets/Segmentation/{train,val}.txt, and class names are in classes.txt. A list
     holds one id per line, or an image's and a mask's path, relative to the folder (`/JPEGImages/x.jpg
     /SegmentationClassAug/x.png`).
     """
@@ -111,15 +100,14 @@ def list_path(root: Path, part: str) -> Path:
     return root / LISTS / f"{part}.txt"
 
 
-def voc_palette() -> NDArray[np.uint8]:
-    """Returns VOC's colours, (256, 3): the bits of an id are dealt out to red, green and blue, highest first."""
-    ids = np.arange(256)
-    palette = np.zeros((256, 3), np.int64)
-    for level in range(8):
-        for channel in range(3):
-            bit = (ids >> (3 * level + channel)) & 1
-            palette[:, channel] |= bit << (7 - level)
-    return palette.astype(np.uint8)
+def _with_suffix(tree: Tree, stem: str, suffixes: Sequence[str]) -> str:
+    return stem + next((suffix for suffix in suffixes if tree.is_file(stem + suffix)), suffixes[0])
+
+
+def _is_vocs_own(root: Path) -> bool:
+    """Returns whether most images are called as in Pascal VOC, 2007_000032."""
+    names = [path.stem for path in islice((root / IMAGES).glob("*"), 100)]
+    return 2 * sum(_VOCS_ID.fullmatch(name) is not None for name in names) > len(names)
 
 
 def _any_folder(root: Path, names: Sequence[str]) -> bool:

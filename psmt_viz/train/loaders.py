@@ -15,6 +15,7 @@ from psmt_viz.data.cache import cached
 from psmt_viz.data.dataset import SegmentationData, Split
 from psmt_viz.data.feed import AHEAD, Feed
 from psmt_viz.data.loader import InfiniteLoader
+from psmt_viz.errors import UserError
 from psmt_viz.methods.settings import UNLABELED
 from psmt_viz.train.plan import Plan, drops_last, pass_steps
 
@@ -24,6 +25,8 @@ _WORTH_A_PROCESS = 2**19
 """Pixels of a step's views below which making them takes no longer than sending them to another process and back."""
 _SHARED = Path("/dev/shm")
 """Where batches wait for the training process, on Linux."""
+_BESIDE = 2**20
+"""Bytes of it that locks and incomplete pages take."""
 
 
 def open_loaders(
@@ -137,16 +140,24 @@ def worker_count(config: Config, device: torch.device, *, here: int = 1) -> int:
         config: The run's settings; a number that they give is taken.
         device: Where it computes.
         here: Processes that train on this machine, and share its cores and memory.
+
+    Raises:
+        UserError: if batches of so many do not fit into shared memory; a process would wait for them for ever.
     """
-    if config.system.workers is not None:
-        return config.system.workers
-    method, crop = config.method, config.views.crop
-    if device.type != "cuda" or method.images_per_step * crop**2 < _WORTH_A_PROCESS:
-        return 0
+    method, crop, asked = config.method, config.views.crop, config.system.workers
     # Two views of three bytes a pixel, and a label. Containers often have little room for them.
     batch = max(method.batch_labeled, method.batch_unlabeled) * crop**2 * 7
-    room = shutil.disk_usage(_SHARED).free // (AHEAD * batch * here) if _SHARED.is_dir() else _MOST
-    return max(0, min(_MOST, cores() // here - 1, room))
+    free = shutil.disk_usage(_SHARED).free if _SHARED.is_dir() else None
+    room = max(0, free - _BESIDE) // (AHEAD * batch * here) if free is not None else None
+    if asked is not None:
+        if room is not None and asked > room:
+            got = f"{asked}, and {free or 0:,} bytes free in {_SHARED}"
+            fix = "enlarge it (docker: --shm-size 8g), or give --workers 0"
+            raise UserError(f"--workers of at most {room}, whose batches fit into shared memory", got, fix)
+        return asked
+    if device.type != "cuda" or method.images_per_step * crop**2 < _WORTH_A_PROCESS:
+        return 0
+    return max(0, min(_MOST, cores() // here - 1, _MOST if room is None else room))
 
 
 def cores() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ from psmt_viz.data.dataset import SegmentationData, Split
 from psmt_viz.errors import UserError
 from psmt_viz.models.build import build
 from psmt_viz.runs import Run, is_run, unfinished, versions
+from psmt_viz.settings import flag_of
 from psmt_viz.train.checkpoint import load_state
 from psmt_viz.train.plan import resolve
+
+_NAMED = 4
+"""Differences at most that an error names."""
 
 
 def describe(config: Config, data: SegmentationData, folder: Path, *, devices: int) -> Run:
@@ -78,11 +83,33 @@ def _state(run: Run, *, resume: bool) -> dict[str, Any] | None:
     if before.method_version != run.method_version:
         got, fix = f"version {before.method_version}", "give another --out and train it anew"
         raise UserError(f"a run of version {run.method_version} of the method in {run.folder}", got, fix)
-    now = (fixed_settings(run.config), run.plan, run.data_fingerprint)
-    if now != (fixed_settings(before.config), before.plan, before.data_fingerprint):
+    if others := [*_others(run, before)]:
         fix = "repeat the first command with --resume, or give another --out"
-        raise UserError(f"the settings and data that {run.folder} was started with", "others", fix)
+        got = "others: " + ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
+        raise UserError(f"the settings and data that {run.folder} was started with", got, fix)
+    if run.config.data != before.config.data:
+        # The same data lies elsewhere now, where other commands look for it.
+        replace(before, config=replace(before.config, data=run.config.data)).write()
     return state
+
+
+def _others(run: Run, before: Run) -> Iterator[str]:
+    """Yields what differs and may not, in words."""
+    now, then = (fixed_settings(each.config) for each in (run, before))
+    for group, settings in now.items():
+        if not isinstance(settings, dict):
+            yield from (f"{name} {words}" for name, words in _differing({group: settings}, {group: then[group]}))
+        else:
+            yield from (f"{flag_of(name)} {words}" for name, words in _differing(settings, then[group]))
+    yield from (f"{name} {words}" for name, words in _differing(run.plan, before.plan))
+    if names := [name for name, _ in _differing(run.data_fingerprint, before.data_fingerprint)]:
+        yield f"data of other {', '.join(names)}"
+
+
+def _differing(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in {**then, **now}:
+        if (value := now.get(name)) != (was := then.get(name)):
+            yield name, f"{value} in place of {was}"
 
 
 def _before(folder: Path) -> Run:

@@ -128,7 +128,10 @@ def folder(tmp_path):
         put_image(tmp_path / "JPEGImages" / f"{name}.png", seed=number)
         put_mask(tmp_path / "SegmentationClass" / f"{name}.png", seed=number)
     (lists / "train.txt").write_text("\n".join(names))
-    (lists / "val.txt").write_text(names[0])
+    (lists / "val.txt").write_text("i0v")
+    put_image(tmp_path / "JPEGImages" / "i0v.png", seed=0)
+    put_mask(tmp_path / "SegmentationClass" / "i0v.png", seed=0)
+    (tmp_path / "classes.txt").write_text("ground\ntree\nhouse\nroad\n")
     return VocFolder(tmp_path)
 
 

@@ -3,10 +3,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from psmt_viz.data import Scenes, VocFolder, write_voc
-from psmt_viz.data.checks import COLUMNS, check
+from psmt_viz.data import Scenes, VocFolder, checks, write_voc
+from psmt_viz.data.checks import COLUMNS
 from psmt_viz.errors import UserError
 from tests.data.folders import lists, make_folder, put_image, put_list, put_mask
+
+
+def check(root, **options):
+    """The table of faults."""
+    return checks.check(root, **options).faults
 
 
 def rows(table, kind):
@@ -41,7 +46,7 @@ def broken(tmp_path_factory):
     (masks / "a1.png").unlink()
     (images / "a2.jpg").write_bytes((images / "a2.jpg").read_bytes()[:-200])
     (masks / "a3.png").write_bytes((masks / "a3.png").read_bytes()[:-40])
-    Image.new("RGB", (12, 10)).save(masks / "a4.png")
+    Image.new("RGB", (12, 10), "red").save(masks / "a4.png")
     put_mask(masks / "a5.png", np.repeat(np.array([[0] * 9 + [4, 7, 99]]), 10, axis=0))
     put_mask(masks / "a6.png", np.zeros((10, 11)))
     put_mask(masks / "a7.png", np.full((10, 12), 255))
@@ -69,10 +74,10 @@ EXPECTED = {
     "missing mask": (None, {f"SegmentationClass/{id}.png" for id in ("a1", "ghost", "b0")}, "no such file"),
     "unreadable image": ("error", {"JPEGImages/a2.jpg"}, ""),
     "unreadable mask": ("error", {"SegmentationClass/a3.png"}, ""),
-    "mask with colours": ("error", {"SegmentationClass/a4.png"}, "RGB"),
+    "mask with colours": ("error", {"SegmentationClass/a4.png"}, "colours"),
     "unknown ids in mask": ("error", {"SegmentationClass/a5.png", "SegmentationClass/a8.png"}, " of the pixels"),
     "size mismatch": ("error", {"SegmentationClass/a6.png", "SegmentationClass/a8.png"}, "an image of 12 x 10"),
-    "mask all void": ("warning", {"SegmentationClass/a7.png"}, "255"),
+    "mask all void": ("warning", {"SegmentationClass/a7.png"}, "no class"),
     "class without a pixel": (
         "warning",
         {f"ImageSets/Segmentation/{name}.txt" for name in ("train", "val", "semi/1_4/labeled")},

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from psmt_viz.data import VocFolder, open_data
-from psmt_viz.data.checks import check
-from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES, CityscapesFolder
+from psmt_viz.data import checks, open_data
+from psmt_viz.data.cityscapes import CITYSCAPES_CLASSES, CityscapesFolder, CityscapesLayout
+from psmt_viz.data.voc import VocLayout
 from psmt_viz.errors import UserError
 
 # Class name -> id in the labelIds files, as the data set's authors list them.
@@ -17,6 +17,11 @@ PARTS = {
     "train": [("aachen", "aachen_000000_000019"), ("aachen", "aachen_000001_000019"), ("bochum", "bochum_000000_0003")],
     "val": [("munster", "munster_000000_000019")],
 }
+
+
+def check(root, **options):
+    """The table of faults."""
+    return checks.check(root, **options).faults
 
 
 def raw(seed):
@@ -46,7 +51,7 @@ def root(tmp_path):
 
 def test_the_tree_is_read_whole(root):
     data = open_data(str(root))
-    assert isinstance(data, CityscapesFolder)
+    assert isinstance(data.layout, CityscapesLayout)
     assert data.classes == tuple(SCORED) == CITYSCAPES_CLASSES
     assert data.ids("train") == tuple(f"train/{city}/{name}" for city, name in PARTS["train"])
     assert data.ids("val") == ("val/munster/munster_000000_000019",)
@@ -152,7 +157,7 @@ def test_the_folder_above_is_told_the_way(root):
 
 def test_other_folders_are_still_vocs(blocks_folder):
     data = open_data(str(blocks_folder))
-    assert type(data) is VocFolder
+    assert type(data.layout) is VocLayout
 
 
 def remove(root, pattern):

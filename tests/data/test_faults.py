@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from psmt_viz.data.faults import Fault, first_error, relative
+from psmt_viz.data.faults import Fault, first_error, relative, some
 
 
 def fault(**facts):
@@ -27,3 +27,8 @@ def test_warnings_do_not_keep_data_from_being_read():
 def test_paths_are_shown_from_the_folder_where_they_lie_inside():
     assert relative(Path("/data/masks/a.png"), Path("/data")) == "masks/a.png"
     assert relative(Path("/lists/l.txt"), Path("/data")) == str(Path("/lists/l.txt"))
+
+
+def test_many_items_are_counted_and_a_few_are_named():
+    assert some(["a"]) == "1: a"
+    assert some([f"a{i}" for i in range(7)]) == "7: a0, a1, a2, a3, a4, ..."

@@ -26,6 +26,21 @@ def test_a_symlinked_folder_is_fine(root, tmp_path):
     assert data.name == "little"
 
 
+def test_images_in_two_lists_are_told(root):
+    labeled = put_list(root.parent / "l.txt", ["a0", "a1", "v0"])
+    unlabeled = put_list(root.parent / "u.txt", ["a1", "a2"])
+    with pytest.warns(UserWarning) as told:
+        VocFolder(root, labeled_list=labeled, unlabeled_list=unlabeled)
+    assert [str(each.message).partition("; ")[0] for each in told] == [
+        "little: in both the training images and those for validation, 1: v0",
+        "little: in both the labelled images and the unlabelled ones, 1: a1",
+    ]
+    put_list(lists(root) / "semi" / "1_4" / "labeled.txt", ["a0", "a1"])
+    put_list(lists(root) / "semi" / "1_4" / "unlabeled.txt", ["a1"])
+    with pytest.warns(UserWarning, match="in both the labelled images and the unlabelled ones of split 1_4, 1: a1"):
+        VocFolder(root).split("1_4")
+
+
 def test_ids_that_no_list_has_are_refused(root):
     data = VocFolder(root)
     with pytest.raises(UserError, match=r"an id of the lists in .*got 'b'"):

@@ -6,7 +6,6 @@ from PIL import Image
 from psmt_viz.data import DataFolder
 from psmt_viz.data.layout import Layout
 from psmt_viz.data.lists import Entry, Listing
-from psmt_viz.data.rasters import unknown_ids
 from tests.data.folders import put_image, put_mask
 
 
@@ -14,9 +13,6 @@ class Flat(Layout):
     """PART/images/ID.png and PART/masks/ID.png, without lists."""
 
     images = ""
-
-    def recognizes(self, root):
-        return (root / "train" / "images").is_dir()
 
     def folder_faults(self, root, *, images_listed):
         return []
@@ -35,9 +31,6 @@ class Flat(Layout):
     def mask_name(self, tree, entry):
         part, name = entry.id.split("/")
         return f"{part}/masks/{name}.png"
-
-    def unknown_ids(self, mask, path, root, names):
-        return unknown_ids(mask, str(path), len(names), "mend the mask")
 
 
 class FlatFolder(DataFolder):

@@ -1,8 +1,13 @@
 import pytest
 
-from psmt_viz.data import CityscapesFolder, Scenes, VocFolder, open_data
-from psmt_viz.data.opening import folder_type
+from psmt_viz.data import Scenes, open_data
+from psmt_viz.data.cityscapes import CityscapesLayout
+from psmt_viz.data.folder import folder_options
+from psmt_viz.data.opening import find_layout
+from psmt_viz.data.pairs import PairsLayout
+from psmt_viz.data.voc import VocLayout
 from psmt_viz.errors import UserError
+from tests.data.folders import lists
 
 
 def test_open_data_opens_the_scenes_as_they_are(tmp_path):
@@ -14,7 +19,15 @@ def test_open_data_opens_the_scenes_as_they_are(tmp_path):
 
 
 def test_a_folder_is_opened_by_the_layout_that_recognizes_it(root, tmp_path):
-    assert type(open_data(str(root))) is VocFolder
-    assert folder_type(tmp_path / "nowhere") is VocFolder  # which refuses it
+    assert type(layout_of(root)) is VocLayout
+    assert type(layout_of(tmp_path / "nowhere")) is VocLayout  # which refuses it
+    for part in ("train", "val"):
+        (lists(root) / f"{part}.txt").unlink()
+    assert type(layout_of(root)) is PairsLayout
     (root / "leftImg8bit").mkdir()
-    assert folder_type(root) is CityscapesFolder
+    assert type(layout_of(root)) is CityscapesLayout
+    assert type(layout_of(root, image_dir="JPEGImages", mask_dir="SegmentationClass")) is PairsLayout
+
+
+def layout_of(root, **options):
+    return find_layout(root, folder_options(root, options))

@@ -40,12 +40,12 @@ def test_wrong_masks(root):
     values[0, :6] = 4
     values[1, :6] = 77
     put_mask(root / "SegmentationClass" / "a0.png", values)
-    Image.new("RGB", (12, 10)).save(root / "SegmentationClass" / "a1.png")
+    Image.new("RGB", (12, 10), "red").save(root / "SegmentationClass" / "a1.png")
     data = VocFolder(root)
     unknown = r"ids 0 to 3 and 255, got 4, 77 on 10\.00% of the pixels \(SegmentationClass/a0\.png\).*psmt-viz checks"
     with pytest.raises(UserError, match=unknown):
         data.label("a0")
-    with pytest.raises(UserError, match=r"one channel .*a1\.png, got a RGB mask; save masks as palette PNG"):
+    with pytest.raises(UserError, match=r"one channel .*a1\.png, got colours; say which colour"):
         data.label("a1")
 
 

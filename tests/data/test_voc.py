@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from psmt_viz.data import VocFolder, open_data
-from psmt_viz.data.voc import VOC_CLASSES, voc_palette
+from psmt_viz.data.palettes import voc_palette
+from psmt_viz.data.voc import VOC_CLASSES
 from psmt_viz.errors import UserError
 from tests.data.folders import CLASSES, lists, put_image, put_list, put_mask
 
@@ -28,8 +29,16 @@ def test_palette_is_vocs():
         assert tuple(palette[id]) == color
 
 
-def test_without_classes_txt_the_names_are_vocs(root):
+def test_without_classes_txt_vocs_own_images_have_its_names(root):
     (root / "classes.txt").unlink()
+    with pytest.warns(UserWarning, match="called class 0 to class 3"):
+        assert VocFolder(root).classes == ("class 0", "class 1", "class 2", "class 3")
+    for number, path in enumerate(sorted((root / "JPEGImages").iterdir())):
+        id = f"2007_{number:06d}"
+        (root / "SegmentationClass" / f"{path.stem}.png").rename(root / "SegmentationClass" / f"{id}.png")
+        path.rename(path.with_stem(id))
+    put_list(lists(root) / "train.txt", ["2007_000000"])
+    put_list(lists(root) / "val.txt", ["2007_000001"])
     data = VocFolder(root)
     assert data.classes == VOC_CLASSES
     assert (len(data.classes), data.classes[15]) == (21, "person")
@@ -45,11 +54,11 @@ def test_the_authors_lists(root):
     data = VocFolder(root, labeled_list=labeled, unlabeled_list=unlabeled, val_list=val)
     assert data.split("1_8") == data.split("anything")
     assert data.split("1_8").labeled == ("a3",)
-    assert data.split("1_8").unlabeled == ("b.one", "a4")
-    assert data.ids("train") == ("a3", "b.one", "a4")
+    assert data.split("1_8").unlabeled == ("extra/b.one", "a4")
+    assert data.ids("train") == ("a3", "extra/b.one", "a4")
     assert data.ids("val") == ("v1",)
-    assert (data.label("b.one") == 2).all()
-    assert data.image("b.one").shape == (10, 12, 3)
+    assert (data.label("extra/b.one") == 2).all()
+    assert data.image("extra/b.one").shape == (10, 12, 3)
     assert data.label("a4").shape == (10, 12)
 
 
@@ -58,7 +67,7 @@ def test_a_leading_slash_means_the_folder(root):
     put_image(outside)
     put_list(lists(root) / "train.txt", [f"{outside} /SegmentationClass/a0.png"])
     with pytest.raises(UserError, match=r"an image .*got no such file"):
-        VocFolder(root).image("outside")
+        VocFolder(root).image(str(outside.with_suffix("")).lstrip("/"))
 
 
 def test_missing_folders_and_lists(root, tmp_path):
