@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import torch
+from torch import nn
 
+from psmt_viz.checkpoints.own import with_weights
 from psmt_viz.config import DataConfig
 from psmt_viz.data import SegmentationData, open_data
 from psmt_viz.errors import UserError
+from psmt_viz.files import sha256
 from psmt_viz.models.load import load_model, load_run
 from psmt_viz.models.networks import Networks
 from psmt_viz.runs import Run, RunFile
@@ -36,11 +40,24 @@ def resolve_device(name: str) -> str:
 
 def open_config_data(config: DataConfig) -> SegmentationData:
     """Opens the data set that a configuration names."""
-    lists = {
-        name: Path(value) if (value := getattr(config, name)) is not None else None
-        for name in ("labeled_list", "unlabeled_list", "val_list")
-    }
-    return open_data(config.data, classes=config.classes, **lists)
+    return open_data(config.data, **config.given())
+
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """Networks that were trained elsewhere."""
+
+    name: str
+    """`module:name` of a network, of networks, or of a function that returns them."""
+    cut: str | None = None
+    """The module after which each is cut (see `models.split_at`)."""
+    checkpoint: Path | None = None
+    """A file with the weights."""
+    title: str | None = None
+    """What they are called; default: `module-name`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +72,15 @@ class Subject:
     """The `subject` of a result: run or model, data set, device."""
 
     @classmethod
-    def of_model(cls, model: str, *, data: str | None, classes: Sequence[str] = (), device: str) -> Subject:
+    def of_model(
+        cls, model: Foreign, *, data: str | None, options: Mapping[str, Any] = _NOTHING, device: str
+    ) -> Subject:
         """Opens networks that were trained elsewhere.
 
         Args:
-            model: `module:name` of a network, of networks, or of a function that returns them.
+            model: Where the networks are.
             data: The data set.
-            classes: Class names to keep.
+            options: Settings of its folder, as for `open_data`.
             device: A torch device, or `auto`.
 
         Raises:
@@ -69,10 +88,23 @@ class Subject:
         """
         if data is None:
             raise UserError("--data with --model", "no --data", "name the data set on which to analyse the model")
-        device, opened = resolve_device(device), open_data(data, classes=classes)
-        networks = load_model(model, opened.classes).to(device)
-        facts = {"model": model, "dataset": opened.name, "device": device}
-        return cls(name=model.replace(":", "-"), networks=networks, data=opened, device=device, facts=facts)
+        device, opened = resolve_device(device), open_data(data, **options)
+        facts: dict[str, Any] = {"model": model.name}
+        prepare = None
+        if model.checkpoint is not None:
+            file = model.checkpoint
+
+            def prepare(network: nn.Module) -> tuple[nn.Module, ...]:
+                networks, facts["weights"] = with_weights(network, file)
+                facts.update(checkpoint=file.name, sha256=sha256(file))
+                return networks
+
+        networks = load_model(model.name, opened.classes, cut=model.cut, prepare=prepare).to(device)
+        if model.cut is not None:
+            facts["split_at"] = model.cut
+        facts |= {"dataset": opened.name, "device": device}
+        name = model.title or model.name.replace(":", "-")
+        return cls(name=name, networks=networks, data=opened, device=device, facts=facts)
 
     def ids(self, part: str) -> tuple[str, ...]:
         """Returns the images of a part; networks that were trained elsewhere have only validation images.
@@ -116,12 +148,21 @@ class RunSubject(Subject):
     """Whether the data set is not the run's own."""
 
     @classmethod
-    def open(cls, folder: Path | None, *, data: str | None, weights: str, device: str) -> Self:
+    def open(
+        cls,
+        folder: Path | None,
+        *,
+        data: str | None,
+        options: Mapping[str, Any] = _NOTHING,
+        weights: str,
+        device: str,
+    ) -> Self:
         """Opens a run.
 
         Args:
             folder: The run folder; default: the run that comes with the project.
             data: A data set; default: the one that the run was trained on.
+            options: Settings of its folder, as for `open_data`; default: the classes that the run kept.
             weights: `last`, `best` or `epoch-NNNN`.
             device: A torch device, or `auto`.
 
@@ -134,7 +175,8 @@ class RunSubject(Subject):
         if data is None:
             opened = open_config_data(config)
         else:
-            opened = open_data(data, classes=config.classes if config.data != "scenes" else ())
+            kept = {"classes": config.classes} if config.classes and config.data != "scenes" else {}
+            opened = open_data(data, names=run.classes, **{**kept, **options})
         if opened.classes != run.classes:
             got = ", ".join(opened.classes)
             raise UserError(f"data with the run's classes {', '.join(run.classes)}", got, "give other --data")

@@ -36,7 +36,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         UserError: if it is missing, damaged, wants code to be run, or is of no codebase that is known.
     """
-    file = _load(path)
+    file = load_pickled(path)
     known = layouts()
     if isinstance(file, Mapping):
         for layout in known:
@@ -52,7 +52,12 @@ def _content(file: Any) -> str:
     return f"the keys {', '.join(map(str, list(file)[:3])) or '(none)'}"
 
 
-def _load(path: Path) -> Any:
+def load_pickled(path: Path) -> Any:
+    """Returns what a file of `torch.save` holds; no code in it is run.
+
+    Raises:
+        UserError: if it is missing or damaged, or wants code to be run.
+    """
     try:
         with torch.serialization.safe_globals(_HARMLESS):
             return torch.load(path, map_location="cpu", weights_only=True)

@@ -12,43 +12,104 @@ from psmt_viz.errors import UserError
 from psmt_viz.models.adapted import WAY_OUT, Adapted
 from psmt_viz.models.network import Network
 from psmt_viz.models.resize import resize_unaligned
+from psmt_viz.models.split_at import split_at
 
 _IMAGENET: Mapping[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _SMP = "segmentation_models_pytorch"
-_TORCHVISION = ("torchvision.models.segmentation.deeplabv3", "DeepLabV3")
+_TRANSFORMERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "transformers.SegformerForSemanticSegmentation": ("decode_head.linear_fuse", {**_IMAGENET, "multiple": 32}),
+    "transformers.UperNetForSemanticSegmentation": (
+        "decode_head.fpn_bottleneck",
+        {**_IMAGENET, "multiple": 32, "before": True},
+    ),
+    "transformers.DPTForSemanticSegmentation": (
+        "head.head",
+        {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "multiple": 16, "before": True},
+    ),
+}
+"""Class -> module at which it is cut, and how."""
 
 
 def adapt(network: nn.Module) -> Network:
     """Gives a network the split point.
 
     Networks with methods `encode(images)` and `decode(z, size)` serve as they are; their attribute `multiple`, if they
-    have one, is heeded. DeepLabV3 of torchvision is cut after its ASPP; DeepLabV3+ of segmentation_models_pytorch where
-    PS-MT cuts, before the convolutions over the joined features; other models of that library before their head. The
-    two libraries' networks see images with the mean and deviation of ImageNet.
+    have one, is heeded. Those of libraries are cut where the features of several stages have met, and see images with
+    the mean and deviation of ImageNet (DPT of transformers: 0.5):
+
+    - torchvision: DeepLabV3 after its ASPP, FCN after the backbone, LRASPP before its two classifiers;
+    - segmentation_models_pytorch: DeepLabV3+ where PS-MT cuts, before the convolutions over the joined features, other
+      models before their head;
+    - transformers: SegFormer after the layer that fuses the stages, UperNet and DPT before the last convolutions.
+
+    What wraps a network for several devices or compiles it is taken off.
 
     Raises:
         UserError: if the network is none of them, or ends in an activation, so that it has no logits.
     """
+    network = unwrapped(network)
     if isinstance(network, Network):
         return network
     if all(callable(getattr(network, name, None)) for name in ("encode", "decode")):
         return Adapted(network, multiple=getattr(network, "multiple", 8))
-    if _is_torchvision(network):
-        return Adapted(network, encode=_torchvision_encode, decode=_torchvision_decode, **_IMAGENET)
+    # By name: the libraries need not be installed, and importing one takes longer than loading networks of our own.
+    theirs = {f"{base.__module__.split('.', maxsplit=1)[0]}.{base.__name__}" for base in type(network).__mro__}
+    if theirs & {"torchvision.DeepLabV3", "torchvision.FCN"} and isinstance(network.classifier, nn.Sequential):
+        return _adapted_torchvision(network)
+    if "torchvision.LRASPP" in theirs:
+        return Adapted(network, encode=_lraspp_encode, decode=_lraspp_decode, multiple=32, **_IMAGENET)
     if _is_smp(network):
         return _adapted_smp(network)
-    expected = "a network with encode and decode, or one of torchvision's DeepLabV3 or segmentation_models_pytorch"
-    raise UserError(expected, type(network).__name__, WAY_OUT)
+    if known := sorted(theirs & _TRANSFORMERS.keys()):
+        name, options = _TRANSFORMERS[known[0]]
+        return split_at(network, name, **options)
+    expected = (
+        "a network with encode and decode, or one of torchvision, segmentation_models_pytorch or transformers that is "
+        "known"
+    )
+    raise UserError(expected, type(network).__name__, f"say where to cut with --split-at MODULE, or {WAY_OUT}")
 
 
-def _is_torchvision(network: Any) -> bool:
-    # By name, as below: to import the library takes longer than to load networks of our own.
-    theirs = any((base.__module__, base.__name__) == _TORCHVISION for base in type(network).__mro__)
-    return theirs and isinstance(network.classifier, nn.Sequential)
+def unwrapped(network: nn.Module) -> nn.Module:
+    """Returns the network inside `DataParallel`, `DistributedDataParallel` or what `torch.compile` gave."""
+    while True:
+        inside = getattr(network, "_orig_mod", None)
+        if inside is None and type(network).__name__ in ("DataParallel", "DistributedDataParallel"):
+            inside = network.module
+        if not isinstance(inside, nn.Module):
+            return network
+        network = inside
+
+
+def _adapted_torchvision(network: Any) -> Adapted:
+    # Of DeepLabV3 the first part of the classifier is the ASPP.
+    deep = type(network.classifier[0]).__name__ == "ASPP"
+    encode, decode = (_torchvision_encode, _torchvision_decode) if deep else (_fcn_encode, _fcn_decode)
+    return Adapted(network, encode=encode, decode=decode, **_IMAGENET)
+
+
+def _fcn_encode(network: Any, images: Tensor) -> Tensor:
+    return network.backbone(images)["out"]
+
+
+def _fcn_decode(network: Any, z: Tensor, size: Sequence[int]) -> Tensor:
+    return network.classifier(z)
+
+
+def _lraspp_encode(network: Any, images: Tensor) -> Tensor:
+    features, head = network.backbone(images), network.classifier
+    low, high = features["low"], features["high"]
+    context = head.cbr(high) * head.scale(high)
+    return torch.cat([low, resize_unaligned(context, low.shape[-2:])], dim=1)
+
+
+def _lraspp_decode(network: Any, z: Tensor, size: Sequence[int]) -> Tensor:
+    head = network.classifier
+    low = head.low_classifier.in_channels
+    return head.low_classifier(z[:, :low]) + head.high_classifier(z[:, low:])
 
 
 def _is_smp(network: Any) -> bool:
-    # By name: the library need not be installed.
     theirs = any(base.__module__.split(".", maxsplit=1)[0] == _SMP for base in type(network).__mro__)
     return theirs and all(hasattr(network, part) for part in ("encoder", "decoder", "segmentation_head"))
 

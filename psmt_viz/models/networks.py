@@ -82,8 +82,8 @@ class Networks(nn.Module):
             UserError: if there is no such role, or its logits have another number of classes.
         """
         if role not in self.roles:
-            fix = "train it with --method psmt, or give Networks its teachers"
-            raise UserError(f"a run with {role}", f"one with {', '.join(self.roles)}", fix)
+            fix = "choose one of them, or give Networks its teachers"
+            raise UserError(f"networks with {role}", f"some with {', '.join(self.roles)}", fix)
         if role == ENSEMBLE:
             return mean_logits([self.decode(name, z, size) for name in self.teachers])
         logits = self.by_role()[role].decode(z, size)

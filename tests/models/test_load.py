@@ -128,7 +128,7 @@ def test_an_instance_is_used_not_copied(module):
         ("mixed", r"return a network, .*, got \(Net, str\); return networks"),
         ("number", r"number a network or a function that makes one, got int; make it callable as number\(\)"),
         ("demanding", r"called without arguments, got missing a required argument: 'path'; .*demanding\(\)"),
-        ("Bare", r"encode and decode, or .*, got Bare; pass Adapted\("),
+        ("Bare", r"encode and decode, or .*, got Bare; say where to cut with --split-at MODULE, or pass Adapted\("),
         ("nan", r"finite weights in --model .*:nan, got NaN or infinity in student\.network\.head\.weight"),
         ("inf", r"finite weights in --model .*:inf, got NaN or infinity in teachers\.teacher\.network\.body\.bias"),
         ("statistics", r"finite weights in .*, got NaN or infinity in student\.network\.norm\.running_var"),

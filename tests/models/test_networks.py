@@ -76,7 +76,7 @@ def test_roles_that_are_not_there(nets):
     z = torch.zeros(1, 6, 2, 2)
     one = Networks(nets[0], nets[1:2], classes=CLASSES)
     for role in ("ensemble", "teacher1", "nobody"):
-        message = rf"a run with {role}, got one with student, teacher; .*give Networks its teachers"
+        message = rf"networks with {role}, got some with student, teacher; .*give Networks its teachers"
         with pytest.raises(UserError, match=message):
             one.decode(role, z, (8, 8))
 
@@ -97,7 +97,7 @@ def test_names_that_no_teacher_can_have(nets, name):
 
 def test_networks_without_a_split_point_are_refused(nets):
     for given in ((nn.Conv2d(3, 5, 1), []), (nets[0], [nn.Conv2d(3, 5, 1)])):
-        with pytest.raises(UserError, match=r"with encode and decode, .*got Conv2d; pass Adapted\("):
+        with pytest.raises(UserError, match=r"with encode and decode, .*got Conv2d; say .*pass Adapted\("):
             Networks(*given, classes=CLASSES)
 
 
@@ -172,7 +172,9 @@ def test_the_ensemble_is_the_mean_of_the_teachers_logits(networks, images):
 
 def test_roles_that_a_run_does_not_have(networks, config):
     z = torch.zeros(1, 16, 2, 2)
-    with pytest.raises(UserError, match="a run with teacher3, got one with student, teacher1, teacher2, ensemble"):
+    with pytest.raises(UserError, match="networks with teacher3, got some with student, teacher1, teacher2, ensemble"):
         networks.decode("teacher3", z, (8, 8))
-    with pytest.raises(UserError, match="a run with ensemble, got one with student; train it with --method psmt"):
+    with pytest.raises(
+        UserError, match="networks with ensemble, got some with student; choose one of them, or give Networks"
+    ):
         build_networks(config, CLASSES).decode("ensemble", z, (8, 8))
