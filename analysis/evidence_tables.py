@@ -122,9 +122,8 @@ def finished(folder: Path) -> bool:
 
 def compared(config: Config) -> dict[str, Any]:
     """Returns the settings that must be equal in runs that are compared; the path of the images may differ."""
-    settings = fixed_settings(config)
-    del settings["data"]["data"]
-    return settings
+    lists = {name: getattr(config.data, name) for name in ("labeled_list", "unlabeled_list", "val_list")}
+    return {**fixed_settings(config), "lists": lists}
 
 
 def check_settings(cell: Cell, run: Run) -> None:

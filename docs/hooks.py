@@ -20,6 +20,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from psmt_viz.cli import app
+from psmt_viz.cli.settings import TITLES
 from psmt_viz.config import FIELDS, Config
 from psmt_viz.methods import METHODS
 from psmt_viz.presets import PRESETS, RECIPE_SETTINGS, RECIPES, SPLIT_SETTINGS, switches
@@ -67,15 +68,6 @@ ROOT = Path(__file__).parent.parent
 COPIES = "repository"
 _PLACEHOLDER = re.compile(r"^<!-- (\w+)(?:: (\w+))? -->$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()(?:\.\./)+[^)#\s]+")
-_TITLES = {
-    "data": "Images and labels",
-    "model": "Network",
-    "views": "Views of an image",
-    "method": "Method",
-    "optim": "Optimiser",
-    "system": "System",
-}
-"""Group of settings -> its heading."""
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -116,7 +108,7 @@ def flags(command: str) -> str:
     own = [each for each in app[command].assemble_argument_collection() if each.parse and each.show]
     settings = {flag_of(name): group for name, group in FIELDS.items()} if command == "train" else {}
     parts = [_flag_table(each for each in own if each.name not in settings)]
-    for group, title in _TITLES.items() if settings else ():
+    for group, title in TITLES.items() if settings else ():
         table = _flag_table(each for each in own if settings.get(each.name) == group)
         parts.append(f"### {title}\n\n{table}")
     return "\n\n".join(parts)

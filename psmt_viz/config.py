@@ -172,11 +172,16 @@ _NEUTRAL = (
 )
 
 
+_PLACES = ("data", "labeled_list", "unlabeled_list", "val_list")
+
+
 def fixed_settings(config: Config) -> dict[str, Any]:
     """Returns the settings on which a run's numbers depend; the others may change when it is resumed.
 
-    The number of micro-batches, which `accumulate` and the devices decide together, is in a run's plan.
+    The number of micro-batches, which `accumulate` and the devices decide together, is in a run's plan. Where data and
+    lists lie does not count: what is in them is in the run's fingerprint.
     """
     settings = config.as_dict()
+    settings["data"] = {name: value for name, value in settings["data"].items() if name not in _PLACES}
     settings["system"] = {name: value for name, value in settings["system"].items() if name not in _NEUTRAL}
     return settings

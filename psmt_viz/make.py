@@ -5,19 +5,19 @@ Probes are imported when they are asked for, so that a command starts with the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from psmt_viz import figures
-from psmt_viz.errors import TooLittleCorrect
+from psmt_viz.errors import UserError
 from psmt_viz.figures.writing import Written
 from psmt_viz.files import sha256
 from psmt_viz.kinds import PAPER_EPS
 from psmt_viz.probes.settings import FiguresSettings, GradcamSettings, TsneSettings, asked
-from psmt_viz.results import Cams, Evaluation, Flips, PixelEmbedding, Result, Saved
+from psmt_viz.results import Cams, Evaluation, Flips, PixelEmbedding, Result, Saved, ScoreTable, Training
 from psmt_viz.runs import versions
 
 if TYPE_CHECKING:
@@ -68,51 +68,79 @@ def make_all(subject: Subject, out: Path, settings: FiguresSettings) -> list[str
         settings: How many pixels and images, and which perturbations.
 
     Returns:
-        Remarks for the user: what was left out and why, what the t-SNE found, and how long its layout took.
+        Remarks for the user: what was left out and why, what the t-SNE found, and how long its layout took; at the end
+        mIoU by role and the flips. A result that cannot be made is left out; those that can are kept.
+
+    Raises:
+        UserError: if a setting is out of bounds, or no result can be made.
     """
-    from psmt_viz.probes.curves import curves
-    from psmt_viz.probes.table import table
     from psmt_viz.redraw import publish
+    from psmt_viz.report.summary import key_numbers
 
-    remarks = []
-    made: dict[str, Written] = {}
-    saved = Saved()
-
-    def keep(result: Kind) -> Kind:
-        nonlocal saved
-        made[result.NAME] = save_and_draw(result, out)
-        saved = saved.beside(result)
-        return result
-
-    def attempt(kind: type[Kind], **more: Any) -> Kind | None:
-        try:
-            return keep(compute(kind, subject, **more))
-        except TooLittleCorrect as error:
-            remarks.append(f"{kind.TITLE} left out: {error}")
-            return None
-
-    evaluation = keep(compute(Evaluation, subject, **subject.scoring()))
-    if subject.trained is not None:
-        keep(curves([subject.trained]))
-    else:
-        remarks.append("curves left out: networks that were not trained here have no metrics.csv")
-    keep(table([(subject.name, evaluation)]))
-    eps, seed = settings.eps, settings.seed
-    attempt(Cams, settings=GradcamSettings(images=settings.images, eps=eps, seed=seed))
-    of_map = TsneSettings(n_pixels=settings.n_pixels, eps=eps, seed=seed, jobs=settings.jobs)
-    if (found := attempt(PixelEmbedding, settings=of_map, arrows=False)) is not None:
-        remarks += figures.tsne_findings(found)
-    keep(compute(Flips, subject, eps=with_paper_eps([*settings.sweep, eps]), seed=seed))
+    kept = _Kept(out)
+    _make_each(kept, subject, settings)
+    if not kept.made:
+        raise kept.failures[0]
     manifest = {
         "run": subject.facts,
         "parameters": asked(settings, leave_out=("jobs",)),
-        "numbers": _numbers(saved),
+        "numbers": _numbers(kept.saved),
         "data": subject.data.fingerprint(),
         "versions": versions(),
         "inputs": {path.name: sha256(path) for path in subject.inputs},
     }
-    publish(replace(saved, manifest=manifest), made, out)
-    return remarks
+    publish(replace(kept.saved, manifest=manifest), kept.made, out)
+    return [*kept.remarks, *key_numbers(kept.saved)]
+
+
+class _Kept:
+    """What could be made so far, saved and drawn in a folder, and why the rest could not."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self.saved = Saved()
+        self.made: dict[str, Written] = {}
+        self.remarks: list[str] = []
+        self.failures: list[UserError] = []
+
+    def attempt(self, kind: type[Kind], make_it: Callable[[], Kind]) -> Kind | None:
+        """Makes a result and keeps it, or remarks why it is left out."""
+        try:
+            result = make_it()
+            self.made[result.NAME] = save_and_draw(result, self._out)
+        except UserError as error:
+            self.failures.append(error)
+            self.remarks.append(f"{kind.TITLE} left out: {error}")
+            return None
+        self.saved = self.saved.beside(result)
+        return result
+
+
+def _make_each(kept: _Kept, subject: Subject, settings: FiguresSettings) -> None:
+    """Makes one result after the other, with the remarks that each gives rise to."""
+    from psmt_viz.probes.curves import curves
+    from psmt_viz.probes.table import table
+
+    eps, seed, remarks = settings.eps, settings.seed, kept.remarks
+    # Made first, so that what they refuse costs no time.
+    of_cams = GradcamSettings(images=settings.images, eps=eps, seed=seed)
+    of_map = TsneSettings(n_pixels=settings.n_pixels, eps=eps, seed=seed, jobs=settings.jobs)
+    evaluation = kept.attempt(Evaluation, lambda: compute(Evaluation, subject, **subject.scoring()))
+    if (trained := subject.trained) is not None:
+        kept.attempt(Training, lambda: curves([trained]))
+    else:
+        remarks.append("curves left out: networks that were not trained here have no metrics.csv")
+    if evaluation is not None:
+        kept.attempt(ScoreTable, lambda: table([(subject.name, evaluation)]))
+    if (cams := kept.attempt(Cams, lambda: compute(Cams, subject, settings=of_cams))) is not None:
+        remarks += filter(None, [figures.fewer_images(cams)])
+    found = kept.attempt(PixelEmbedding, lambda: compute(PixelEmbedding, subject, settings=of_map, arrows=False))
+    if found is not None:
+        remarks += figures.tsne_findings(found)
+    sweep = with_paper_eps([*settings.sweep, eps])
+    flips = kept.attempt(Flips, lambda: compute(Flips, subject, eps=sweep, seed=seed))
+    if flips is not None and (missing := flips.used["left_out"]):
+        remarks.append(f"skipped, because they need teachers: {', '.join(missing)}")
 
 
 def with_paper_eps(sweep: Sequence[float]) -> list[float]:

@@ -155,6 +155,33 @@ def configure(preset: str, values: Mapping[str, Any], *, recipe: str = "suppleme
     return Config(preset=preset, recipe=recipe).replace(resolved)
 
 
+SMOKE: Mapping[str, Any] = MappingProxyType(
+    {
+        "crop": 96,
+        "batch_labeled": 2,
+        "batch_unlabeled": 2,
+        "warmup_steps": 2,
+        "epochs": 2,
+        "steps_per_epoch": 2,
+        "val_images": 4,
+        # So early no pseudo-label would pass, and its part of a step would have nothing to do.
+        "confidence": 0.0,
+        "ramp_epochs": 1.0,
+    }
+)
+"""What a run of seconds has, which only shows that everything works; the crop is no larger than this."""
+
+
+def smoke(config: Config, given: Mapping[str, Any]) -> Config:
+    """Returns a configuration for a run of seconds: that of `SMOKE`, but for what was given."""
+    short = {name: value for name, value in SMOKE.items() if name not in given}
+    if "warmup_epochs" in given:
+        short.pop("warmup_steps", None)
+    if "crop" in short:
+        short["crop"] = min(SMOKE["crop"], config.views.crop)
+    return config.replace(short)
+
+
 def switches(preset: str, recipe: str) -> Mapping[str, Any]:
     """Returns every switch that a recipe sets with a preset, also those that another recipe would set otherwise."""
     others = {name for of in RECIPE_SETTINGS.values() for name in of.get(preset, {})}

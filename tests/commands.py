@@ -81,7 +81,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.Capture
         capsys.readouterr()
         status = main([str(argument) for argument in arguments])
         seen = capsys.readouterr()
-        return Outcome(status, seen.out, seen.err)
+        return Outcome(status, seen.out, seen.err.removeprefix("loading torch ...\n"))  # told by the first test alone
 
     return call
 

@@ -85,8 +85,9 @@ def test_flat_gives_every_setting_of_every_group():
 
 
 OTHERS = {
-    **{"data": "another", "split": "1_2", "classes": ("a", "b"), "labeled_list": "l", "unlabeled_list": "u"},
-    **{"val_list": "v", "arch": "psmt-deeplabv3plus", "backbone": "resnet18", "pretrained": False, "output_stride": 8},
+    **{"split": "1_2", "classes": ("a", "b"), "image_dir": "i"},
+    **{"mask_dir": "m", "pair": "(a)", "mask_values": (0, 255), "ignore_index": 9, "reduce_zero_label": True},
+    **{"palette": "voc", "arch": "psmt-deeplabv3plus", "backbone": "resnet18", "pretrained": False, "output_stride": 8},
     **{"aspp_channels": 7, "aspp_rates": (1,), "low_channels": 7, "decoder_channels": 7, "crop": 64},
     **{"long_side": (50, 60), "base_size": (60, 50), "warmup_steps": 3, "images_per_gpu": 3, "drop_last": True},
     **{
@@ -104,7 +105,7 @@ OTHERS = {
     **{"ramp_epochs": 3, "confidence": 0.5, "assist_top": 3, "cutmix": "three", "perturbation": "vat", "eps": 3.0},
     **{"noise": "uniform", "xi": 0.1, "norm_floor": 0.1, "ema": 0.5, "lr": 0.3, "lr_batch": 3, "head_lr_factor": 3.0},
     **{"momentum": 0.3, "weight_decay": 0.3, "power": 0.3, "seed": 3, "channels_last": True, "precision": "bf16"},
-    **{"sync_batchnorm": False, "val_every": 3, "consistency_weight": 3.0},
+    **{"sync_batchnorm": False, "val_every": 3, "val_images": 2, "consistency_weight": 3.0},
 }
 """A value for each setting that decides a run's numbers or its tables, other than the default."""
 NEUTRAL = {
@@ -117,6 +118,8 @@ NEUTRAL = {
         "checkpoint_minutes": 3.0,
     },
     **{"keep_last": 3, "tensorboard": True, "log_every": 3},
+    # What they hold is in the fingerprint.
+    **{"data": "another", "labeled_list": "l", "unlabeled_list": "u", "val_list": "v"},
 }
 
 

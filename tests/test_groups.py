@@ -10,6 +10,9 @@ WRONG = {
     "arch": ["unet"],
     "output_stride": [4, 0],
     "aspp_channels": [0],
+    "pair": ["abc", "(a"],
+    "mask_values": [(0,), (1, 1), (0, -1), (0, 1 << 16)],
+    "ignore_index": [-1, 1 << 16],
     "aspp_rates": [(6, 0)],
     "low_channels": [0],
     "decoder_channels": [-1],
@@ -31,6 +34,7 @@ WRONG = {
     "precision": ["fp64"],
     "accumulate": [0],
     "val_every": [0],
+    "val_images": [0, -1],
     "checkpoint_steps": [0],
     "checkpoint_minutes": [0, math.nan, math.inf],
     "keep_last": [-1],
@@ -38,6 +42,7 @@ WRONG = {
 }
 # Judged by the data set or the network that they name.
 TEXTS = {"data", "split", "classes", "labeled_list", "unlabeled_list", "val_list", "backbone"}
+TEXTS |= {"image_dir", "mask_dir", "palette"}
 
 
 def test_every_number_and_choice_has_a_bound():

@@ -7,12 +7,14 @@ import json
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from PIL import Image
 
 from psmt_viz.data import VocFolder
+from psmt_viz.errors import UserError
 from psmt_viz.make import compute, make_all, save_and_draw, with_paper_eps
 from psmt_viz.probes.curves import curves
 from psmt_viz.probes.settings import FiguresSettings, GradcamSettings, TsneSettings
@@ -95,8 +97,13 @@ def test_results_answer_to_the_settings(everything: tuple[Path, list[str]]) -> N
         asked, subject = told["asked"], told["subject"]
         assert (asked["eps"], asked["seed"], subject["run"], subject["dataset"]) == (4.0, 3, "psmt", "blocks")
     assert remarks[0].startswith("flipped by VAT: ") and " of 25 (" in remarks[0]
-    assert [line for line in remarks if line.startswith("Median move")] == remarks[3:-1]
-    assert remarks[-1].startswith("t-SNE: ")
+    assert remarks[3].startswith("Median move")
+    assert remarks[4].startswith("t-SNE: ")
+    scores = Evaluation.load(out).table().set_index("role")["miou"]
+    assert remarks[5].startswith(f"Validation mIoU: the student {100 * scores['student']:.2f} %, ")
+    vat = pd.read_csv(out / "flips.csv").query("kind == 'vat' and eps == 2 and judge == 'student'").iloc[0]
+    assert remarks[6].startswith("At eps = 2 ") and f"VAT turns {vat.flipped_pixels:,} (" in remarks[6]
+    assert len(remarks) == 7
     facts = json.loads((out / "tsne.json").read_text())["measured"]
     manifest = json.loads((out / "manifest.json").read_text())["numbers"]
     assert manifest["tsne_flipped_by"] == facts["flipped_by"]
@@ -159,6 +166,44 @@ def test_settings_of_the_figures_are_kept_with_what_was_asked(psmt_run: Path) ->
     assert "arrows" not in compute(PixelEmbedding, subject, settings=settings).asked
     with pytest.raises(TypeError, match="arrows"):
         compute(Cams, subject, settings=GradcamSettings(images=1), arrows=True)
+
+
+def test_what_cannot_be_made_is_left_out(psmt_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One result after the other fails; the others, the page and the manifest are there."""
+    refused = UserError("something else", "this", "do that")
+    subject = RunSubject.open(psmt_run, data=None, weights="last", device="cpu")
+    few = FiguresSettings(n_pixels=10, images=1, sweep=(2.0,))
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise refused
+
+    files = {"evaluate": "evaluation.json", "gradcam": "gradcam.json", "tsne": "tsne.json", "perturb": "flips.json"}
+    for number, name in enumerate(files):
+        out = tmp_path / name
+        out.mkdir()
+        with monkeypatch.context() as patch:
+            for other in [name, *list(files)[:number]]:
+                patch.setattr(f"psmt_viz.probes.{other}.{other}", fails)
+            remarks = make_all(subject, out, few)
+        left_out = [line for line in remarks if line.endswith("left out: expected something else, got this; do that")]
+        assert len(left_out) == number + 1
+        outputs = json.loads((out / "manifest.json").read_text())["outputs"]
+        assert set(outputs) & set(files) == set(list(files)[number + 1 :])
+        assert (out / "index.html").is_file()
+
+
+def test_an_error_where_nothing_can_be_made(
+    supervised_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise UserError("something else", "this", "do that")
+
+    for name in ("evaluate", "gradcam", "tsne", "perturb", "curves"):
+        monkeypatch.setattr(f"psmt_viz.probes.{name}.{name}", fails)
+    subject = RunSubject.open(supervised_run, data=None, weights="last", device="cpu")
+    with pytest.raises(UserError, match="expected something else, got this; do that"):
+        make_all(subject, tmp_path, FiguresSettings(n_pixels=10))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_sweep_has_the_papers_eps_once() -> None:

@@ -3,7 +3,7 @@ import pytest
 from psmt_viz.config import FIELDS, Config
 from psmt_viz.errors import UserError
 from psmt_viz.methods import METHODS
-from psmt_viz.presets import PRESETS, RECIPE_SETTINGS, RECIPES, SPLIT_SETTINGS, configure
+from psmt_viz.presets import PRESETS, RECIPE_SETTINGS, RECIPES, SMOKE, SPLIT_SETTINGS, configure, smoke
 
 
 def resolve(preset, **values):
@@ -171,3 +171,23 @@ def test_a_preset_serves_every_method(preset, method):
             assert config.flat()[name] == psmt.flat()[name], name
         else:
             assert config.flat()[name] == getattr(own, name), name
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_smoke_test_of_any_preset(preset):
+    config = smoke(resolve(preset), {})
+    got = config.flat()
+    assert {name: got[name] for name in SMOKE if name in got} == dict(SMOKE)
+    assert config.preset == preset
+    assert set(got) == set(resolve(preset).flat())
+    others = {name for name, value in resolve(preset).flat().items() if got[name] != value}
+    assert others <= set(SMOKE)
+
+
+def test_a_smoke_test_has_what_is_given_and_no_larger_crop():
+    assert smoke(resolve("scenes", crop=64), {"crop": 64}).views.crop == 64
+    assert smoke(resolve("scenes", crop=128), {"crop": 128}).views.crop == 128
+    assert smoke(resolve("scenes", crop=64), {}).views.crop == 64  # of a preset or a file
+    config = smoke(resolve("scenes", warmup_epochs=3, warmup_steps=None, epochs=1), {"warmup_epochs": 3, "epochs": 1})
+    assert (config.method.warmup_steps, config.method.warmup_epochs, config.method.epochs) == (None, 3, 1)
+    assert "batch_unlabeled" in smoke(configure("scenes", {"method": "supervised"}), {}).flat()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from psmt_viz.config import DataConfig
-from psmt_viz.data import Scenes, VocFolder
+from psmt_viz.data import DataFolder, Scenes
 from psmt_viz.errors import UserError
 from psmt_viz.make import compute
 from psmt_viz.models.weights import save_weights
@@ -42,7 +42,7 @@ def test_the_parts_of_a_split_are_scored_apart(psmt_run: Path) -> None:
 
 def test_the_data_are_those_of_the_run_unless_given(psmt_run: Path, blocks_folder: Path, tmp_path: Path) -> None:
     subject = opened(psmt_run)
-    assert isinstance(subject.data, VocFolder)
+    assert isinstance(subject.data, DataFolder)
     assert subject.data.root == blocks_folder
     other = Path(shutil.copytree(blocks_folder, tmp_path / "other"))
     assert opened(psmt_run, data=str(other)).facts["dataset"] == "other"

@@ -13,6 +13,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 import psmt_viz
+from psmt_viz.cli.surroundings import has_lost_its_reader, settle
 from psmt_viz.errors import UserError
 from psmt_viz.files import output_folder
 
@@ -26,7 +27,15 @@ app = App(
 
 @contextmanager
 def results_folder(out: Path | None, command: str, name: str) -> Iterator[Path]:
-    """Yields the folder for a command's results and prints its path; a failure removes folders that it made empty.
+    """Yields the folder for a command's results (see `own_folder`), and prints its path at the end."""
+    with own_folder(out, command, name) as folder:
+        yield folder
+    say(folder)
+
+
+@contextmanager
+def own_folder(out: Path | None, command: str, name: str) -> Iterator[Path]:
+    """Yields the folder for what a command writes; a failure removes folders that it made empty.
 
     It is made before the work, so that an unwritable folder costs nothing.
     """
@@ -42,7 +51,6 @@ def results_folder(out: Path | None, command: str, name: str) -> Iterator[Path]:
                     break
                 each.rmdir()
         raise
-    say(folder)
 
 
 def show_classes(result: Any) -> None:
@@ -58,17 +66,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0; 2 after an error that the user can fix, printed in one line on standard error; 130 after Ctrl-C and 143 after
-        SIGTERM.
+        0, also where nobody reads the output to its end; 2 after an error that the user can fix, printed in one line on
+        standard error; 130 after Ctrl-C and 143 after SIGTERM.
     """
+    settle()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning)  # libraries talking to libraries
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
         try:
             status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+            sys.stdout.flush()
         except (UserError, CycloptsError) as error:
             return _fail(str(error))
+        except SystemExit as stop:
+            if not has_lost_its_reader(stop):
+                raise
+            return 0
         except OSError as error:
+            if has_lost_its_reader(error):
+                return 0
             if isinstance(error, LookupError):  # jinja2's, of a template that the installation lacks
                 raise
             path, reason = error.filename or "files", error.strerror or error

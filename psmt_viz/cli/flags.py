@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,14 +42,33 @@ Sweep = Annotated[
     tuple[float, ...] | None,
     several(f"Norms of the perturbations, each measured separately; default: {numbers(SWEEP)}."),
 ]
-Model = Annotated[
-    str | None,
-    Parameter(
-        help="Your own network in place of a run: `module:name` of it, or of a function that makes it; see the manual."
-    ),
-]
-Classes = Annotated[tuple[str, ...], several("Names of the classes to keep; default: all.")]
-ListFile = Annotated[Path | None, Parameter(help="A list file that replaces the data set's own.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TheirNetwork:
+    """Networks in place of a run."""
+
+    model: Annotated[
+        str | None,
+        Parameter(
+            help="Your own network in place of a run: `module:name` of it, or of a function that makes it; see the "
+            "manual."
+        ),
+    ] = None
+    split_at: Annotated[
+        str | None,
+        Parameter(
+            help="The module of --model, by its dotted name, whose output is perturbed; for networks of a known "
+            "library not needed."
+        ),
+    ] = None
+    checkpoint: Annotated[
+        Path | None, Parameter(help="A file with the weights of --model: safetensors, or of torch.save.")
+    ] = None
+    name: Annotated[str | None, Parameter(help="What to call --model in tables and figures.")] = None
+
+
+Model = Annotated[TheirNetwork | None, Parameter(name="*")]
 Kinds = Annotated[
     tuple[str, ...],
     several(f"{', '.join(KINDS)}; default: all that are possible with the networks."),

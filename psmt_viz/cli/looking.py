@@ -8,7 +8,6 @@ from cyclopts import Parameter
 
 from psmt_viz.cli.app import app, results_folder, show_classes
 from psmt_viz.cli.flags import (
-    Classes,
     Data,
     Device,
     Judges,
@@ -22,7 +21,8 @@ from psmt_viz.cli.flags import (
     Weights,
     whole_number,
 )
-from psmt_viz.cli.settings import GradcamFlags, SearchFlags, TsneFlags, settings_of
+from psmt_viz.cli.loading import loading
+from psmt_viz.cli.settings import Folder, GradcamFlags, SearchFlags, ShownFolder, TsneFlags, settings_of
 from psmt_viz.cli.subject import open_subject
 from psmt_viz.errors import UserError
 from psmt_viz.kinds import PAPER_EPS, SWEEP
@@ -43,14 +43,16 @@ def evaluate(
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
+    folder: Folder = None,
 ) -> None:
     """Score student, teachers and their ensemble on the validation images or on training images."""
+    loading()
     from psmt_viz.make import make
     from psmt_viz.results import Evaluation
 
-    subject = open_subject(run, model, data=data, weights=weights, device=device)
-    with results_folder(out, "evaluate", subject.name) as folder:
-        show_classes(make(Evaluation, subject, folder, **subject.scoring(part)))
+    subject = open_subject(run, model, data=data, folder=folder, weights=weights, device=device)
+    with results_folder(out, "evaluate", subject.name) as place:
+        show_classes(make(Evaluation, subject, place, **subject.scoring(part)))
 
 
 @app.command
@@ -65,14 +67,16 @@ def reliability(
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
+    folder: Folder = None,
 ) -> None:
     """Draw how well the confidence of student, teachers and ensemble matches their accuracy."""
+    loading()
     from psmt_viz.make import make
     from psmt_viz.results import Reliability
 
-    subject = open_subject(run, model, data=data, weights=weights, device=device)
-    with results_folder(out, "reliability", subject.name) as folder:
-        result = make(Reliability, subject, folder, **subject.scoring(part), bins=bins, seed=seed)
+    subject = open_subject(run, model, data=data, folder=folder, weights=weights, device=device)
+    with results_folder(out, "reliability", subject.name) as place:
+        result = make(Reliability, subject, place, **subject.scoring(part), bins=bins, seed=seed)
         print(result.roles.to_string(index=False, float_format="{:.4f}".format))
 
 
@@ -82,7 +86,6 @@ def perturb(
     *,
     model: Model = None,
     data: Data = None,
-    classes: Classes = (),
     out: Out = None,
     eps: Sweep = None,
     kinds: Kinds = (),
@@ -97,9 +100,11 @@ def perturb(
     seed: Seed = 0,
     weights: Weights = "last",
     device: Device = "auto",
+    folder: Folder = None,
     search: Annotated[SearchFlags | None, Parameter(name="*")] = None,
 ) -> None:
     """Measure how each kind of perturbation changes the predictions of student, teachers and ensemble."""
+    loading()
     from psmt_viz.make import make, with_paper_eps
     from psmt_viz.results import CloseUp, Flips
 
@@ -110,15 +115,13 @@ def perturb(
             raise UserError("one judge and one --eps with --closeup", got, "choose one of each")
         if images is not None:
             raise UserError("--images or --closeup", "both", "leave --images out")
-    if model is None and classes:
-        raise UserError("--classes with --model", "a run, which has its own classes", "leave --classes out")
-    subject = open_subject(run, model, data=data, classes=classes, weights=weights, device=device)
-    with results_folder(out, "perturb", subject.name) as folder:
+    subject = open_subject(run, model, data=data, folder=folder, weights=weights, device=device)
+    with results_folder(out, "perturb", subject.name) as place:
         if closeup is not None:
             chosen = {"judge": judges[0]} if judges else {}
             (one,) = eps or (PAPER_EPS,)
             make(
-                CloseUp, subject, folder, image_id=closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen
+                CloseUp, subject, place, image_id=closeup, eps=one, kinds=kinds, settings=settings, seed=seed, **chosen
             )
         else:
             if images is not None and images < 1:
@@ -126,7 +129,7 @@ def perturb(
             ids = subject.data.ids("val")[:images]
             norms = with_paper_eps(eps or SWEEP)
             result = make(
-                Flips, subject, folder, eps=norms, kinds=kinds, judges=judges, settings=settings, ids=ids, seed=seed
+                Flips, subject, place, eps=norms, kinds=kinds, judges=judges, settings=settings, ids=ids, seed=seed
             )
             _show_flips(result)
 
@@ -141,19 +144,21 @@ def tsne(
     arrows: Annotated[bool, Parameter(help="Draw how pixels moved, flipped ones in red.", negative="")] = False,
     weights: Weights = "last",
     device: Device = "auto",
+    folder: ShownFolder = None,
     settings: Annotated[TsneFlags | None, Parameter(name="*")] = None,
 ) -> None:
     """Draw a t-SNE of correctly predicted pixels before and after perturbations."""
     how = settings_of(TsneSettings, settings)
     if arrows and how.layout == "separate":
         raise UserError("--layout frozen or joint with --arrows", "separate maps", "leave one of them out")
+    loading()
     from psmt_viz.figures import tsne_findings
     from psmt_viz.make import make
     from psmt_viz.results import PixelEmbedding
 
-    subject = open_subject(run, model, data=data, weights=weights, device=device)
-    with results_folder(out, "tsne", subject.name) as folder:
-        result = make(PixelEmbedding, subject, folder, settings=how, arrows=arrows)
+    subject = open_subject(run, model, data=data, folder=folder, weights=weights, device=device)
+    with results_folder(out, "tsne", subject.name) as place:
+        result = make(PixelEmbedding, subject, place, settings=how, arrows=arrows)
         print("\n".join(tsne_findings(result)))
 
 
@@ -166,16 +171,19 @@ def gradcam(
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
+    folder: Folder = None,
     settings: Annotated[GradcamFlags | None, Parameter(name="*")] = None,
 ) -> None:
     """Draw Grad-CAM or another class activation map of the student before and after perturbations."""
+    how = settings_of(GradcamSettings, settings)
+    loading()
+    from psmt_viz.figures import gradcam_findings
     from psmt_viz.make import make
     from psmt_viz.results import Cams
 
-    how = settings_of(GradcamSettings, settings)
-    subject = open_subject(run, model, data=data, weights=weights, device=device)
-    with results_folder(out, "gradcam", subject.name) as folder:
-        make(Cams, subject, folder, settings=how)
+    subject = open_subject(run, model, data=data, folder=folder, weights=weights, device=device)
+    with results_folder(out, "gradcam", subject.name) as place:
+        print("\n".join(gradcam_findings(make(Cams, subject, place, settings=how))))
 
 
 def _show_flips(result: Flips) -> None:

@@ -9,14 +9,15 @@ from cyclopts import Parameter
 
 from psmt_viz.cli.app import app, results_folder
 from psmt_viz.cli.flags import Data, Device, Model, Out, RunFolder, RunFolders, Weights
-from psmt_viz.cli.settings import FiguresFlags, settings_of
+from psmt_viz.cli.loading import loading
+from psmt_viz.cli.settings import FiguresFlags, Folder, settings_of
 from psmt_viz.cli.subject import open_subject
 from psmt_viz.errors import UserError
 from psmt_viz.probes.settings import FiguresSettings
 
 if TYPE_CHECKING:
     from psmt_viz.results import Evaluation
-    from psmt_viz.runs import Run
+    from psmt_viz.subject import Subject
 
 
 @app.command
@@ -36,10 +37,12 @@ def curves(runs: RunFolders = (), *, out: Out = None) -> None:
 def table(
     runs: RunFolders = (),
     *,
+    model: Model = None,
     data: Data = None,
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
+    folder: Folder = None,
 ) -> None:
     """Write Table 1, ensemble against single teacher; with the published numbers for runs on Pascal VOC."""
     from psmt_viz.experiments import experiments
@@ -48,24 +51,31 @@ def table(
     from psmt_viz.probes.table import table as put_together
     from psmt_viz.runs import Run
 
-    opened = [Run.open(run) for run in runs or (None,)]
+    theirs = model is not None and model.model is not None
+    opened = [] if theirs and not runs else [Run.open(run) for run in runs or (None,)]
     named = [(name, run) for name, group in experiments(opened).items() for run in group]
-    with results_folder(out, "table", opened[0].name) as folder:
+    if theirs:
+        loading()
+    subject = open_subject(None, model, data=data, folder=folder, weights=weights, device=device) if theirs else None
+    title = subject.name if subject is not None else opened[0].name
+    with results_folder(out, "table", title) as place:
         scores = []
         for name, run in named:
             own = own_scores(run) if data is None and weights == "last" else None
-            scores.append((name, own or _scored(run, data=data, weights=weights, device=device)))
-        save_and_draw(put_together(scores), folder)
-        print((folder / "table1.md").read_text(encoding="utf-8"))
+            if own is None:
+                loading()
+                own = _scored(open_subject(run.folder, None, data=data, folder=folder, weights=weights, device=device))
+            scores.append((name, own))
+        if subject is not None:
+            scores.append((subject.name, _scored(subject)))
+        save_and_draw(put_together(scores), place)
+        print((place / "table1.md").read_text(encoding="utf-8"))
 
 
-def _scored(run: Run, *, data: str | None, weights: str, device: str) -> Evaluation:
-    """Scores a run again."""
+def _scored(subject: Subject) -> Evaluation:
     from psmt_viz.make import compute
     from psmt_viz.results import Evaluation
-    from psmt_viz.subject import RunSubject
 
-    subject = RunSubject.open(run.folder, data=data, weights=weights, device=device)
     return compute(Evaluation, subject, **subject.scoring())
 
 
@@ -84,22 +94,26 @@ def all_figures(
     out: Out = None,
     weights: Weights = "last",
     device: Device = "auto",
+    folder: Folder = None,
     settings: Annotated[FiguresFlags | None, Parameter(name="*")] = None,
 ) -> None:
     """Make all figures and tables of one run, a page that shows them, and a manifest with their provenance."""
     if source is not None:
-        if run is not None or data is not None or model is not None:
+        if run is not None or data is not None or model is not None or folder is not None:
             raise UserError("a run or --model, with its data, or --from", "both", "leave one of them out")
         from psmt_viz.redraw import redraw
 
-        with results_folder(out, "figures", source.resolve().name) as folder:
-            redraw(source, folder)
+        with results_folder(out, "figures", source.resolve().name) as place:
+            redraw(source, place)
+            _say_page(place)
         return
+    loading()
     from psmt_viz.make import make_all
 
-    subject = open_subject(run, model, data=data, weights=weights, device=device)
-    with results_folder(out, "figures", subject.name) as folder:
-        print("\n".join(make_all(subject, folder, settings_of(FiguresSettings, settings))))
+    subject = open_subject(run, model, data=data, folder=folder, weights=weights, device=device)
+    with results_folder(out, "figures", subject.name) as place:
+        print("\n".join(make_all(subject, place, settings_of(FiguresSettings, settings))))
+        _say_page(place)
 
 
 @app.command
@@ -122,3 +136,11 @@ def report(
     saved = gather(source)
     with results_folder(out, "report", source.resolve().name if source else "shipped") as folder:
         write_report(saved, folder / PAGE)
+        _say_page(folder)
+
+
+def _say_page(folder: Path) -> None:
+    """Prints where the page is, as an address that terminals make a link of."""
+    from psmt_viz.redraw import PAGE
+
+    print(f"page: {(folder / PAGE).resolve().as_uri()}")

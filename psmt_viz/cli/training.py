@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import logging
 import shlex
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import CycloptsError, Parameter
 
-from psmt_viz.cli.app import app, say, show_classes
+from psmt_viz.cli.app import app, own_folder, say, show_classes
 from psmt_viz.cli.flags import Device, RunFolder, Weights, several, whole_number
+from psmt_viz.cli.loading import loading
 from psmt_viz.cli.settings import Settings
 from psmt_viz.config import Config
 from psmt_viz.errors import UserError
-from psmt_viz.files import output_folder, read_json
+from psmt_viz.files import read_json
+from psmt_viz.plugins import is_name
 from psmt_viz.presets import PRESETS, RECIPES, configure, lengths_as_given, switches
+from psmt_viz.presets import smoke as shortened
 from psmt_viz.settings import flag_of
 
+_EXAMPLES = """\
+Examples:
 
-@app.command
+psmt-viz train --smoke
+
+psmt-viz train --preset camvid --data ~/data/mine --epochs 20 --out runs/mine
+"""
+
+
+@app.command(help_epilogue=_EXAMPLES)
 def train(
     *,
     preset: Annotated[str, Parameter(help=f"Where the settings start from: {', '.join(PRESETS)}.")] = "scenes",
@@ -31,6 +44,12 @@ def train(
     config: Annotated[Path | None, Parameter(help="A run's config.json to start from, in place of a preset.")] = None,
     out: Annotated[Path | None, Parameter(help="The run folder; default: a new one under runs/train.")] = None,
     resume: Annotated[bool, Parameter(help="Resume from the last checkpoint in --out.", negative="")] = False,
+    smoke: Annotated[
+        bool,
+        Parameter(
+            help="Take 2 + 4 steps of a few small crops and score 4 images, to see that everything works.", negative=""
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, Parameter(help="Print the resolved plan, with the speed of loading, and write nothing.", negative="")
     ] = False,
@@ -47,10 +66,14 @@ def train(
     ] = (),
     settings: Annotated[Settings | None, Parameter(name="*")] = None,
 ) -> None:
-    """Train PS-MT, another method or the supervised baseline, and write a run folder. The preset gives the defaults."""
+    """Train PS-MT, another method or the supervised baseline, and write a run folder.
+
+    The preset gives the defaults of the settings; those shown are the ones of `scenes`.
+    """
     if resume and out is None:
         raise UserError("--out with --resume", "no --out", "name the run folder to resume")
-    resolved = _resolved(preset, recipe, config, settings)
+    resolved = _resolved(preset, recipe, config, settings, smoke=smoke)
+    loading()
     from psmt_viz.subject import open_config_data, resolve_device
     from psmt_viz.train.engine import Engine
 
@@ -66,10 +89,12 @@ def train(
     from psmt_viz.results import Evaluation
     from psmt_viz.train.session import train as run_training
 
-    name = f"{opened.name}-{resolved.method.method}-{resolved.data.split}"
+    if smoke and engine.is_main_process:
+        print("smoke test: a few steps, to see that everything works; the networks learn nothing", file=sys.stderr)
+    name = f"{opened.name}-{resolved.method.method}-{resolved.data.split}" + ("-smoke" if smoke else "")
     # The other processes are told the main one's folder.
-    folder = output_folder(out, "train", name) if engine.is_main_process else Path()
-    run = run_training(resolved, opened, folder, engine=engine, resume=resume, on_epoch=draw_run, trackers=tracker)
+    with own_folder(out, "train", name) if engine.is_main_process else nullcontext(Path()) as folder:
+        run = run_training(resolved, opened, folder, engine=engine, resume=resume, on_epoch=draw_run, trackers=tracker)
     if engine.is_main_process:
         show_classes(Evaluation.load(run.folder))
         say(run.folder)
@@ -91,7 +116,8 @@ def configured(words: Sequence[str]) -> Config:
     given = bound.arguments
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the command itself says which flags its method does not have
-        return _resolved(given.get("preset", "scenes"), *(given.get(name) for name in ("recipe", "config", "settings")))
+        parts = (given.get(name) for name in ("recipe", "config", "settings"))
+        return _resolved(given.get("preset", "scenes"), *parts, smoke=given.get("smoke", False))
 
 
 @app.command(name="import")
@@ -114,6 +140,7 @@ def import_(
     ] = None,
 ) -> None:
     """Turn a checkpoint of another codebase into a run folder, for every command that analyses networks."""
+    loading()
     from psmt_viz.checkpoints import import_checkpoint
 
     if data is not None and data != "scenes":
@@ -136,6 +163,7 @@ def export(
     weights: Weights = "last",
 ) -> None:
     """Write a run of --arch psmt-deeplabv3plus as a checkpoint that the PS-MT authors' code loads."""
+    loading()
     from psmt_viz.checkpoints.layouts.psmt import export as export_checkpoint
     from psmt_viz.runs import Run
 
@@ -152,16 +180,22 @@ def _devices(text: str | None) -> int | tuple[int, ...] | None:
     return int(text) if len(numbers) == 1 else tuple(map(int, numbers))
 
 
-def _resolved(preset: str, recipe: str | None, config: Path | None, settings: Settings | None) -> Config:
+def _resolved(
+    preset: str, recipe: str | None, config: Path | None, settings: Settings | None, *, smoke: bool = False
+) -> Config:
     given = {name: value for name, value in vars(settings or Settings()).items() if value is not None}
-    for name in ("data", "labeled_list", "unlabeled_list", "val_list"):
-        if name in given and given[name] != "scenes":
-            # The run is read from other folders than this one.
+    for name in ("data", "labeled_list", "unlabeled_list", "val_list", "palette"):
+        # The run is read from other folders than this one.
+        if name not in given or given[name] == "scenes" or is_name(given[name]):
+            continue
+        if name != "palette" or Path(given[name]).is_file():
             given[name] = str(Path(given[name]).expanduser().resolve())
     if config is None:
         resolved = configure(preset, given, recipe=recipe or "supplement")
     else:
         resolved = _from_file(config, recipe, lengths_as_given(given))
+    if smoke:
+        resolved = shortened(resolved, given)
     if unused := [flag_of(name) for name in given if not resolved.has(name)]:
         words = f"--method {resolved.method.method} has no {', '.join(unused)}"
         warnings.warn(f"{words}; ignored", stacklevel=2)

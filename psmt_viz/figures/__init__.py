@@ -7,7 +7,9 @@ from psmt_viz.figures.evaluate import draw_class_iou, draw_confusion
 from psmt_viz.figures.export import export, export_png, figure_of
 from psmt_viz.figures.flips import draw_flips, draw_judges, draw_sweep
 from psmt_viz.figures.gradcam import draw_cam_change, draw_cam_panel, draw_gradcam
+from psmt_viz.figures.gradcam_words import fewer_images, gradcam_findings
 from psmt_viz.figures.reliability import draw_reliability, draw_reliability_panel
+from psmt_viz.figures.sheet import draw_sheet
 from psmt_viz.figures.style import class_colors, class_markers, style
 from psmt_viz.figures.teachers import draw_teachers
 from psmt_viz.figures.transfer import draw_transfer
@@ -32,6 +34,7 @@ __all__ = [
     "draw_ramp_up",
     "draw_reliability",
     "draw_reliability_panel",
+    "draw_sheet",
     "draw_sweep",
     "draw_teachers",
     "draw_training",
@@ -41,7 +44,9 @@ __all__ = [
     "draw_where",
     "export",
     "export_png",
+    "fewer_images",
     "figure_of",
+    "gradcam_findings",
     "style",
     "tsne_findings",
     "write",

@@ -27,14 +27,14 @@ from psmt_viz.figures.style import (
     shade,
     style,
 )
-from psmt_viz.figures.tsne_words import flips_by, flips_by_panel, moves
+from psmt_viz.figures.tsne_words import flips_by, flips_by_panel, left_out, moves
 from psmt_viz.figures.words import eps_words, map_measures, panel_words
 from psmt_viz.results import PixelEmbedding
 
 _FRAME = 9.0
 """Height in mm of a panel's title, without its first line."""
 _BELOW, _ROW = 17.0, 3.2
-"""Height in mm of what stands below the panels, with one row of the legend; and of each further row."""
+"""Height in mm of what stands below the panels, two lines of text and a row of the legend; and of each further one."""
 _LAYERS = 10
 _CELLS = 24
 """Squares along a side of the map, in each of which the mean move is one arrow."""
@@ -84,8 +84,10 @@ def draw_tsne(embedding: PixelEmbedding, *, arrows: bool | None = None) -> Figur
         for ax in axes.flat[len(panels) :]:
             ax.set_visible(False)
         handles = _handles(embedding, arrows=arrows)
-        figure.set_figheight((height + _ROW * (_add_legend(figure, handles) - 1)) / 25.4)
-        if footer := _footer(embedding.facts):
+        footer = _footer(embedding.facts)
+        more = _add_legend(figure, handles) - 1 + max(0, footer.count("\n") - 1)
+        figure.set_figheight((height + _ROW * more) / 25.4)
+        if footer:
             # The label of a panel keeps its place in the arrangement, above the legend.
             last = len(panels) - columns * (rows - 1) - 1
             middle = (columns - 1) / 2
@@ -293,4 +295,5 @@ def _footer(facts: Mapping[str, Any]) -> str:
     if (layout := facts.get("layout")) is not None:
         parts.append(f"{layout} map")
     parts += map_measures(facts)
-    return "\n".join(filter(None, ["   ·   ".join(filter(None, parts)), fill(moves(facts), _LINE)]))
+    lines = ["   ·   ".join(filter(None, parts)), fill(moves(facts), _LINE), fill(left_out(facts), _LINE)]
+    return "\n".join(filter(None, lines))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psmt_viz.figures.shares import counted, digits_apart, percent, percents
-from psmt_viz.figures.words import interval_words, kind_words, listed
+from psmt_viz.figures.words import interval_words, kind_words, listed, without_teachers
 from psmt_viz.results import PixelEmbedding
 from psmt_viz.results.tsne import BOTH, SEVERAL, alone
 
@@ -92,13 +92,36 @@ def _is_known(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
+def left_out(facts: Mapping[str, Any]) -> str:
+    """Says which classes are not on the map because they are too rare, and that there are fewer pixels than asked for.
+
+    Args:
+        facts: Those of the map: `left_out`, the classes with their correctly predicted pixels; `pixels`, those of each
+            class on the map, and `n_pixels`, as many as were asked for.
+    """
+    sentences = []
+    if missing := facts.get("left_out"):
+        named = ", ".join(f"{name} ({count:,})" for name, count in missing.items())
+        sentences.append(f"Left out, because too few of their pixels are predicted correctly: {named}.")
+    shown, asked = sum((facts.get("pixels") or {}).values()), facts.get("n_pixels")
+    if shown and asked is not None and shown < asked:
+        sentences.append(f"{shown:,} pixels: there are too few for {asked:,} in equal shares.")
+    return " ".join(sentences)
+
+
 def tsne_findings(embedding: PixelEmbedding) -> list[str]:
     """Returns the map's numbers, one per line, for the screen, and where it is known how long the map took."""
     flips = flips_by_panel(embedding)
     lines = [f"flipped by {kind_words(panel)}: {', '.join(filter(None, flips[panel]))}" for panel in list(flips)[1:]]
     if len(lines) > 1:
         lines.append(f"flipped by {', '.join(f'{by}: {count}' for by, count in flips_by(embedding).items())}")
-    return [*lines, *filter(None, [moves(embedding.facts), _took(embedding.seconds)])]
+    return [
+        *lines,
+        *filter(
+            None,
+            [moves(embedding.facts), left_out(embedding.facts), without_teachers(embedding), _took(embedding.seconds)],
+        ),
+    ]
 
 
 def _took(seconds: Mapping[str, float]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from psmt_viz.figures.shares import interval, percent
 from psmt_viz.kinds import CLEAN, KINDS
+from psmt_viz.results import Cams, PixelEmbedding
 from psmt_viz.roles import ENSEMBLE, STUDENT, role_of
 
 INTERVAL = "95 % interval"
@@ -51,6 +52,14 @@ def kind_phrase(kind: str) -> str:
 def panel_words(panel: str) -> str:
     """Returns the title of a panel: `original`, or what is added, for example `+ VAT`."""
     return "original" if panel == CLEAN else f"+ {kind_words(panel)}"
+
+
+def without_teachers(result: PixelEmbedding | Cams) -> str:
+    """Says what is shown where T-VAT cannot be, for want of teachers; nothing where panels were asked for."""
+    if result.asked.get("panels") or "tvat" in result.perturbations:
+        return ""
+    shown = listed([kind_phrase(kind) for kind in result.perturbations])
+    return f"no {kind_words('tvat')}, which needs teachers: {shown}" if shown else ""
 
 
 def change_words(panel: str) -> str:

@@ -45,10 +45,11 @@ def gradcam(
     """Maps what speaks for a class at a layer of the student, with z as it is and with each perturbation added to z.
 
     Images are taken in a seeded random order; one qualifies if at least 1 % of its pixels are the target class and are
-    predicted so. The target is the image's largest class that is not `background`, unless a class is given. The score
-    that is explained is the sum of the target's logits over the pixels predicted as the target before any perturbation,
-    so the maps of an image answer one question. The perturbation of an image is added to z in all that is asked
-    of the perturbed network, so layers before z have the same activations, only other gradients.
+    predicted so. If fewer qualify than are asked for, all that do are mapped. The target is the image's largest class
+    that is not `background`, unless a class is given. The score that is explained is the sum of the target's logits
+    over the pixels predicted as the target before any perturbation, so the maps of an image answer one question. The
+    perturbation of an image is added to z in all that is asked of the perturbed network, so layers before z have the
+    same activations, only other gradients.
 
     Faithfulness (see `faithfulness`) says whether the network needs what its map points at: 1 at best, about 0 for a
     map that says nothing, below 0 for a misleading one. After a perturbation it is that of the perturbed network.
@@ -64,7 +65,7 @@ def gradcam(
 
     Raises:
         UserError: if the class, the method, the layer or a panel is unknown, a panel needs teachers that are not there,
-            or fewer images qualify than are asked for.
+            or no image qualifies.
 
     Grad-CAM (Selvaraju et al., 2017), eq. 1-2, and its kin, computed by pytorch-grad-cam; maps are kept without its
     normalisation.
@@ -89,11 +90,10 @@ def gradcam(
                 advance("")
             if len(found) == how.images:
                 break
-    if len(found) < how.images:
-        expected, got = f"{how.images} images with a correctly predicted object", f"{len(found)} such images"
-        if found:
-            raise UserError(expected, got, f"ask for at most {len(found)} images")
-        raise TooLittleCorrect(expected, got, "train the run for longer or choose another class")
+    if not found:
+        what = how.target_class or "object"
+        expected = f"an image with a correctly predicted {what} on at least {_LEAST_SHARE:.0%} of its pixels"
+        raise TooLittleCorrect(expected, f"none among {len(ids)}", "train the run for longer or choose another class")
     return Cams(
         cams=tuple(one.cam for one in found),
         classes=networks.classes,

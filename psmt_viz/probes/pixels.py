@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from psmt_viz.data.dataset import SegmentationData
-from psmt_viz.errors import TooLittleCorrect, UserError
+from psmt_viz.errors import UserError
 from psmt_viz.kinds import CLEAN, KINDS
 from psmt_viz.models.inference import decode_whole, encode_whole
 from psmt_viz.models.networks import Networks
+from psmt_viz.probes.equal_shares import equal_shares
 from psmt_viz.probes.images import LabeledImages, labeled_images
 from psmt_viz.probes.kinds import panels_of, perturbation
 from psmt_viz.probes.layers import SIDES, decoded_layer, find_layer
@@ -24,6 +25,9 @@ from psmt_viz.probes.settings import TsneSettings
 from psmt_viz.probes.strata import distance_to_other
 from psmt_viz.progress import progress
 from psmt_viz.seeds import derived_seed
+
+_CLASSES = 5
+"""Classes on a map, unless they are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,8 @@ class PixelSample:
     image_ids: tuple[str, ...]
     correct_pixels: dict[str, int]
     """Class -> correctly predicted pixels in the whole split."""
+    left_out: dict[str, int]
+    """Class that would have been shown but is too rare (see `equal_shares`) -> its correctly predicted pixels."""
     relative_norm: float
     """Mean over images of a perturbation's norm over that of z; alike for all that have norm eps."""
 
@@ -50,50 +56,49 @@ class PixelSample:
 def sample_pixels(
     networks: Networks, data: SegmentationData, settings: TsneSettings, *, device: str = "cpu"
 ) -> PixelSample:
-    """Draws correctly predicted validation pixels, equally many of each class.
+    """Draws correctly predicted validation pixels, equally many of each class as nearly as can be.
+
+    Which classes, and how many pixels of each, says `equal_shares`: those too rare for an equal share are left out.
 
     Within a class every correct pixel of the split has the same chance: each gets a random key that depends on the
-    seed, the image and its place alone, and the smallest keys win. One pass over the images; memory is bounded by the
-    number of pixels asked for, not by the data (until the five classes are known, every class keeps its share). A
-    pixel's feature is the layer's map sampled bilinearly at the pixel, corners aligned.
+    seed, the image and its place alone, and the smallest keys win. One pass over the images, and another one where
+    classes had to be left out, whose pixels the others get; memory is bounded by the number of pixels asked for, not by
+    the data (until the five classes are known, every class keeps its share). A pixel's feature is the layer's map
+    sampled bilinearly at the pixel, corners aligned.
 
     Args:
         networks: A student, with or without teachers; put in eval mode.
         data: The data set; validation images are used.
-        settings: n_pixels, a multiple of the number of classes; classes, eps, panels (see `panels_of`), layer, margin,
-            batch and seed, which decides the pixels and the start of each search.
+        settings: n_pixels, classes, eps, panels (see `panels_of`), layer, margin, batch and seed, which decides the
+            pixels and the start of each search.
         device: Where the networks are.
 
     Raises:
-        UserError: if there are too few correct pixels or classes, a class or a panel is unknown, a panel needs teachers
-            that are not there, or the layer is not one of the network's.
+        UserError: if fewer than two classes have correct pixels (or the only one named has none), a class or a panel is
+            unknown, a panel needs teachers that are not there, or the layer is not one of the network's.
     """
     names, pixels, classes = networks.classes, settings.n_pixels, settings.classes
     for name in classes:
         if name not in names:
             raise UserError(f"classes among {', '.join(names)}", repr(name), "choose some of them")
-    wanted = len(set(classes)) or 5
-    if pixels < wanted or pixels % wanted:
-        raise UserError(f"--n-pixels a multiple of {wanted}", f"{pixels}", f"give {max(1, pixels // wanted) * wanted}")
     if settings.layer not in SIDES:
         find_layer(networks.student, settings.layer)
     shown = panels_of(networks, settings.panels)
     ids = data.ids("val")
-    quota = pixels // wanted
-    kept = {index: Smallest(quota) for index in range(len(names)) if not classes or names[index] in classes}
-    collector = _Collector(networks, kept, ids, panels=shown, settings=settings)
+    wanted = len(set(classes)) or min(_CLASSES, len(names))
     networks.eval()
-    with progress("sample pixels", len(ids)) as advance:
-        for images in labeled_images(data, ids, batch=settings.batch, device=device):
-            collector.add(images)
-            for _ in images.ids:
-                advance("")
-    counts = {names[index]: smallest.seen for index, smallest in kept.items()}
-    chosen = [kept[index] for index in _choose(counts, wanted, quota, names)]
-    del kept, collector.kept  # the classes that were not chosen, before the others are joined
+    quotas = {name: -(-pixels // wanted) for name in names if not classes or name in classes}
+    collector = _collected(networks, data, settings, quotas=quotas, panels=shown, device=device)
+    counts = collector.counts
+    shares = equal_shares(counts, pixels, wanted=wanted)
+    if any(share > quotas[name] for name, share in shares.pixels.items()):
+        collector = _collected(networks, data, settings, quotas=shares.pixels, panels=shown, device=device)
+    # By id; the classes that were not chosen are forgotten before the others are joined.
+    chosen = [(collector.kept[index], shares.pixels[name]) for index, name in enumerate(names) if name in shares.pixels]
+    collector.kept.clear()
 
     def joined(name: str) -> NDArray:
-        return np.concatenate([smallest.pop(name) for smallest in chosen])
+        return np.concatenate([smallest.pop(name)[:share] for smallest, share in chosen])
 
     return PixelSample(
         image=joined("image"),
@@ -104,8 +109,30 @@ def sample_pixels(
         features={panel: joined(f"feature_{panel}") for panel in shown},
         image_ids=ids,
         correct_pixels=counts,
+        left_out=shares.left_out,
         relative_norm=float(np.mean(collector.norms)),
     )
+
+
+def _collected(
+    networks: Networks,
+    data: SegmentationData,
+    settings: TsneSettings,
+    *,
+    quotas: Mapping[str, int],
+    panels: Sequence[str],
+    device: str,
+) -> _Collector:
+    """Passes over the images once and keeps up to a quota of pixels of each class."""
+    ids, names = data.ids("val"), networks.classes
+    kept = {names.index(name): Smallest(quota) for name, quota in quotas.items()}
+    collector = _Collector(networks, kept, ids, panels=panels, settings=settings)
+    with progress("sample pixels", len(ids)) as advance:
+        for images in labeled_images(data, ids, batch=settings.batch, device=device):
+            collector.add(images)
+            for _ in images.ids:
+                advance("")
+    return collector
 
 
 class _Collector:
@@ -126,6 +153,11 @@ class _Collector:
         self._sized = [*kinds, *(kind for kind in kinds if KINDS[kind].keeps_eps)][-1]
         self.norms: list[float] = []
         """Relative norms of a kind that has norm eps, if there is one, image by image."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Class -> correctly predicted pixels so far."""
+        return {self._networks.classes[index]: smallest.seen for index, smallest in self.kept.items()}
 
     def add(self, images: LabeledImages) -> None:
         """Takes in images of one size."""
@@ -201,16 +233,3 @@ def features_at(
     grid = torch.from_numpy(np.stack([2 * cols / width - 1, 2 * rows / height - 1], axis=-1)).to(values)
     sampled = F.grid_sample(values, grid[None, :, None], mode="bilinear", align_corners=True)
     return sampled[0, :, :, 0].T.contiguous().cpu().numpy()
-
-
-def _choose(counts: dict[str, int], wanted: int, quota: int, names: Sequence[str]) -> list[int]:
-    found = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    if sum(count > 0 for count in counts.values()) < wanted:
-        fix = "train the run for longer, or name fewer --classes"
-        raise TooLittleCorrect(f"{wanted} classes with correctly predicted pixels", found, fix)
-    ranked = sorted(counts, key=lambda name: counts[name], reverse=True)[:wanted]
-    least = counts[ranked[-1]]
-    if least < quota:
-        fix = f"give --n-pixels {wanted * least} or less"
-        raise UserError(f"{quota:,} correctly predicted pixels in each of {wanted} classes", found, fix)
-    return sorted(names.index(name) for name in ranked)

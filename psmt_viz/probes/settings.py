@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from psmt_viz.errors import UserError
 from psmt_viz.kinds import PAPER_EPS, SWEEP
 from psmt_viz.settings import Group, names_of
 
+LEAST_PIXELS = 3
+"""Pixels of which a map can be made."""
 Layer = Literal["z", "decoder", "logits"]
 Layout = Literal["frozen", "joint", "separate"]
 Neighbors = Literal["auto", "exact", "approx"]
@@ -20,9 +23,10 @@ class TsneSettings(Group):
     """A t-SNE map of correctly predicted pixels before and after perturbations."""
 
     n_pixels: int = 25_000
-    """Pixels on the map, the same number of each class."""
+    """Pixels on the map, the same number of each class as nearly as can be."""
     classes: tuple[str, ...] = ()
-    """Classes to show; default: the five with the most correct pixels."""
+    """Classes to show; default: the five with the most correct pixels. Those too rare for an equal share are left
+    out."""
     eps: float = PAPER_EPS
     """Norm of the perturbations, over all features of an image."""
     panels: tuple[str, ...] = ()
@@ -49,6 +53,7 @@ class TsneSettings(Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require(self.n_pixels >= LEAST_PIXELS, "n_pixels", f"of {LEAST_PIXELS} or more")
         known = math.isfinite(self.perplexity) and self.perplexity >= 1
         self._require(known, "perplexity", "of 1 or more (30 is usual)")
         self._require(self.jobs != 0, "jobs", "of 1 or more, or -1 for all cores")
@@ -86,7 +91,7 @@ class FiguresSettings(Group):
     """All figures and tables of one run."""
 
     n_pixels: int = TsneSettings.n_pixels
-    """Pixels on the t-SNE map, the same number of each class."""
+    """Pixels on the t-SNE map, the same number of each class as nearly as can be."""
     images: int = GradcamSettings.images
     """Number of images with class activation maps."""
     eps: float = PAPER_EPS
@@ -97,6 +102,12 @@ class FiguresSettings(Group):
     """Determines everything random."""
     jobs: int = 1
     """Threads of openTSNE; -1: all cores."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for eps in (self.eps, *self.sweep):
+            if not (math.isfinite(eps) and eps > 0):
+                raise UserError("eps above 0 and finite", f"{eps}", "choose another --eps or --sweep")
 
 
 def asked(settings: Group, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:

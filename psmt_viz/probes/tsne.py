@@ -66,7 +66,14 @@ def tsne(
         classes=networks.classes,
         subject=dict(subject or {}),
         asked=asked(settings, leave_out=("batch", "jobs")),
-        used={"classes": [networks.classes[label] for label in np.unique(sample.label)], **used},
+        used={
+            "classes": [networks.classes[label] for label in np.unique(sample.label)],
+            "pixels": {
+                networks.classes[label]: int((sample.label == label).sum()) for label in np.unique(sample.label)
+            },
+            "left_out": sample.left_out,
+            **used,
+        },
         measured={
             "correct_pixels": sample.correct_pixels,
             "relative_norm": sample.relative_norm,

@@ -46,6 +46,8 @@ _MOST = 4096
 """Nodes along an axis up to which the grid's memory (1 GB) is in proportion; openTSNE's tree takes over beyond."""
 _AROUND = 32
 """Nodes around a map on which points are placed: they may leave it."""
+_FEW = 200
+"""Points up to which all pairs are summed: Z of a few that lie far apart is less than the grid's error."""
 
 
 class GridGradient:
@@ -112,6 +114,9 @@ class GridGradient:
 
     def repulsion(self, points: Points) -> tuple[NDArray[np.float32], float]:
         """Returns the forces F (N, 2) between all points, and Z."""
+        if len(points) <= _FEW:
+            forces, sums = _pair_by_pair(points, points)
+            return forces, float(sums.sum()) - len(points)
         grid = _Grid.over(_Box.around(points))
         kernels = _kernels(grid.nodes, grid.spacing)
         read = grid.splines(points)
@@ -121,11 +126,13 @@ class GridGradient:
         total = float(np.vdot(power, kernels.potential_sum)) - len(points)
         return read @ self._fields(density, kernels.forces), total
 
-    def repulsion_from(self, anchors: Points, points: Points) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def repulsion_from(self, anchors: Points, points: Points) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Returns the forces F (N, 2) of the anchors (M, 2) on each point, and its own Z (N, 1).
 
         The fields of the anchors are kept until others come.
         """
+        if len(anchors) <= _FEW:
+            return _pair_by_pair(anchors, points)
         known = self._placing
         if known is None or not np.array_equal(known[0], anchors) or not known[1].grid.covers(points):
             grid = _Grid.over(_Box.around(points, anchors), margin=_AROUND)
@@ -154,6 +161,14 @@ class GridGradient:
             rows = scipy.fft.irfft(columns, n=size, axis=1, workers=self._workers, overwrite_x=True)
             fields[:, :, place] = rows[:, :nodes]
         return fields.reshape(nodes * nodes, len(kernels))
+
+
+def _pair_by_pair(anchors: Points, points: Points) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Returns the forces of the anchors (M, 2) on each point (N, 2), and its own Z (N, 1), counting all anchors."""
+    apart = points[:, None] - anchors
+    q = 1 / (1 + (apart**2).sum(axis=-1))
+    forces = (q[..., None] ** 2 * apart).sum(axis=1)
+    return forces.astype(np.float32), q.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True, kw_only=True)

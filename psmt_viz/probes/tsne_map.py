@@ -14,10 +14,13 @@ from psmt_viz.kinds import CLEAN
 from psmt_viz.probes.settings import TsneSettings
 from psmt_viz.probes.tsne_gradient import GridGradient
 from psmt_viz.probes.tsne_neighbors import EXACT_UP_TO, HierarchicalGraph
-from psmt_viz.probes.tsne_placing import Coordinates, place
+from psmt_viz.probes.tsne_placing import LOOKS, Coordinates, place
+from psmt_viz.progress import progress
 
 Facts = dict[str, Any]
 _PCA_DIMENSIONS = 50
+_TELL_EVERY = 50
+"""Iterations between two signs of progress; each evaluates the divergence, which changes no place."""
 
 
 def lay_out(
@@ -81,13 +84,17 @@ class _Maker:
             random_state=self.seed,
             n_jobs=jobs,
             metric="euclidean",
+            callbacks_every_iters=_TELL_EVERY,
         )
-        fitted = tsne.fit(reduced)
+        iterations = tsne.early_exaggeration_iter + tsne.n_iter
+        with progress("lay out pixels", -(-iterations // _TELL_EVERY)) as advance:
+            tsne.callbacks = lambda _iteration, error, _embedding: advance(f"KL divergence {error:.2f}")
+            fitted = tsne.fit(reduced)
         used = {
             "perplexity": perplexity,
             "pca_dimensions": int(pca.n_components_),
             "neighbors": neighbors,
-            "iterations": tsne.early_exaggeration_iter + tsne.n_iter,
+            "iterations": iterations,
         }
         measured = {
             "pca_variance": float(pca.explained_variance_ratio_.sum()),
@@ -109,12 +116,13 @@ def _frozen(features: Mapping[str, NDArray[np.float32]], make: _Maker) -> tuple[
     coordinates = {CLEAN: np.array(fitted)}
     unsettled: dict[str, int] = {}
     side = extent(coordinates[CLEAN])
-    for panel in features:
-        if panel != CLEAN:
-            coordinates[panel], unsettled[panel] = place(fitted, reduced[panel], side=side)
-    # How far an unmoved pixel lands from itself: no move below this is news.
-    checked = np.random.default_rng(make.seed).permutation(len(reduced[CLEAN]))[:2000]
-    again, _ = place(fitted, reduced[CLEAN][checked], side=side)
+    with progress("place pixels", LOOKS * len(features)) as advance:
+        for panel in features:
+            if panel != CLEAN:
+                coordinates[panel], unsettled[panel] = place(fitted, reduced[panel], side=side, advance=advance)
+        # How far an unmoved pixel lands from itself: no move below this is news.
+        checked = np.random.default_rng(make.seed).permutation(len(reduced[CLEAN]))[:2000]
+        again, _ = place(fitted, reduced[CLEAN][checked], side=side, advance=advance)
     away = np.linalg.norm(again - coordinates[CLEAN][checked], axis=1)
     measured |= {"placement_error": float(np.median(away) / side), "unsettled": unsettled}
     return coordinates, used, measured

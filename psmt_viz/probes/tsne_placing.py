@@ -7,6 +7,8 @@ import openTSNE
 from numpy.typing import NDArray
 from openTSNE.tsne import PartialTSNEEmbedding, gradient_descent
 
+from psmt_viz.progress import Advance
+
 Coordinates = NDArray[np.float64]
 _LOOK_EVERY = 25
 """Iterations between two looks at who still moves."""
@@ -17,9 +19,17 @@ _STEP = 1.0
 """Longest step: who has far to go accelerates, and would fly past its place and out of the map."""
 _LIMIT = 1000
 """Iterations after which whoever has not settled is left where it is."""
+LOOKS = _LIMIT // _LOOK_EVERY
+"""Looks at who still moves, at most."""
 
 
-def place(fitted: openTSNE.TSNEEmbedding, features: NDArray[np.float32], *, side: float) -> tuple[Coordinates, int]:
+def place(
+    fitted: openTSNE.TSNEEmbedding,
+    features: NDArray[np.float32],
+    *,
+    side: float,
+    advance: Advance = lambda note: None,
+) -> tuple[Coordinates, int]:
     """Places pixels on a fitted map, starting at the median of their 25 nearest neighbours.
 
     A pixel's place depends on the fitted pixels alone, so those that have settled are left out of further iterations:
@@ -29,6 +39,7 @@ def place(fitted: openTSNE.TSNEEmbedding, features: NDArray[np.float32], *, side
         fitted: The map, which is not changed.
         features: (N, D) in the space in which it was fitted.
         side: The map's longer side.
+        advance: Called `LOOKS` times: after each look, and at the end for those that were not needed.
 
     Returns:
         (N, 2), and how many pixels had not settled after 1,000 iterations.
@@ -38,7 +49,7 @@ def place(fitted: openTSNE.TSNEEmbedding, features: NDArray[np.float32], *, side
     """
     moving = fitted.prepare_partial(features, initialization="median", k=25, perplexity=5)
     places, rows = np.array(moving), np.arange(len(features))
-    for _ in range(_LIMIT // _LOOK_EVERY):
+    for look in range(1, LOOKS + 1):
         moving.optimize(
             _LOOK_EVERY,
             learning_rate=0.1,
@@ -52,7 +63,10 @@ def place(fitted: openTSNE.TSNEEmbedding, features: NDArray[np.float32], *, side
         restless = np.linalg.norm(found - places[rows], axis=1) > _RESTS * side
         places[rows] = found
         rows = rows[restless]
+        advance(f"{len(rows):,} still move")
         if not len(rows):
+            for _ in range(look, LOOKS):
+                advance("")
             break
         moving = _part(moving, restless)
     return places, len(rows)

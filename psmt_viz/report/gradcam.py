@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from psmt_viz import figures
+from psmt_viz.figures.gradcam_words import fewer_images
 from psmt_viz.figures.shares import percents
 from psmt_viz.figures.words import FEATURES, eps_words, kind_phrase, listed
 from psmt_viz.report.pictures import Picture
@@ -56,6 +57,8 @@ def _words(cams: Cams) -> tuple[str, ...]:
             sentences.append(words.format(listed(parts)))
     if size := eps_words(cams.facts, z=FEATURES):
         sentences.append(f"Perturbations have {size}.")
+    if fewer := fewer_images(cams):
+        sentences.append(fewer)
     return (" ".join(sentences),)
 
 

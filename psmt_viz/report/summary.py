@@ -30,6 +30,12 @@ _COLUMNS = {"ensemble": "ensemble", "teacher1": "single_teacher"}
 """Networks of which numbers are published, and where Table 1 has them."""
 
 
+def key_numbers(saved: Saved) -> list[str]:
+    """Returns the scores and the flips in words, one sentence each, of the results that there are."""
+    found = (_scores(saved.get(Evaluation)), _flips(saved.get(Flips)))
+    return [made[0] for made in found if made is not None]
+
+
 def summary_section(saved: Saved) -> Section | None:
     """Returns the key numbers, in words and as small tables; none where no result has one."""
     paragraphs, tables = [], []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from psmt_viz.figures.style import class_colors, class_markers, flip_color
-from psmt_viz.figures.tsne_words import flipped_by_each, flips_by, flips_by_panel, moves
+from psmt_viz.figures.tsne_words import flipped_by_each, flips_by, flips_by_panel, left_out, moves
 from psmt_viz.figures.words import FEATURES, eps_words, kind_words, map_measures, panel_words
 from psmt_viz.report.inline import json_text
 from psmt_viz.report.markers import SHAPES, STAR
@@ -101,7 +101,7 @@ def _words(embedding: PixelEmbedding) -> tuple[str, ...]:
     numbers += map_measures(facts)
     if isinstance(margin := facts.get("margin"), int | float) and margin > 0:
         numbers.append(f"pixels nearer than {margin:g} px to another class left out")
-    return about, "; ".join(filter(None, numbers)), moves(facts)
+    return about, "; ".join(filter(None, numbers)), " ".join(filter(None, [moves(facts), left_out(facts)]))
 
 
 def _flipped_table(embedding: PixelEmbedding) -> Table:

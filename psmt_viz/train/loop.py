@@ -163,7 +163,7 @@ class TrainingLoop:
 
     def _validate(self) -> Evaluation:
         trainer, data = self.trainer, self.trainer.data
-        ids = data.ids("val")
+        ids = data.ids("val")[: self.system.val_images]
         views = self.run.config.views
         with self.engine.autocast():
             own = evaluate(

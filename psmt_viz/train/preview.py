@@ -46,7 +46,7 @@ def preview(config: Config, data: SegmentationData, engine: Engine, out: Path | 
         "settings": f"preset {config.preset}, recipe {config.recipe}, method {method.method}, seed {system.seed}",
         "network": f"{config.model.arch} on {config.model.backbone}, {len(data.classes)} classes",
         "data": f"{data.name}, split {config.data.split}: {len(split.labeled)} labelled and {len(split.unlabeled)} "
-        f"unlabelled images, {len(data.ids('val'))} to validate",
+        f"unlabelled images, {len(data.ids('val')[: system.val_images])} to validate",
         "devices": f"{engine.world_size} x {engine.device.type}, {system.precision}",
         "batch": f"{images} images per step, in {count} micro-batches of {micro_batch}{groups}",
         "learning rate": _rate(config),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from psmt_viz.train.starting import begin, compare_versions, describe
 from psmt_viz.train.stopping import Stopped, StopRequest
 from psmt_viz.train.tracking import Tracker, open_trackers
 from psmt_viz.train.trainer import Trainer
+from psmt_viz.train.unstarted import nothing_left_behind
 
 
 def train(
@@ -35,6 +36,8 @@ def train(
     trackers: Sequence[str] = (),
 ) -> Run:
     """Trains a run and fills its folder: config, weights, metrics, timing and checkpoints.
+
+    A new run that fails before its first checkpoint leaves nothing in the folder.
 
     Args:
         config: All settings.
@@ -53,6 +56,21 @@ def train(
         Stopped: after Ctrl-C or SIGTERM; a checkpoint of the last whole step is written.
     """
     engine = engine or Engine(system=config.system)
+    # The other processes are told the folder later; nothing in it is theirs.
+    with nothing_left_behind(folder) if engine.is_main_process else nullcontext():
+        return _train(config, data, folder, engine, resume=resume, on_epoch=on_epoch, trackers=trackers)
+
+
+def _train(
+    config: Config,
+    data: SegmentationData,
+    folder: Path,
+    engine: Engine,
+    *,
+    resume: bool,
+    on_epoch: OnEpoch | None,
+    trackers: Sequence[str],
+) -> Run:
     run = describe(config, data, folder, devices=engine.world_size)
     state, finished, watchers = None, False, list[Tracker]()
     if engine.is_main_process:

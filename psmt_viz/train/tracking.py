@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from psmt_viz.data.voc import voc_palette
+from psmt_viz.data.palettes import voc_palette
 from psmt_viz.errors import UserError
 from psmt_viz.metrics import IGNORE
 from psmt_viz.plugins import load_object

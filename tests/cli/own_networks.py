@@ -51,6 +51,11 @@ def make():
     return Tiny()
 
 
+def one_teacher():
+    torch.manual_seed(0)
+    return Tiny(), Tiny()
+
+
 def with_teachers():
     torch.manual_seed(0)
     return Tiny(), Tiny(), Tiny()

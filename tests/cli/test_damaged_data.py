@@ -99,7 +99,8 @@ def test_a_damaged_data_set_is_listed_with_exit_status_2(
     table = pd.read_csv(tmp_path / "out" / "checks.csv")
     assert set(table["kind"]) == {"unknown ids in mask"}
     assert len(table) == 22
-    assert len([line for line in found.out.splitlines() if line.startswith("error: unknown ids in mask: ")]) == 22
+    (line,) = (line for line in found.out.splitlines() if line.startswith("error: unknown ids in mask: "))
+    assert line.startswith("error: unknown ids in mask: 22 times, first SegmentationClass/train00.png: 77 on ")
 
 
 def test_training_starts_once_the_data_are_mended(run: Run, broken: Callable[[str], Path], blocks_folder: Path) -> None:

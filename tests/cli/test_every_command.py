@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -84,6 +84,27 @@ def test_tsne_prints_what_its_figure_counts(twice: tuple[Ran, Ran]) -> None:
         assert f"flipped by VAT: {facts['flipped']['vat']} of 50 (" in out
         assert f"both: {by['both']}, VAT alone: {by['vat_alone']}, T-VAT alone: {by['tvat_alone']}\n" in out
         assert "the placement error (" in out
+
+
+@pytest.mark.parametrize("command", ["figures", "report"])
+def test_a_page_is_announced_by_an_address_that_opens_it(twice: tuple[Ran, Ran], command: str) -> None:
+    ran = twice[0]
+    address, results = ran.outcomes[command].out.splitlines()[-2:]
+    page = Path(unquote(urlsplit(address.removeprefix("page: ")).path))
+    assert address.startswith("page: file:///")
+    assert page == (ran.folder / command / "index.html").resolve()
+    assert page.is_file()
+    assert results.startswith("results: ")
+
+
+def test_gradcam_prints_its_numbers(twice: tuple[Ran, Ran]) -> None:
+    ran = twice[0]
+    lines = ran.outcomes["gradcam"].out.splitlines()
+    table = pd.read_csv(ran.folder / "gradcam" / "gradcam.csv", dtype={"image": str})
+    assert lines[0].split()[:3] == ["image", "class", "map"]
+    for row in table.to_dict("records"):
+        own = [line for line in lines if line.startswith(row["image"])]
+        assert [f"{row['mass_clean']:.3g}" in line.split() for line in own] == [True, False, False]
 
 
 @pytest.mark.parametrize("command", sorted(WRITES))
@@ -187,14 +208,19 @@ def test_several_runs_in_one_table_and_one_figure(
     assert drawn("fig3a_rampup", "fig3b_miou") <= files(tmp_path / "out")
 
 
-def test_figures_of_a_run_that_finds_two_classes_leave_the_map_out_and_say_why(
+def test_figures_of_a_run_that_finds_few_classes_have_a_map_of_those(
     run: Run, supervised_run: Path, tmp_path: Path
 ) -> None:
     found = run("figures", supervised_run, "--n-pixels", "10", "--images", "1", "--out", "out")
     assert found.status == 0
-    assert re.search(r"t-SNE left out: expected 5 classes with correctly predicted pixels, .*train the run", found.out)
-    expected = WRITES["figures"] - WRITES["tsne"] - drawn("fig3a_rampup", "teachers")
-    assert files(tmp_path / "out") == expected
+    told = json.loads((tmp_path / "out" / "tsne.json").read_text())
+    used, correct = told["used"], told["measured"]["correct_pixels"]
+    assert 2 <= len(used["classes"]) < 5
+    assert sum(used["pixels"].values()) == 10
+    assert {name for name, count in correct.items() if count == 0} <= set(used["left_out"])
+    assert "Left out, because too few of their pixels are predicted correctly: " in found.out
+    assert "no T-VAT, which needs teachers: VAT and a random direction" in found.out
+    assert files(tmp_path / "out") == WRITES["figures"] - drawn("fig3a_rampup", "teachers")
     maps = pd.read_csv(tmp_path / "out" / "gradcam.csv")  # without teachers, of VAT and a random direction
     assert list(maps.filter(like="change_")) == ["change_vat", "change_random"]
     kinds = pd.read_csv(tmp_path / "out" / "flips.csv")["kind"].unique().tolist()

@@ -80,6 +80,34 @@ def computing(psmt_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Loade
     return loaded(commands, folder=tmp_path_factory.mktemp("computing"))
 
 
+WITHOUT_TORCH = """
+import json, sys
+from psmt_viz.cli import main
+
+class Refuses:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Refuses())
+sys.exit(main(json.loads(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("evaluate", "reliability", "perturb", "tsne", "gradcam", "figures", "train", "train --smoke"),
+        *("table --weights best", "import nowhere.pth", "export --out nowhere.pth"),
+    ],
+)
+def test_the_first_line_comes_before_torch_is_loaded(tmp_path: Path, command: str) -> None:
+    program = [sys.executable, "-c", WITHOUT_TORCH, json.dumps(command.split())]
+    found = subprocess.run(program, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert found.stderr.splitlines() == ["loading torch ...", "stopped; finished work is kept"]
+    assert (found.returncode, found.stdout, list(tmp_path.iterdir())) == (130, "", [])
+
+
 def of(found: Loaded, command: str) -> set[str]:
     (names,) = (names for words, names in found.items() if words.startswith(f"{command} --"))
     return names
@@ -91,7 +119,7 @@ def test_help_loads_nothing(drawing: Loaded, command: str) -> None:
 
 
 def test_checking_data_needs_neither_torch_nor_figures(drawing: Loaded) -> None:
-    assert not of(drawing, "checks") & {*COMPUTING, "bokeh", "matplotlib"}
+    assert not of(drawing, "checks") & {*COMPUTING, "bokeh"}
 
 
 @pytest.mark.parametrize("command", ["curves", "table"])

@@ -63,6 +63,31 @@ def test_results_of_a_network_of_ones_own_are_named_after_it(run: Run, models: s
     assert found.out.splitlines()[-1] == f"results: runs/perturb/{models}-make-1"
 
 
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("make", ["student"]),
+        ("one_teacher", ["student", "teacher"]),
+        ("with_teachers", ["student", "teacher1", "teacher2", "ensemble"]),
+    ],
+)
+def test_all_that_can_be_done_with_any_number_of_teachers(
+    run: Run, models: str, blocks_folder: Path, name: str, roles: list[str]
+) -> None:
+    given = ["--model", f"{models}:{name}", "--data", blocks_folder]
+    small = ["--n-pixels", "10", "--images", "1", "--sweep", "2"]
+    found = done(run("figures", *given, *small, "--out", "out"))
+    left_out = [line for line in found.out.splitlines() if "left out:" in line]
+    # Networks that were never trained may have too little correct for these two; the others need nothing.
+    assert {line.partition(" left out:")[0] for line in left_out} <= {"curves", "Grad-CAM", "t-SNE"}
+    assert ("skipped, because they need teachers: tvat" in found.out) == (name == "make")
+    assert [*json.loads(Path("out/manifest.json").read_text())["numbers"]["miou"]] == roles
+    assert {"index.html", "table1.csv", "flips.csv"} <= files(Path("out"))
+    assert pd.read_csv("out/flips.csv")["judge"].unique().tolist() == roles
+    found = run("reliability", *given, "--out", "again")
+    assert [line.split()[0] for line in found.out.splitlines()[1:-1]] == roles
+
+
 MISTAKES = {
     "{}:mkae": ["a name mkae", "did you mean .*:make"],
     "{}_absent:make": ["a module .*_absent", "No module named"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from psmt_viz.cli import main
+from psmt_viz.errors import UserError
 from tests.commands import Run, files, flags, halve, refused
 
 
@@ -34,6 +36,42 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(run: Run, blocks_folder: Pa
     # Two devices are planned for without being started.
     assert "2 x cpu" in run(*command, "--devices", "2").out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_smoke_test_takes_a_few_steps_of_small_crops(run: Run, blocks_folder: Path, tmp_path: Path) -> None:
+    given = ["--data", blocks_folder, "--split", "1_2", "--aspp-channels", "8", "--batch-unlabeled", "3"]
+    found = run("train", *given, "--smoke", "--out", "train")
+    assert found.status == 0, found.err
+    assert "smoke test" in found.err
+    told = json.loads(Path("train/config.json").read_text())
+    assert told["plan"] | {"warmup_steps": 2, "steps_per_epoch": 2, "total_steps": 6} == told["plan"]
+    config = told["config"]
+    assert (config["method"]["batch_labeled"], config["method"]["batch_unlabeled"]) == (2, 3)  # what is given wins
+    assert (config["views"]["crop"], config["system"]["val_images"]) == (96, 4)
+    assert json.loads(Path("train/evaluation.json").read_text())["used"]["images"] == 4
+
+
+@pytest.mark.parametrize("failing", ["trainer.Trainer.__init__", "loop.TrainingLoop.to_the_end"])
+def test_a_start_that_fails_leaves_nothing_so_that_the_mended_command_runs(
+    run: Run, blocks_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise UserError("ImageNet weights", "nothing", "give --no-pretrained")
+
+    (tmp_path / "notes.txt").write_text("mine")
+    command = ["train", "--data", blocks_folder, *flags(epochs="1", steps_per_epoch="1")]
+    for out in (["--out", "train", "--tensorboard"], ["--out", "."], []):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"psmt_viz.train.{failing}", fails)
+            refused(run(*command, *out), "ImageNet weights")
+        assert [path.name for path in tmp_path.rglob("*")] == ["notes.txt"]
+    assert run(*command, "--out", "train").status == 0
+    # What was trained before stays, whatever becomes of a later command.
+    before = {name: (tmp_path / "train" / name).read_bytes() for name in files(tmp_path / "train")}
+    with monkeypatch.context() as patch:
+        patch.setattr(f"psmt_viz.train.{failing}", fails)
+        assert run(*command, "--out", "train").status == 2
+    assert {name: (tmp_path / "train" / name).read_bytes() for name in files(tmp_path / "train")} == before
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights(

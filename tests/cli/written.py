@@ -19,7 +19,7 @@ EVALUATION = {"evaluation.csv", "evaluation.json", "confusion.csv"}
 STUDENTS = [name for name, kind in KINDS.items() if kind.maker in (None, "student")]
 """The kinds that need no teachers."""
 WRITES = {
-    "checks": {"checks.csv"},
+    "checks": {"checks.csv", "classes.csv", "checks.png"},
     "evaluate": EVALUATION | drawn("confusion", "class_iou"),
     "perturb": PERTURBATION | drawn("flips", "judges", "transfer", "where"),
     "tsne": {"pixels.parquet", "pixel_images.parquet", "tsne.json"} | drawn("fig2_tsne"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from psmt_viz import figures
 from psmt_viz.results import ROLES
@@ -18,8 +20,17 @@ GOLDEN_KINDS = (
 )
 """Kinds of the golden pictures, which one that is added later leaves as they are."""
 
+
+def pairs(count: int) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Images with their labels."""
+    drawn = synthetic.batch(count, classes=synthetic.SCENES).columns
+    return {f"train/image_{i:03d}": (drawn["weak view"][i], drawn["truth"][i]) for i in range(count)}
+
+
 # The names are `draw_...` without its prefix, and after a dash what is special about the results.
 EVERY: dict[str, Callable[[], Figure]] = {
+    "sheet": lambda: figures.draw_sheet(pairs(12), synthetic.SCENES),
+    "sheet-one": lambda: figures.draw_sheet(pairs(1), synthetic.SCENES),
     "batch": lambda: figures.draw_batch(synthetic.batch()),
     "batch-plain": lambda: figures.draw_batch(replace(synthetic.batch(9, (32, 32), synthetic.SCENES), confidence=None)),
     "cam_change": lambda: figures.draw_cam_change(synthetic.cams(), 0, "vat").figure,

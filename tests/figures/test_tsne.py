@@ -121,6 +121,16 @@ def test_missing_facts_are_left_out(facts):
     assert ("eps" in figure.axes[1].get_xlabel()) == ("eps" in facts)
 
 
+def test_there_is_room_for_the_words_on_classes_that_are_left_out():
+    plain = synthetic.embedding()
+    used = {**plain.used, "left_out": {f"class {number}": 1000 for number in range(12)}, "pixels": {"cat": 100}}
+    figure = draw_tsne(replace(plain, used=used, asked={**plain.asked, "n_pixels": 25_000}))
+    figure.draw_without_rendering()
+    top = figure.bbox.height
+    assert all(ax.title.get_window_extent().y1 <= top for ax in figure.axes)
+    assert "class 11 (1,000)." in " ".join(ax.get_xlabel() for ax in figure.axes).replace("\n", " ")
+
+
 def test_panels_share_square_limits_that_hold_every_point():
     embedding = synthetic.embedding(100)
     axes = draw_tsne(embedding).axes

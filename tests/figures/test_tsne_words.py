@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from psmt_viz.figures import tsne_findings
-from psmt_viz.figures.tsne_words import moves
+from psmt_viz.figures.tsne_words import left_out, moves
+from psmt_viz.figures.words import without_teachers
 
 from . import synthetic
 
@@ -59,3 +60,22 @@ def test_the_screen_says_counts_of_both_and_of_one_alone():
 def test_the_screen_says_how_long_the_map_took():
     embedding = replace(synthetic.embedding(20), seconds={"sampling": 12.4, "layout": 30.3})
     assert tsne_findings(embedding)[-1] == "t-SNE: 43 s, of which sampling 12 s and openTSNE 30 s"
+
+
+def test_classes_too_rare_and_pixels_too_few_are_told_where_there_are_any():
+    assert left_out({"n_pixels": 10, "pixels": {"cat": 5, "dog": 5}, "left_out": {}}) == ""
+    rare = {"left_out": {"cow": 1200, "sheep": 0}}
+    words = "Left out, because too few of their pixels are predicted correctly: cow (1,200), sheep (0)."
+    assert left_out(rare) == words
+    few = {"n_pixels": 25_000, "pixels": {"cat": 700, "dog": 701}}
+    assert left_out(few) == "1,401 pixels: there are too few for 25,000 in equal shares."
+    embedding = synthetic.embedding()
+    assert words in tsne_findings(replace(embedding, used={**embedding.used, **rare}))
+
+
+def test_what_is_shown_where_there_are_no_teachers_is_told():
+    def said_of(asked, *kinds):
+        return without_teachers(replace(synthetic.cams(kinds=kinds), asked=asked))
+
+    assert said_of({}, "vat", "random") == "no T-VAT, which needs teachers: VAT and a random direction"
+    assert said_of({"panels": ["vat", "random"]}, "vat", "random") == said_of({}, "vat", "tvat") == ""

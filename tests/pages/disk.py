@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from psmt_viz.cli import main
+from psmt_viz.data.voc import VOC_CLASSES
 from tests.commands import Outcome, blank_figures
 from tests.pages import documented
 
@@ -58,7 +59,8 @@ def furnished(home: Path, shelf: Path, *, psmt_run: Path, supervised_run: Path, 
     (home / "data").mkdir()
     (home / "data" / "mine").symlink_to(blocks_folder)
     shutil.copytree(blocks_folder, home / "VOC2012")
-    (home / "VOC2012" / "classes.txt").unlink()  # so that its classes have Pascal VOC's names
+    (home / "VOC2012" / "classes.txt").write_text("\n".join(VOC_CLASSES))
+    _write_slides(blocks_folder, home / "data" / "slides")
     _write_cityscapes(home / "cityscapes")
     things = {"runs/mine": psmt_run, "runs/supervised": supervised_run}
     for seed in range(3):
@@ -97,6 +99,15 @@ def _write_cityscapes(root: Path) -> None:
             label = np.repeat(random.permutation(np.resize(np.arange(34), 48)).astype(np.uint8)[:, None], 64, axis=1)
             Image.fromarray(image).save(root / "leftImg8bit" / part / city / f"{name}_leftImg8bit.png")
             Image.fromarray(label).save(root / "gtFine" / part / city / f"{name}_gtFine_labelIds.png")
+
+
+def _write_slides(data: Path, folder: Path) -> None:
+    """Copies images and masks into folders of other names, in which they share a number alone."""
+    for place, name in (("JPEGImages", "scans/scan{}.png"), ("SegmentationClass", "expert/{}_of_two.png")):
+        for number, path in enumerate(sorted((data / place).iterdir())):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, folder / name.format(number))
+    shutil.copy2(data / "classes.txt", folder)
 
 
 def _with_seed(run: Path, folder: Path, seed: int) -> Path:

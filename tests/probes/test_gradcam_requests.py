@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from psmt_viz import load_run
-from psmt_viz.errors import UserError
+from psmt_viz.errors import TooLittleCorrect, UserError
 from psmt_viz.models import Networks
 from psmt_viz.results import Cams
 from tests.probes.asking import mapped
@@ -53,11 +53,31 @@ def test_a_class_that_is_asked_for(networks: Networks, blocks: Any) -> None:
     assert found.asked["target_class"] == "background"
 
 
+def test_fewer_images_than_asked_for_are_those_that_there_are(networks: Networks, blocks: Any) -> None:
+    every = mapped(networks, blocks, images=100)
+    assert 0 < len(every.cams) < 100
+    assert (every.asked["images"], len(every.table)) == (100, len(every.cams))
+    more = mapped(networks, blocks, images=len(every.cams))
+    assert [cam.image_id for cam in every.cams] == [cam.image_id for cam in more.cams]
+
+
+def test_an_error_where_no_image_qualifies(networks: Networks, blocks: Any) -> None:
+    class Unlearnt:
+        """The same images without red."""
+
+        classes, ids, image = blocks.classes, blocks.ids, blocks.image
+
+        @staticmethod
+        def label(id: str) -> np.ndarray:
+            return np.where(blocks.label(id) == 1, 255, blocks.label(id)).astype(np.uint8)
+
+    with pytest.raises(TooLittleCorrect, match="correctly predicted red on at least 1% of its pixels, got none among"):
+        mapped(networks, Unlearnt(), images=2, target_class="red")
+
+
 def test_bad_requests(networks: Networks, supervised_run: Path, blocks: Any) -> None:
     with pytest.raises(UserError, match=r"a class among background, red, .*, got 'cat'"):
         mapped(networks, blocks, target_class="cat")
-    with pytest.raises(UserError, match=r"7 images .*, got (\d) such images; ask for at most \1 images"):
-        mapped(networks, blocks, images=7)
     with pytest.raises(UserError, match=r"kinds among vat, .*, got tvat; choose some of them; it needs teachers"):
         mapped(load_run(supervised_run), blocks, images=1, target_class="background", panels=("tvat",))
     with pytest.raises(UserError, match="--panels with a kind of perturbation, got clean"):

@@ -15,19 +15,36 @@ from tests.probes.asking import sampled
 from tests.probes.predicted import counted
 
 
-def test_too_many_pixels_say_how_many_there_are(networks: Networks, blocks: Any) -> None:
+def test_too_many_pixels_are_as_many_as_there_are(networks: Networks, blocks: Any) -> None:
+    ranked = sorted(counted(networks, blocks).values(), reverse=True)
+    # Classes that have more than the rarest one shown have one more than it.
+    most, number = max(
+        (number * least + sum(count > least for count in ranked[:number]), number)
+        for number, least in enumerate(ranked[:5], 1)
+        if number > 1
+    )
+    found = sampled(networks, blocks, pixels=500_000)
+    labels, counts = np.unique(found.label, return_counts=True)
+    assert (len(labels), counts.sum(), counts.min()) == (number, most, ranked[number - 1])
+    assert counts.max() - counts.min() <= 1
+    assert list(found.left_out.values()) == ranked[number:5]
+    places = list(zip(found.image, found.row, found.col, strict=True))
+    assert len(set(places)) == len(places)
+
+
+def test_the_pixels_of_a_class_too_rare_go_to_the_others(networks: Networks, blocks: Any) -> None:
+    """The others were first asked for fewer pixels each; they get those that they would have had from the start."""
     counts = counted(networks, blocks)
-    fifth = sorted(counts.values())[-5]
-    with pytest.raises(UserError) as error:
-        sampled(networks, blocks, pixels=50_000)
-    message = str(error.value)
-    assert message.startswith("expected 10,000 correctly predicted pixels in each of 5 classes, got ")
-    assert all(f"{name} {count:,}" in message for name, count in counts.items())
-    assert message.endswith(f"give --n-pixels {5 * fifth} or less")
-    # The way out that it names is the way out.
-    assert len(sampled(networks, blocks, pixels=5 * fifth).label) == 5 * fifth
-    with pytest.raises(UserError, match="or less"):
-        sampled(networks, blocks, pixels=5 * fifth + 5)
+    ranked = sorted(counts, key=lambda name: -counts[name])
+    rare, pixels = ranked[5], 2 * counts[ranked[1]]
+    assert 3 * (counts[rare] + 1) < pixels
+    found = sampled(networks, blocks, pixels=pixels, classes=(*ranked[:2], rare))
+    assert found.left_out == {rare: counts[rare]}
+    wide = sampled(networks, blocks, pixels=pixels, classes=tuple(ranked[:2]))
+    for name in ("image", "row", "col", "label"):
+        assert np.array_equal(getattr(found, name), getattr(wide, name))
+    for panel, values in wide.features.items():
+        assert np.array_equal(found.features[panel], values)
 
 
 def test_fewer_than_five_classes(blocks: Any) -> None:
@@ -46,8 +63,27 @@ def test_fewer_than_five_classes(blocks: Any) -> None:
             label = blocks.label(id)
             return np.where(label < 4, label, 255).astype(np.uint8)
 
-    with pytest.raises(UserError, match=r"5 classes with correctly predicted pixels, got background .*name fewer --cl"):
-        sampled(build_networks(config, Four.classes, teachers=("teacher1", "teacher2")), Four(), pixels=10)
+    few = build_networks(config, Four.classes, teachers=("teacher1", "teacher2"))
+    counts = {name: count for name, count in counted(few, Four()).items() if count}
+    if len(counts) > 1:
+        found = sampled(few, Four(), pixels=10)
+        assert {Four.classes[label] for label in found.label} <= set(counts)
+    else:
+        with pytest.raises(UserError, match="at least 2 classes, got background"):
+            sampled(few, Four(), pixels=10)
+
+
+@pytest.mark.parametrize("pixels", [7, 12, 23])
+def test_pixels_need_no_multiple_of_the_classes(networks: Networks, blocks: Any, pixels: int) -> None:
+    found = sampled(networks, blocks, pixels=pixels)
+    _, counts = np.unique(found.label, return_counts=True)
+    assert counts.sum() == pixels
+    assert set(counts) == {pixels // 5, pixels // 5 + 1}
+    # Those with the most correct pixels have one more.
+    correct = counted(networks, blocks)
+    names = [networks.classes[label] for label in np.unique(found.label)]
+    more = {name for name, count in zip(names, counts, strict=True) if count > pixels // 5}
+    assert more == set(sorted(names, key=lambda name: -correct[name])[: pixels % 5])
 
 
 def test_named_classes_are_taken_in_place_of_the_largest(networks: Networks, blocks: Any) -> None:
@@ -63,7 +99,7 @@ def test_named_classes_are_taken_in_place_of_the_largest(networks: Networks, blo
     [
         ({"margin": -1.0}, "--margin of 0 pixels or more, got -1"),
         ({"margin": math.nan}, "--margin of 0 pixels or more, got nan"),
-        ({"margin": 1e4}, "5 classes with correctly predicted pixels"),
+        ({"margin": 1e4}, "correctly predicted pixels of at least 2 classes"),
         ({"batch": 0}, "--batch of 1 image or more, got 0"),
     ],
 )
@@ -76,11 +112,9 @@ def test_bad_settings(networks: Networks, blocks: Any, settings: dict[str, Any],
     ("pixels", "classes", "message"),
     [
         (10, ("green", "pink"), "classes among background, red, .*, got 'pink'"),
-        (12, (), "--n-pixels a multiple of 5, got 12; give 10"),
-        (4, (), "--n-pixels a multiple of 5, got 4; give 5"),
-        (0, (), "--n-pixels a multiple of 5, got 0; give 5"),
-        (-5, (), "--n-pixels a multiple of 5, got -5; give 5"),
-        (9, ("green", "white"), "--n-pixels a multiple of 2, got 9; give 8"),
+        (2, (), "--n-pixels of 3 or more, got 2"),
+        (0, (), "--n-pixels of 3 or more, got 0"),
+        (-5, ("green", "white"), "--n-pixels of 3 or more, got -5"),
     ],
 )
 def test_bad_requests(networks: Networks, blocks: Any, pixels: int, classes: tuple[str, ...], message: str) -> None:

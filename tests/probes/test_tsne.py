@@ -1,5 +1,6 @@
 """The t-SNE map: one frozen layout for all panels, repeatable, and honest about what it counts."""
 
+import re
 from io import BytesIO
 from typing import Any
 
@@ -41,6 +42,16 @@ def result(networks: Networks, blocks: Any) -> PixelEmbedding:
 
 def place(pixels: pd.DataFrame, panel: str) -> np.ndarray:
     return pixels[[f"x_{panel}", f"y_{panel}"]].to_numpy()
+
+
+def test_layout_and_placing_tell_how_far_they_are(
+    networks: Networks, blocks: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embedded(networks, blocks, n_pixels=20, perplexity=3.0)
+    told = capsys.readouterr().err
+    # Off a terminal, quick work is told once it is done: openTSNE's 750 iterations, and three times 1,000 at most.
+    assert re.search(r"^lay out pixels 15/15, .*KL divergence [0-9.]+$", told, re.MULTILINE)
+    assert re.search(r"^place pixels 120/120, ", told, re.MULTILINE)
 
 
 def test_the_table_is_the_sample_with_places(networks: Networks, blocks: Any, result: PixelEmbedding) -> None:

@@ -53,6 +53,22 @@ def exact_kl(points: np.ndarray, p: np.ndarray) -> float:
     return float((p[known] * np.log(p[known] / (q / q.sum())[known])).sum())
 
 
+@pytest.mark.parametrize("side", [1, 100, 1000])
+def test_few_points_may_lie_far_apart(side: float) -> None:
+    """Z is then tiny beside the N pairs of a point with itself, and of the wrong sign if it is not exact."""
+    points = np.random.default_rng(3).uniform(-side / 2, side / 2, (10, 2))
+    expected, sums = all_pairs(points, points)
+    forces, total = GridGradient().repulsion(points)
+    assert error(forces, expected) < 1e-6
+    assert total == pytest.approx(sums.sum() - len(points), rel=1e-9)
+    assert total > 0
+    others = points + 0.5
+    forces, own = GridGradient().repulsion_from(points, others)
+    expected, sums = all_pairs(others, points)
+    assert error(forces, expected) < 1e-6
+    assert own[:, 0] == pytest.approx(sums)
+
+
 # At a spacing of 1/2 the interpolation decides; maps of fewer than 32 units have finer grids.
 @pytest.mark.parametrize(("side", "allowed"), [(1e-4, 1e-5), (1, 1e-5), (15, 2e-3), (60, 0.03), (200, 0.05)])
 def test_forces_and_sum_are_those_of_all_pairs(side: float, allowed: float) -> None:

@@ -51,6 +51,15 @@ def test_a_place_does_not_depend_on_who_else_is_placed(features: np.ndarray, fit
     assert few == pytest.approx(together[10:14], abs=1e-3 * side(fitted))
 
 
+def test_every_look_is_told_and_those_that_are_not_needed_at_the_end(features: np.ndarray, fitted: Any) -> None:
+    told: list[str] = []
+    place(fitted, features[:60] + 0.05, side=side(fitted), advance=told.append)
+    assert len(told) == tsne_placing.LOOKS
+    looks = [int(note.split()[0]) for note in told if note]
+    assert looks == sorted(looks, reverse=True)
+    assert looks[-1] == 0
+
+
 def test_the_map_stays_as_it_is(features: np.ndarray, fitted: Any) -> None:
     before, gains = np.array(fitted), np.array(fitted.optimizer.gains)
     place(fitted, features[:30], side=side(fitted))
@@ -62,7 +71,7 @@ def test_pixels_that_have_not_settled_are_counted(
     features: np.ndarray, fitted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full, _ = place(fitted, features + 0.3, side=side(fitted))
-    monkeypatch.setattr(tsne_placing, "_LIMIT", 25)
+    monkeypatch.setattr(tsne_placing, "LOOKS", 1)
     early, unsettled = place(fitted, features + 0.3, side=side(fitted))
     moving = np.linalg.norm(full - early, axis=1) > 1e-3 * side(fitted)
     assert 0 < moving.sum() <= unsettled <= len(features)

@@ -10,6 +10,7 @@ import torch
 from psmt_viz.data import cache
 from psmt_viz.data.cache import CachedData
 from psmt_viz.data.voc import VocFolder
+from psmt_viz.errors import UserError
 from psmt_viz.presets import configure
 from psmt_viz.train import loaders as module
 from psmt_viz.train.loaders import cores, images_per_second, open_feed, open_loaders, worker_count
@@ -117,11 +118,15 @@ def test_workers_follow_from_the_machine(machine, preset, device, shared, expect
 def test_workers_need_room_for_their_batches(machine):
     # 32 images of 512 x 512 pixels with two views of 3 bytes and a label, two of them ahead: 112 MiB.
     config, batch = configure("voc", VOC), 2 * 32 * 512 * 512 * 7
-    for room, expected in ((64 * 2**20, 0), (3 * batch, 3), (3 * batch - 1, 2)):
+    beside = 2**20
+    for room, expected in ((64 * 2**20, 0), (3 * batch + beside, 3), (3 * batch + beside - 1, 2)):
         machine(64, room=room)
         assert worker_count(config, torch.device("cuda")) == expected
-    machine(64, room=4 * batch)
+    machine(64, room=4 * batch + beside)
     assert worker_count(config, torch.device("cuda"), here=2) == 2
+    asked = replace(config, system=replace(config.system, workers=5))
+    with pytest.raises(UserError, match=r"--workers of at most 4, .* got 5, and [\d,]+ bytes free.*--shm-size"):
+        worker_count(asked, torch.device("cpu"))
 
 
 def test_cores_are_those_that_this_process_may_use():

@@ -167,7 +167,7 @@ def test_a_rate_that_is_too_high_is_named(tiny, scenes, folder, values, epochs):
     left = contents(folder)
     assert ("state.pt" in left) == bool(epochs)
     left.pop("state.pt", None)  # written after the callback
-    assert left == (kept[-1] if kept else {"config.json": (folder / "config.json").read_bytes()})
+    assert left == (kept[-1] if kept else {})  # nothing, so that the mended command can use the folder
 
 
 def test_the_control_leaves_the_teachers_columns_empty(control):
