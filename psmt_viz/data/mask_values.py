@@ -52,6 +52,7 @@ class MaskValues:
         Returns:
             (H, W) class ids, 255 where none applies; and what is wrong with the file, whose unknown pixels are 255.
         """
+        stored = self.numbers_of(stored)
         if stored.ndim == 3:
             return self._of_colors(stored, where)
         table = self._table(count)
@@ -62,6 +63,12 @@ class MaskValues:
         if unknown.any():
             fault = unknown_values(unknown, stored, where=where, expected=self._expected(count), fix=fix)
         return np.where(unknown, IGNORE, ids).astype(np.uint8), fault
+
+    def numbers_of(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Returns colours that are all grey as the numbers that they are, where no palette says otherwise."""
+        if stored.ndim == 3 and self.palette is None and (stored == stored[..., :1]).all():
+            return stored[..., 0]
+        return stored
 
     def _table(self, count: int) -> NDArray[np.int16]:
         return _table(self, count)
@@ -155,16 +162,16 @@ def reading(
     asked = _asked(options, root)
     if asked.palette is not None and not names:
         names = asked.palette.names
-    if names and not (asked.plain and asked.palette is None):
+    if names and not asked.plain:
         return _counted(asked, names)
-    seen = _Seen(masks, read or (lambda path: read_mask(path, root)))
-    if asked.plain and asked.palette is None and seen.only_0_and_255():
+    seen = _Seen(masks, read or (lambda path: read_mask(path, root)), asked)
+    if asked.plain and seen.only_0_and_255():
         if len(names) != 2:
             return Reading(names=names, values=asked, faults=(_binary(names),))
         remark = f"masks hold 0 and 255 alone: 255 is read as {names[1]}"
         return Reading(names=names, values=replace(asked, values=(0, 255)), remarks=(remark,))
     if names:
-        return Reading(names=names, values=asked)
+        return _counted(asked, names)
     count = len(asked.palette.colors) if asked.palette else len(asked.values) or seen.classes(asked)
     if count < 2:
         fault = Fault(
@@ -225,10 +232,10 @@ def _binary(names: Sequence[str]) -> Fault:
 class _Seen:
     """What is in masks; each is read once, and no more of them than a question needs."""
 
-    def __init__(self, masks: Sequence[Any], read: Callable[[Any], NDArray[Any] | Fault]) -> None:
+    def __init__(self, masks: Sequence[Any], read: Callable[[Any], NDArray[Any] | Fault], how: MaskValues) -> None:
         step = max(1.0, len(masks) / _LOOKED_AT)
         self._masks = [masks[int(index * step)] for index in range(min(len(masks), _LOOKED_AT))]
-        self._read, self._found = read, list[NDArray[Any]]()
+        self._read, self._how, self._found = read, how, list[NDArray[Any]]()
 
     @property
     def looked_at(self) -> int:
@@ -239,7 +246,8 @@ class _Seen:
         yield from self._found
         for mask in self._masks[len(self._found) :]:
             stored = self._read(mask)
-            found = np.unique(stored) if isinstance(stored, np.ndarray) and stored.ndim == 2 else np.array([], int)
+            numbers = self._how.numbers_of(stored) if isinstance(stored, np.ndarray) else np.empty((0, 0), int)
+            found = np.unique(numbers) if numbers.ndim == 2 else np.array([], int)
             self._found.append(found)
             yield found
 

@@ -106,8 +106,7 @@ def size_of(path: Path) -> tuple[int, int] | None:
 def read_mask(path: Path, root: Path) -> NDArray[Any] | Fault:
     """Reads a mask: (H, W), exactly the numbers in the file, or (H, W, 3) colours.
 
-    Numbers of fewer than eight bits, which Pillow stretches to 255, are those of the file again. Colours that are all
-    grey are numbers.
+    Numbers of fewer than eight bits, which Pillow stretches to 255, are those of the file again.
     """
 
     def stored(file: Image.Image) -> NDArray[Any] | Fault:
@@ -122,9 +121,7 @@ def read_mask(path: Path, root: Path) -> NDArray[Any] | Fault:
         raw = _raw_mode(file)
         if file.mode in ("P", "L", "1", "I", "I;16", "I;16B"):
             return _numbers(np.asarray(file), raw)
-        values = np.asarray(file.convert("RGB"))
-        grey = (values[..., 0] == values[..., 1]).all() and (values[..., 0] == values[..., 2]).all()
-        return values[..., 0] if grey else values
+        return np.asarray(file.convert("RGB"))
 
     return _opened(path, root, "mask", stored)
 

@@ -110,6 +110,29 @@ def test_colours_by_a_palette(own):
         open_data(str(own)).label("00")
 
 
+def test_a_mask_of_one_grey_colour_is_read_by_the_palette(own):
+    (own / "palette.txt").write_text("road 0 128 0\nground 128 128 128\ntree 128 0 0\nvoid 0 0 0\n")
+    put_names(own, ("road", "ground", "tree"))
+    colors = np.array([[128, 128, 128], [128, 0, 0], [0, 128, 0]], np.uint8)
+    recode(own, lambda path, values: put(path, colors[values]))
+    labels_are_those_drawn(open_data(str(own)), lambda label: np.array([1, 2, 0], np.uint8)[label])
+    for color, id in (((0, 0, 0), 255), ((128, 128, 128), 1)):
+        put(own / "masks" / "00.png", np.full((20, 28, 3), color, np.uint8))
+        assert (open_data(str(own)).label("00") == id).all()
+
+
+def test_colours_that_are_all_grey_are_numbers_where_there_is_no_palette(own):
+    recode(own, lambda path, values: put(path, np.repeat(values[..., None], 3, axis=2)))
+    labels_are_those_drawn(open_data(str(own)))
+
+
+def test_black_and_white_beside_a_palette_is_not_silently_void(own):
+    (own / "class_dict.csv").write_text("ground,0,0,0\ntree,128,0,0\nroad,0,128,0\n")
+    recode(own, lambda path, values: put(path, np.where(values > 0, 255, 0).astype(np.uint8)))
+    with pytest.raises(UserError, match="only 0 and 255, and 3 class names"):
+        open_data(str(own))
+
+
 def test_vocs_own_palette_and_names_only_for_voc(own):
     recode(own, lambda path, values: put(path, colored(values)))
     put_names(own, VOC_CLASSES)
