@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -46,6 +47,26 @@ def load_object(name: str, *, flag: str, example: str, kind: str = "name") -> An
         fix = f"did you mean {module_name}:{near[0]}?" if near else "check the spelling"
         raise UserError(f"a {kind.lower()} {object_name} for {flag} {name}", f"none in {module.__file__}", fix)
     return found
+
+
+def call_object(make: Callable[[], T], name: str, *, flag: str, kind: str) -> T:
+    """Calls the user's function without arguments.
+
+    Args:
+        make: The function.
+        name: `module:name` of it.
+        flag: The flag that it was given to, for the error.
+        kind: What it shall return, for the error.
+
+    Raises:
+        UserError: if it raises anything.
+    """
+    try:
+        return make()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {(str(error) or '-').splitlines()[0]}"
+        fix = f"call {name.partition(':')[2]}() in Python to see where"
+        raise UserError(f"{flag} {name} to return {kind}", reason, fix) from error
 
 
 def is_name(text: str) -> bool:

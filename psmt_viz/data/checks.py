@@ -93,9 +93,9 @@ class Checked:
         """Returns the faults in words, those of one kind with one fix as one line: how many, and the first three."""
         lines = []
         for (severity, kind, fix), rows in self.faults.groupby(["severity", "kind", "fix"], sort=False):
-            some = [f"{where}: {found}" for where, found in rows[["where", "found"]].head(3).itertuples(index=False)]
+            first = [f"{where}: {found}" for where, found in rows[["where", "found"]].head(3).itertuples(index=False)]
             count = f"{len(rows)} times, first " if len(rows) > 3 else ""
-            lines.append(f"{severity}: {kind}: {count}{'; '.join(some)}; {fix}")
+            lines.append(f"{severity}: {kind}: {count}{'; '.join(first)}; {fix}")
         return lines
 
 

@@ -76,7 +76,8 @@ class DataFolder:
             warnings.warn(f"{self.name}: {remark}", stacklevel=2)
         self._warn_of_shared(train, val.ids, "the training images", "those for validation")
         if self._given is not None:
-            self._warn_of_shared(*vars(self._given).values(), "the labelled images", "the unlabelled ones")
+            labeled, unlabeled = self._given.labeled, self._given.unlabeled
+            self._warn_of_shared(labeled, unlabeled, "the labelled images", "the unlabelled ones")
 
     @property
     def name(self) -> str:
@@ -107,7 +108,7 @@ class DataFolder:
             return self._given
         if name not in self.splits():
             train = self._ids["train"]
-            masked = tuple(id for id in train if self.layout.has_mask(self._entries[id]))
+            masked = tuple(filter(self.has_mask, train))
             return nested_split(masked, name, others=self.splits(), unlabeled={*train} - {*masked})
         labeled = self._read(split_path(self.root, name, "labeled"))
         unlabeled = self._read(split_path(self.root, name, "unlabeled"), may_be_empty=name == "full")

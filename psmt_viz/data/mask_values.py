@@ -55,7 +55,7 @@ class MaskValues:
         stored = self.numbers_of(stored)
         if stored.ndim == 3:
             return self._of_colors(stored, where)
-        table = self._table(count)
+        table = _table(self, count)
         inside = (stored >= 0) & (stored < len(table))
         ids = table[np.where(inside, stored, len(table) - 1)] if not inside.all() else table[stored]
         unknown = (ids == _UNKNOWN) | ~inside
@@ -69,9 +69,6 @@ class MaskValues:
         if stored.ndim == 3 and self.palette is None and (stored == stored[..., :1]).all():
             return stored[..., 0]
         return stored
-
-    def _table(self, count: int) -> NDArray[np.int16]:
-        return _table(self, count)
 
     def numbers(self, count: int) -> tuple[int, ...]:
         """Returns the number in the files of each class."""

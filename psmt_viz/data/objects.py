@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from psmt_viz.data.mask_values import Reading, reading
 from psmt_viz.data.splits import drawn_val, nested_split
 from psmt_viz.errors import UserError
 from psmt_viz.groups import DataConfig
-from psmt_viz.plugins import load_object
+from psmt_viz.plugins import call_object, load_object
 
 _METHODS = ("ids", "split", "image", "label", "fingerprint")
 _IMAGES = ("image", "img", "pixel_values", "picture")
@@ -56,7 +57,7 @@ def load_data(name: str, options: DataConfig, *, names: Sequence[str] = ()) -> S
     """
     made = load_object(name, flag="--data", example="my_data:make")
     if not _is_data(made) and (inspect.isclass(made) or inspect.isroutine(made)):
-        made = _called(made, name)
+        made = call_object(made, name, flag="--data", kind="a data set")
     if all(callable(getattr(made, method, None)) for method in _METHODS):
         return made
     parts = _parts(made)
@@ -73,23 +74,13 @@ def _is_data(made: Any) -> bool:
     return hasattr(made, "__getitem__") and hasattr(made, "__len__")
 
 
-def _called(make: Any, name: str) -> Any:
-    try:
-        return make()
-    except Exception as error:
-        reason = f"{type(error).__name__}: {(str(error) or '-').splitlines()[0]}"
-        fix = f"call {name.partition(':')[2]}() in Python to see where"
-        raise UserError(f"--data {name} to return a data set", reason, fix) from error
-
-
 def _parts(made: Any) -> dict[str, Items]:
     if isinstance(made, Mapping):
         known = {_PARTS[key]: value for key, value in made.items() if key in _PARTS}
-        return (
-            {"train": known["train"], **({"val": val} if (val := known.get("val", known.get("test"))) else {})}
-            if ("train" in known)
-            else {}
-        )
+        val = known.get("val", known.get("test"))
+        if "train" not in known:
+            return {}
+        return {"train": known["train"], "val": val} if val else {"train": known["train"]}
     if isinstance(made, tuple) and len(made) == 2 and all(map(_is_data, made)):
         return {"train": made[0], "val": made[1]}
     return {"train": made} if _is_data(made) else {}
@@ -135,8 +126,6 @@ class PairedData:
         self._lut = class_lut(self._reading.names, self.classes)
 
     def _read(self, options: DataConfig, names: tuple[str, ...]) -> Reading:
-        from pathlib import Path
-
         found = reading(options, Path(), names, [*self._items], read=lambda id: self._stored(str(id)))
         if (fault := first_error(found.faults)) is not None:
             raise UserError(fault.expected, f"{fault.found} in {self.name}", fault.fix)

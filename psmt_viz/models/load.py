@@ -22,7 +22,7 @@ from psmt_viz.models.network import Network
 from psmt_viz.models.networks import Networks
 from psmt_viz.models.split_at import check, split_at
 from psmt_viz.models.weights import load_weights
-from psmt_viz.plugins import load_object
+from psmt_viz.plugins import call_object, load_object
 from psmt_viz.roles import STUDENT
 from psmt_viz.runs import Run
 
@@ -119,12 +119,7 @@ def _called(make: Any, name: str) -> Any:
         raise UserError(f"--model {name} to be called without arguments", str(error), fix) from None
     except ValueError:  # written in C, without a signature
         pass
-    try:
-        return make()
-    except Exception as error:
-        reason = f"{type(error).__name__}: {(str(error) or '-').splitlines()[0]}"
-        fix = f"call {what}() in Python to see where"
-        raise UserError(f"--model {name} to return a network", reason, fix) from error
+    return call_object(make, name, flag="--model", kind="a network")
 
 
 @torch.no_grad()
@@ -150,8 +145,7 @@ def _fitting(networks: Networks, flag: str) -> tuple[Networks, dict[str, Tensor]
     for side in _SIDES:
         fitted = networks if side == _SIDES[0] else _each(networks, partial(FixedSize, side=side))
         try:
-            if side == _SIDES[0] or first is not None:
-                _check_cuts(networks, side)
+            _check_cuts(networks, side)
             return fitted, _logits(fitted)
         except UserError as error:
             raise UserError(f"{flag} with {error.expected}", error.got, error.fix) from error
