@@ -56,7 +56,7 @@ def check(root: Path, **options: Any) -> Checked:
         faults += [*listing.faults, *merge_entries(entries, listing)]
     faults += overlaps(lists)
     paths = [layout.mask_path(root, entry) for entry in entries.values() if layout.has_mask(entry)]
-    how = layout.reading(given, root, names, [path for path in paths if path.is_file()])
+    how = layout.reading(given, root, names, lambda: [path for path in paths if path.is_file()])
     faults += how.faults
     faults += [_remark(root, text) for text in (*layout.remarks, *how.remarks)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from psmt_viz.data.faults import Fault, relative
 from psmt_viz.data.folder import DataFolder
 from psmt_viz.data.layout import Layout
 from psmt_viz.data.lists import Entry, Listing
-from psmt_viz.data.mask_values import MaskValues, Reading
+from psmt_viz.data.mask_values import MaskValues, Paths, Reading
 from psmt_viz.data.tree import Tree
 from psmt_viz.groups import DataConfig
 from psmt_viz.metrics import IGNORE
@@ -106,7 +105,7 @@ class CityscapesLayout(Layout):
         names = [f"{MASKS}/{entry.id}{ending}" for ending in (_LABEL_IDS, _TRAIN_IDS)]
         return next((name for name in names if tree.is_file(name)), names[0])
 
-    def reading(self, options: DataConfig, root: Path, names: tuple[str, ...], masks: Sequence[Path]) -> Reading:
+    def reading(self, options: DataConfig, root: Path, names: tuple[str, ...], masks: Paths) -> Reading:
         """Cityscapes' numbers are known."""
         return Reading(names=names, values=MaskValues())
 

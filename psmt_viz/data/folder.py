@@ -68,7 +68,7 @@ class DataFolder:
             train = self._add(self.layout.listing(self.root, "train")).ids
         val = self._read(Path(given.val_list)) if given.val_list else self._val(train)
         self._ids = {"train": train, "val": val.ids}
-        self._reading = self.layout.reading(given, self.root, own_names or tuple(names), self._masks())
+        self._reading = self.layout.reading(given, self.root, own_names or tuple(names), self._masks)
         self._raise_first(self._reading.faults)
         self.classes = given.classes or self._reading.names
         self._lut = class_lut(self._reading.names, self.classes)

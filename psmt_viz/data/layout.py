@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from psmt_viz.data.classes import CLASSES_FILE, read_classes
 from psmt_viz.data.faults import Fault, relative
 from psmt_viz.data.lists import Entry, Listing, read_list
-from psmt_viz.data.mask_values import Reading, reading
+from psmt_viz.data.mask_values import Paths, Reading, reading
 from psmt_viz.data.tree import Tree
 from psmt_viz.groups import DataConfig
 from psmt_viz.metrics import IGNORE
@@ -55,7 +55,7 @@ class Layout(ABC):
     def mask_name(self, tree: Tree, entry: Entry) -> str:
         """Returns where a mask is, or where it should be, in the same way."""
 
-    def reading(self, options: DataConfig, root: Path, names: tuple[str, ...], masks: Sequence[Path]) -> Reading:
+    def reading(self, options: DataConfig, root: Path, names: tuple[str, ...], masks: Paths) -> Reading:
         """Finds out how masks are read (see `mask_values.reading`)."""
         return reading(options, root, names, masks)
 

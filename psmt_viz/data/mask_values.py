@@ -22,6 +22,10 @@ _LOOKED_AT = 500
 """Masks at most that are read to find out what is in them; of more, as many evenly spread."""
 
 
+Paths = Callable[[], Sequence[Path]]
+"""Lists the files of masks, which takes a while where there are many."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MaskValues:
     """How masks are read."""
@@ -140,7 +144,7 @@ def reading(
     options: DataConfig,
     root: Path,
     names: tuple[str, ...],
-    masks: Sequence[Any],
+    masks: Callable[[], Sequence[Any]],
     *,
     read: Callable[[Any], NDArray[Any] | Fault] | None = None,
 ) -> Reading:
@@ -153,7 +157,7 @@ def reading(
         options: What the user says.
         root: The data set's folder.
         names: Class names; empty: the folder has none.
-        masks: The files, or whatever `read` takes.
+        masks: Lists the files, or whatever `read` takes; it is asked only if something is open.
         read: Returns the numbers or colours of a mask; default: of a file.
     """
     asked = _asked(options, root)
@@ -161,7 +165,7 @@ def reading(
         names = asked.palette.names
     if names and not asked.plain:
         return _counted(asked, names)
-    seen = _Seen(masks, read or (lambda path: read_mask(path, root)), asked)
+    seen = _Seen(masks(), read or (lambda path: read_mask(path, root)), asked)
     if asked.plain and seen.only_0_and_255():
         if len(names) != 2:
             return Reading(names=names, values=asked, faults=(_binary(names),))
@@ -181,8 +185,8 @@ def reading(
         return Reading(names=(), values=asked, faults=(fault,))
     names = tuple(f"class {id}" for id in range(count))
     remark = f"no classes.txt: the classes are called class 0 to class {count - 1}"
-    if 0 < seen.looked_at < len(masks):
-        remark += f", as {seen.looked_at} of {len(masks)} masks show"
+    if 0 < seen.looked_at < seen.count:
+        remark += f", as {seen.looked_at} of {seen.count} masks show"
     return Reading(names=names, values=asked, remarks=(remark + "; name them there, one a line",))
 
 
@@ -230,6 +234,7 @@ class _Seen:
     """What is in masks; each is read once, and no more of them than a question needs."""
 
     def __init__(self, masks: Sequence[Any], read: Callable[[Any], NDArray[Any] | Fault], how: MaskValues) -> None:
+        self.count = len(masks)
         step = max(1.0, len(masks) / _LOOKED_AT)
         self._masks = [masks[int(index * step)] for index in range(min(len(masks), _LOOKED_AT))]
         self._read, self._how, self._found = read, how, list[NDArray[Any]]()

@@ -126,7 +126,7 @@ class PairedData:
         self._lut = class_lut(self._reading.names, self.classes)
 
     def _read(self, options: DataConfig, names: tuple[str, ...]) -> Reading:
-        found = reading(options, Path(), names, [*self._items], read=lambda id: self._stored(str(id)))
+        found = reading(options, Path(), names, lambda: [*self._items], read=lambda id: self._stored(str(id)))
         if (fault := first_error(found.faults)) is not None:
             raise UserError(fault.expected, f"{fault.found} in {self.name}", fault.fix)
         return found

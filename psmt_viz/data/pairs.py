@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from psmt_viz.data.faults import Fault
 from psmt_viz.data.folder import DataFolder, folder_options
 from psmt_viz.data.layout import Layout
 from psmt_viz.data.lists import Entry, Listing, read_text
-from psmt_viz.data.mask_values import Reading
+from psmt_viz.data.mask_values import Paths, Reading
 from psmt_viz.data.pairing import Pair, find_pairs
 from psmt_viz.data.rasters import without_suffix
 from psmt_viz.data.splits import drawn_val
@@ -76,7 +76,7 @@ class PairsLayout(Layout):
         rows = [line.split("\t") for line in text.splitlines()[1:] if line.strip()]
         return tuple(row[-1].split(",")[0].strip() for row in rows), ()
 
-    def reading(self, options: DataConfig, root: Path, names: tuple[str, ...], masks: Sequence[Path]) -> Reading:
+    def reading(self, options: DataConfig, root: Path, names: tuple[str, ...], masks: Paths) -> Reading:
         """Finds out how masks are read; those of ADE20K have 0 for no class."""
         if (root / _ADE20K).is_file() and not options.mask_values:
             options = replace(options, reduce_zero_label=True)
